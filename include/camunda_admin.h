@@ -3,6 +3,26 @@
  * @file camunda_admin.h
  * Client for the Camunda 8 Administration API (SaaS).
  *
+ * @code
+ * camunda_config *config = NULL;
+ * camunda_admin *admin = NULL;
+ * camunda_value *clusters = NULL;
+ * camunda_error *error = NULL;
+ * if (camunda_config_from_env(&config, &error) || camunda_admin_new(config, &admin, &error) ||
+ *     camunda_cluster_list(admin, NULL, &clusters, &error)) {
+ *   fprintf(stderr, "%s\n", camunda_error_message(error));
+ * }
+ * size_t position = 0;
+ * const camunda_value *cluster;
+ * while ((cluster = camunda_value_next(clusters, &position)) != NULL) {
+ *   puts(camunda_value_path_str(cluster, "name", ""));
+ * }
+ * camunda_error_free(error);
+ * camunda_value_free(clusters);
+ * camunda_admin_free(admin);
+ * camunda_config_free(config);
+ * @endcode
+ *
  * Conventions of all functions:
  *
  * - Ownership. The caller owns a non-const pointer that a function returns or stores in an out pointer,
@@ -22,8 +42,8 @@
  *   camunda_value_path(), in which N is an index of an array; the JSON type, with the known values of
  *   an enumeration, to which the API may add others; and whether the field is required, expected
  *   (documented as required, but the API may omit it) or optional. An optional field can be `null`.
- *   Constants: CAMUNDA_FIELD_… for names of fields, for example CAMUNDA_CLUSTER_STATUS_HEALTHY for
- *   values.
+ *   Constants: CAMUNDA_FIELD_… for the names of fields; for values of enumerations, for example
+ *   CAMUNDA_CLUSTER_STATUS_HEALTHY.
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
  *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
@@ -492,23 +512,32 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Returns the version of the library, for example `0.1.0`: a static string. Do not free it.
+ * Returns the version of the library.
+ *
+ * @return The version, for example `0.1.0`: a static string. Do not free it.
  */
 const char *camunda_version(void);
 
 /**
- * Returns the ABI version of the loaded library. Compare it with CAMUNDA_ABI_VERSION, the version of
- * the header that the program was built with.
+ * Returns the ABI version of the loaded library. Compare it with CAMUNDA_ABI_VERSION, the version
+ * of the header that the program was built with.
+ *
+ * @return The ABI version.
  */
 uint32_t camunda_abi_version(void);
 
 /**
- * Compares `abi` with the ABI version of the loaded library. Returns CAMUNDA_STATUS_CONFIG if they
- * differ; the message has both.
+ * Compares `abi` with the ABI version of the loaded library.
  *
  * A program need not call it: the header makes camunda_config_from_env(),
- * camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call it
- * first, with CAMUNDA_ABI_VERSION.
+ * camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call
+ * it first, with CAMUNDA_ABI_VERSION.
+ *
+ * @param abi The ABI version that the program was compiled for.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or CAMUNDA_STATUS_CONFIG if the versions differ; the message has
+ *   both.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_abi_check(uint32_t abi, camunda_error **error);
@@ -516,8 +545,12 @@ camunda_status camunda_abi_check(uint32_t abi, camunda_error **error);
 /**
  * Creates a client from settings. Reads the files that the settings name; sends no request.
  *
- * On success, `*admin` is a new client. Free it with camunda_admin_free(). Returns
- * CAMUNDA_STATUS_CONFIG if a setting is missing or invalid; the message names it.
+ * @param config Settings. They can be changed or freed afterwards.
+ * @param[out] admin On success a new client; else NULL. Free it with camunda_admin_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a setting is missing or invalid: the message
+ *   names it.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_new(const camunda_config *config,
@@ -528,7 +561,12 @@ camunda_status camunda_admin_new(const camunda_config *config,
  * Reads the counters of the client: `calls`, `requests`, `retries`, `token_requests`,
  * `token_cache_hits`, `bytes_sent` and `bytes_received`, each since the client was created.
  *
- * On success, `*stats` is a new value, an object. Free it with camunda_value_free().
+ * @param admin Client. Thread-safe.
+ * @param[out] stats On success a new value, an object; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_stats(const camunda_admin *admin,
@@ -539,7 +577,12 @@ camunda_status camunda_admin_stats(const camunda_admin *admin,
  * Reads the state of the tokens, rate limiters and token stores of this process, without secrets:
  * `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`. Times are in seconds from now.
  *
- * On success, `*diagnostics` is a new value, an object. Free it with camunda_value_free().
+ * @param admin Client. Thread-safe.
+ * @param[out] diagnostics On success a new value, an object; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
@@ -552,6 +595,11 @@ camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
  * Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
  * camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
  * credentials.
+ *
+ * @param admin Client. Thread-safe.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
@@ -560,25 +608,40 @@ camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
 /**
  * Removes the client's access token from memory and from the token store, so that the next call
  * requests a new one. Does nothing if the client has an `access_token` or no credentials.
+ *
+ * @param admin Client. Thread-safe.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_invalidate_tokens(const camunda_admin *admin, camunda_error **error);
 
 /**
- * Frees a client. No call through it may be in progress. NULL is ignored.
+ * Frees a client. No call through it may be in progress.
+ *
+ * @param admin Client to free. NULL is ignored.
  */
 void camunda_admin_free(camunda_admin *admin);
 
 /**
- * Returns new options with the defaults. Free them with camunda_call_options_free().
+ * Creates call options.
+ *
+ * @return New options with the defaults. Free them with camunda_call_options_free().
  */
 CAMUNDA_NODISCARD
 camunda_call_options *camunda_call_options_new(void);
 
 /**
- * Sets the timeout of a call in seconds. It covers the token, the rate limit, retries and the response
- * body; for a waiter, the whole wait. Default: the setting `timeout` of the client (60 s); for a
- * waiter, 30 minutes.
+ * Sets the timeout of a call. It covers the token, the rate limit, retries and the response body;
+ * for a waiter, the whole wait.
+ *
+ * @param call Options to change.
+ * @param timeout Timeout in seconds, above 0. Default: the setting `timeout` of the client (60 s);
+ *   for a waiter, 30 minutes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
@@ -586,8 +649,14 @@ camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
                                                 camunda_error **error);
 
 /**
- * Sets the maximum delay between two polls of a waiter in seconds; default: 10 s. A longer `Retry-After`
- * of the API is honored; one beyond the deadline fails the wait immediately.
+ * Sets the maximum delay between two polls of a waiter. A longer `Retry-After` of the API is
+ * honored; one beyond the deadline fails the wait immediately.
+ *
+ * @param call Options to change.
+ * @param interval Maximum delay in seconds, above 0. Default: 10 s.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *call,
@@ -595,7 +664,13 @@ camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *
                                                           camunda_error **error);
 
 /**
- * Sets the handle that cancels the call. NULL removes it. The handle may be freed during the call.
+ * Sets the handle that cancels the call.
+ *
+ * @param call Options to change.
+ * @param cancel Handle, which may be freed during the call. NULL removes the current one.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
@@ -603,8 +678,14 @@ camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
                                                camunda_error **error);
 
 /**
- * Sets the progress callback of a waiter. NULL removes it. `user` is passed to each callback
- * unchanged.
+ * Sets the progress callback of a waiter.
+ *
+ * @param call Options to change.
+ * @param progress Callback. NULL removes the current one.
+ * @param user Passed to each callback unchanged. May be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_progress(camunda_call_options *call,
@@ -613,7 +694,14 @@ camunda_status camunda_call_options_set_progress(camunda_call_options *call,
                                                  camunda_error **error);
 
 /**
- * Sets the interrupt check of a call. NULL removes it. `user` is passed to each callback unchanged.
+ * Sets the interrupt check of a call.
+ *
+ * @param call Options to change.
+ * @param interrupt Callback. NULL removes the current one.
+ * @param user Passed to each callback unchanged. May be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *call,
@@ -622,68 +710,96 @@ camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *ca
                                                         camunda_error **error);
 
 /**
- * Frees options. NULL is ignored.
+ * Frees call options.
+ *
+ * @param call Options to free. NULL is ignored.
  */
 void camunda_call_options_free(camunda_call_options *call);
 
 /**
- * Returns a new handle that cancels nothing yet. Free it with camunda_cancel_free(). Thread-safe.
+ * Creates a handle that cancels calls.
+ *
+ * @return A new handle, not triggered. Free it with camunda_cancel_free().
  */
 CAMUNDA_NODISCARD
 camunda_cancel *camunda_cancel_new(void);
 
 /**
- * Cancels every call that uses this handle, including calls that start before camunda_cancel_reset().
- * Calls in progress return CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL is ignored.
+ * Cancels every call that uses this handle, including calls that start before
+ * camunda_cancel_reset(). Calls in progress return CAMUNDA_STATUS_CANCELLED within 100 ms.
+ * Async-signal-safe.
+ *
+ * @param cancel Handle. NULL is ignored.
  */
 void camunda_cancel_trigger(const camunda_cancel *cancel);
 
 /**
  * Makes the handle usable for new calls. Calls that were in progress during
- * camunda_cancel_trigger() stay cancelled. NULL is ignored.
+ * camunda_cancel_trigger() stay cancelled.
+ *
+ * @param cancel Handle. NULL is ignored.
  */
 void camunda_cancel_reset(const camunda_cancel *cancel);
 
 /**
- * Returns whether the handle is triggered and not reset. False if `cancel` is NULL.
+ * Returns whether the handle is triggered and not reset.
+ *
+ * @param cancel Handle; NULL is accepted.
+ * @return Whether the handle is triggered; false if `cancel` is NULL.
  */
 bool camunda_cancel_is_triggered(const camunda_cancel *cancel);
 
 /**
- * Frees a handle. NULL is ignored. Calls in progress that use it continue.
+ * Frees a handle. Calls in progress that use it continue.
+ *
+ * @param cancel Handle to free. NULL is ignored.
  */
 void camunda_cancel_free(camunda_cancel *cancel);
 
 /**
- * Returns new settings with the defaults. Reads no environment variable. Free them with
- * camunda_config_free(). NULL if the ABI version of the loaded library is not that of the header; then
- * camunda_admin_new() returns an error with both versions.
+ * Creates settings with the defaults. Reads no environment variable.
+ *
+ * @return New settings. Free them with camunda_config_free(). NULL if the ABI version of the
+ *   loaded library is not that of the header; then camunda_admin_new() returns an error with both
+ *   versions.
  */
 CAMUNDA_NODISCARD
 camunda_config *camunda_config_new(void);
 
 /**
- * Reads settings from the environment variables of Camunda's SDKs.
- *
- * On success, `*config` is a new object. Free it with camunda_config_free().
+ * Reads settings from the environment variables of Camunda's SDKs. No other thread may change the
+ * environment during the call.
  *
  * Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
  * CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
- * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
- * CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
- * CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
- * CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
- * the message names it. No other thread may change the environment during the call.
+ * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL,
+ * CAMUNDA_TOKEN_SCOPE, CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE,
+ * CAMUNDA_TOKEN_CACHE_REDIS_URL, CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH,
+ * CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and CAMUNDA_CUSTOM_USER_AGENT_STRING. The proxy variables, such
+ * as HTTPS_PROXY, are read by camunda_admin_new().
+ *
+ * If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
+ * CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
+ *
+ * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or invalid: the
+ *   message names it.
  */
 CAMUNDA_NODISCARD
-camunda_status camunda_config_from_env(camunda_config **config,
-                                       camunda_error **error);
+camunda_status camunda_config_from_env(camunda_config **config, camunda_error **error);
 
 /**
- * Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value` lines
- * with the variables of camunda_config_from_env().
+ * Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value`
+ * lines with the variables of camunda_config_from_env().
  *
- * On success, `*config` is a new object. Free it with camunda_config_free().
+ * @param path Path of the file.
+ * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+ *   if a variable is missing or invalid: the message names it.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_from_env_file(const char *path,
@@ -691,13 +807,50 @@ camunda_status camunda_config_from_env_file(const char *path,
                                             camunda_error **error);
 
 /**
- * Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client id,
- * client secret, token URL and audience. All other settings have the defaults of
+ * Reads settings from the environment as camunda_config_from_env() does, into settings of
+ * camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
+ * replace those of the variables.
+ *
+ * A missing variable is an error of camunda_admin_new(), unless its setting is set. All settings that
+ * were set before are reset, except the log callback and the shutdown handle. On an error `config` is
+ * unchanged. No other thread may change the environment during the call.
+ *
+ * @param config Settings of camunda_config_new().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is invalid: the message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_load_env(camunda_config *config,
+                                       camunda_error **error);
+
+/**
+ * Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
+ * settings of camunda_config_new(). Otherwise as camunda_config_load_env().
+ *
+ * @param config Settings of camunda_config_new().
+ * @param path Path of the file.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+ *   if a variable is invalid: the message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_load_env_file(camunda_config *config,
+                                            const char *path,
+                                            camunda_error **error);
+
+/**
+ * Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client
+ * id, client secret, token URL and audience. All other settings have the defaults of
  * camunda_config_new().
  *
- * `credentials` is an object that camunda_credentials_from_client(), camunda_credentials_read() or
- * camunda_credentials_from_env() returned. On success, `*config` is a new object. Free it with
- * camunda_config_free().
+ * @param credentials Object that camunda_credentials_from_client(), camunda_credentials_read() or
+ *   camunda_credentials_from_env() returned.
+ * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_from_credentials(const camunda_value *credentials,
@@ -705,17 +858,35 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
                                                camunda_error **error);
 
 /**
- * Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
- * (contains the secret instead of `client_secret`; read again when the credentials are rejected),
- * `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
- * `oauth_url`, `audience`, `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
- * with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
- * decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
- * platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
- * `token_request_format` (`json` or `form`), `max_response_bytes`.
+ * Sets a setting.
  *
- * Returns CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and then changes nothing. The
- * message names the key.
+ * @param config Settings to change.
+ * @param key Key of the setting. One of:
+ *   - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
+ *     the secret; the client reads it again when the credentials are rejected.
+ *   - `access_token`: an access token that is used unmodified instead of credentials, without
+ *     token requests.
+ *   - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
+ *   - `oauth_url`: the URL of the token endpoint; default:
+ *     `https://login.cloud.camunda.io/oauth/token`.
+ *   - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
+ *     scope.
+ *   - `token_request_format`: encoding of token requests, `json` (default) or `form`.
+ *   - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
+ *     beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
+ *   - `timeout`: seconds, decimals allowed; default: 60.
+ *   - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
+ *   - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
+ *     environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
+ *   - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
+ *     `client_cert` may contain both.
+ *   - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
+ *   - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+ * @param value Value of the setting; copied.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and
+ *   then nothing is changed: the message names the key.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_set(camunda_config *config,
@@ -724,11 +895,16 @@ camunda_status camunda_config_set(camunda_config *config,
                                   camunda_error **error);
 
 /**
- * Sets the log callback of clients created from these settings. NULL removes it.
+ * Sets the log callback of clients created from these settings. The callback runs on the calling
+ * thread, during calls only. It must be thread-safe.
  *
- * It receives events of `level` (CAMUNDA_LOG_…) and of more severe levels. `user` is passed to each
- * callback unchanged. The callback runs on the calling thread, during calls only. It must be
- * thread-safe.
+ * @param config Settings to change.
+ * @param level The least severe level that the callback receives: CAMUNDA_LOG_….
+ * @param log Callback. NULL removes the current one.
+ * @param user Passed to each callback unchanged. May be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_set_log(camunda_config *config,
@@ -738,11 +914,17 @@ camunda_status camunda_config_set_log(camunda_config *config,
                                       camunda_error **error);
 
 /**
- * Sets a custom token store. It replaces the setting `token_cache`, and setting that later replaces the
- * store. `store` is copied; the library calls its functions with `user` until it calls `store->free`.
+ * Sets a custom token store. It replaces the setting `token_cache`, and setting that later
+ * replaces the store.
  *
- * Returns CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a required function is NULL,
- * and then changes nothing and does not call `store->free`. The message names the function.
+ * @param config Settings to change.
+ * @param store Functions of the store; copied. On failure the library does not call `store->free`.
+ * @param user Passed to each function unchanged, until the library has called `store->free`. May
+ *   be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a
+ *   required function is NULL, and then nothing is changed: the message names the function.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_set_token_store(camunda_config *config,
@@ -751,8 +933,15 @@ camunda_status camunda_config_set_token_store(camunda_config *config,
                                               camunda_error **error);
 
 /**
- * Sets the handle that shuts down clients created from these settings, see camunda_shutdown_start().
- * NULL removes it. Set it before a token store. The handle may be freed while the clients are in use.
+ * Sets the handle that shuts down clients created from these settings, see
+ * camunda_shutdown_start(). Set it before a token store.
+ *
+ * @param config Settings to change.
+ * @param shutdown Handle, which may be freed while the clients are in use. NULL removes the
+ *   current one.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_set_shutdown(camunda_config *config,
@@ -760,17 +949,24 @@ camunda_status camunda_config_set_shutdown(camunda_config *config,
                                            camunda_error **error);
 
 /**
- * Frees settings. Clients created from them remain valid. NULL is ignored.
+ * Frees settings. Clients created from them remain valid.
+ *
+ * @param config Settings to free. NULL is ignored.
  */
 void camunda_config_free(camunda_config *config);
 
 /**
- * Combines a new cluster client and its cluster into credentials: an object of environment variables
- * such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the cluster.
+ * Combines a new cluster client and its cluster into credentials: an object of environment
+ * variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the
+ * cluster.
  *
- * `created` is the response of camunda_cluster_client_create(), `cluster` that of
- * camunda_cluster_get(). On success, `*credentials` is a new value that contains the client secret.
- * Free it with camunda_value_free().
+ * @param created Response of camunda_cluster_client_create().
+ * @param cluster Response of camunda_cluster_get().
+ * @param[out] credentials On success a new value, an object of environment variables that contains
+ *   the client secret; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_client(const camunda_value *created,
@@ -779,13 +975,17 @@ camunda_status camunda_credentials_from_client(const camunda_value *created,
                                                camunda_error **error);
 
 /**
- * Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
- * the disk. To store the credentials of a client that is not created yet, use
+ * Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it
+ * to the disk. To store the credentials of a client that is not created yet, use
  * camunda_cluster_client_create_env_file().
  *
- * Returns CAMUNDA_STATUS_IO if the path exists, also as a symbolic link: the function never overwrites
- * a file. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value that
- * contains a NUL, before it creates the file.
+ * @param credentials Object of environment variables.
+ * @param path Path of the file. The function never overwrites a file.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the path exists, also as a symbolic link, or
+ *   cannot be written; CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value
+ *   that contains a NUL, before the file is created.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_credentials_write(const camunda_value *credentials,
@@ -793,11 +993,15 @@ camunda_status camunda_credentials_write(const camunda_value *credentials,
                                          camunda_error **error);
 
 /**
- * Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes and
- * comments.
+ * Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes
+ * and comments.
  *
- * On success, `*credentials` is a new value, an object of the variables that contains the client
- * secret. Free it with camunda_value_free().
+ * @param path Path of the file.
+ * @param[out] credentials On success a new value, an object of environment variables that contains
+ *   the client secret; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_credentials_read(const char *path,
@@ -806,139 +1010,202 @@ camunda_status camunda_credentials_read(const char *path,
 
 /**
  * Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
- * and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
- * counts as not set.
+ * and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty
+ * variable counts as not set. No other thread may change the environment during the call.
  *
- * On success, `*credentials` is a new value, an object of the variables that contains the client
- * secret. Free it with camunda_value_free(). Returns CAMUNDA_STATUS_CONFIG if a variable is missing or
- * not UTF-8; the message names it. No other thread may change the environment during the call.
+ * @param[out] credentials On success a new value, an object of environment variables that contains
+ *   the client secret; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or not UTF-8: the
+ *   message names it.
  */
 CAMUNDA_NODISCARD
-camunda_status camunda_credentials_from_env(camunda_value **credentials,
-                                            camunda_error **error);
+camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
 
 /**
- * Returns the name of a status in lower case, for logs: `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok`
- * for CAMUNDA_STATUS_OK, `unrecognized` for a value that this version does not know. A static string.
- * Do not free it.
+ * Returns the name of a status in lower case, for logs.
+ *
+ * @param status Status.
+ * @return `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok` for CAMUNDA_STATUS_OK, `unrecognized` for
+ *   a value that this version does not know. A static string. Do not free it.
  */
 const char *camunda_status_name(camunda_status status);
 
 /**
- * Returns the name of a stage in lower case, for logs: `token` for CAMUNDA_STAGE_TOKEN, `unrecognized`
- * for a value that this version does not know. A static string. Do not free it.
+ * Returns the name of a stage in lower case, for logs.
+ *
+ * @param stage Stage: CAMUNDA_STAGE_….
+ * @return `token` for CAMUNDA_STAGE_TOKEN, `unrecognized` for a value that this version does not
+ *   know. A static string. Do not free it.
  */
 const char *camunda_stage_name(int32_t stage);
 
 /**
- * Returns the name of an outcome in lower case, for logs: `not_sent` for CAMUNDA_OUTCOME_NOT_SENT,
- * `unrecognized` for a value that this version does not know. A static string. Do not free it.
+ * Returns the name of an outcome in lower case, for logs.
+ *
+ * @param outcome Outcome: CAMUNDA_OUTCOME_….
+ * @return `not_sent` for CAMUNDA_OUTCOME_NOT_SENT, `unrecognized` for a value that this version
+ *   does not know. A static string. Do not free it.
  */
 const char *camunda_outcome_name(int32_t outcome);
 
 /**
- * Returns the status code. CAMUNDA_STATUS_OK if `error` is NULL.
+ * Returns the status of an error, which the function that failed also returned.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The status; CAMUNDA_STATUS_OK if `error` is NULL.
  */
 camunda_status camunda_error_status(const camunda_error *error);
 
 /**
- * Returns a one-line message for humans, without secrets, for example
- * `create cluster: rejected with HTTP 400: Name is too long`. Borrowed from `error`; an empty string if
- * `error` is NULL.
+ * Returns a one-line message for humans, without secrets, for example `create cluster: rejected
+ * with HTTP 400: Name is too long`.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The message, borrowed from `error`; an empty string if `error` is NULL.
  */
 const char *camunda_error_message(const camunda_error *error);
 
 /**
- * Returns the HTTP status code of the response. 0 if no response was received, or if `error` is NULL.
+ * Returns the HTTP status code of the response.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The status code; 0 if no response was received, or if `error` is NULL.
  */
 int32_t camunda_error_http_status(const camunda_error *error);
 
 /**
- * Returns the stage of the call that failed: CAMUNDA_STAGE_…. 0 if `error` is NULL.
+ * Returns the stage of the call that failed.
+ *
+ * @param error Error; NULL is accepted.
+ * @return CAMUNDA_STAGE_…; 0 if `error` is NULL.
  */
 int32_t camunda_error_stage(const camunda_error *error);
 
 /**
- * Returns whether the API executed the operation: CAMUNDA_OUTCOME_…. 0 if `error` is NULL. A waiter
- * changes nothing: its error has CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else
- * CAMUNDA_OUTCOME_REJECTED.
+ * Returns whether the API executed the operation. A waiter changes nothing: its error has
+ * CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REJECTED.
+ *
+ * @param error Error; NULL is accepted.
+ * @return CAMUNDA_OUTCOME_…; 0 if `error` is NULL.
  */
 int32_t camunda_error_outcome(const camunda_error *error);
 
 /**
- * Returns whether the operation is a change that was or may have been applied, although no complete,
- * usable response was received. Check the resource before you retry the change; the message says
- * which of the two it is and what to check. False for reads, for waiters, and if `error` is NULL.
+ * Returns whether the operation is a change that was or may have been applied, although no
+ * complete, usable response was received. Check the resource before you retry the change; the
+ * message says which of the two it is and what to check.
+ *
+ * @param error Error; NULL is accepted.
+ * @return Whether the change may have been applied; false for reads, for waiters, and if `error`
+ *   is NULL.
  */
 bool camunda_error_may_have_been_applied(const camunda_error *error);
 
 /**
- * Returns the error message of the API, or NULL if the response has none. Borrowed from `error`.
+ * Returns the error message of the API.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The message, borrowed from `error`; NULL if the response has none, or if `error` is
+ *   NULL.
  */
 const char *camunda_error_server_message(const camunda_error *error);
 
 /**
- * Returns the unmodified response body, NUL-terminated, or NULL if there is none. If `len` is not NULL,
- * `*len` is set to the number of bytes without the NUL. Borrowed from `error`.
+ * Returns the unmodified response body. If a response that the API returns only once, such as a
+ * client secret, cannot be decoded, this is its only copy: store it safely and do not log it.
  *
- * If a response that the API returns only once, such as a client secret, cannot be decoded, this is
- * its only copy. Store it safely and do not log it.
+ * @param error Error; NULL is accepted.
+ * @param[out] len Number of bytes without the NUL; may be NULL.
+ * @return The body, NUL-terminated and borrowed from `error`; NULL if there is none, or if `error`
+ *   is NULL.
  */
-const char *camunda_error_body(const camunda_error *error,
-                               size_t *len);
+const char *camunda_error_body(const camunda_error *error, size_t *len);
 
 /**
- * Returns the time to wait before a retry, in seconds. Negative if unknown.
+ * Returns the time to wait before a retry.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The time in seconds; negative if unknown, or if `error` is NULL.
  */
 double camunda_error_retry_after(const camunda_error *error);
 
 /**
- * Returns the number of requests of which at least one byte was sent, including the polls of a waiter,
- * excluding token requests. 0 if the connection could not be established, and for NULL.
+ * Returns the number of requests of which at least one byte was sent, including the polls of a
+ * waiter, excluding token requests.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The number; 0 if the connection could not be established, or if `error` is NULL.
  */
 uint32_t camunda_error_attempts(const camunda_error *error);
 
 /**
- * Returns the request id that the API assigned, or NULL if the response has none. Borrowed from
- * `error`.
+ * Returns the request id that the API assigned.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The id, borrowed from `error`; NULL if the response has none, or if `error` is NULL.
  */
 const char *camunda_error_request_id(const camunda_error *error);
 
 /**
- * Returns the name of the operation, for example `create cluster`, or NULL if no operation was started.
- * Borrowed from `error`.
+ * Returns the name of the operation, for example `create cluster`.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The name, borrowed from `error`; NULL if no operation was started, or if `error` is
+ *   NULL.
  */
 const char *camunda_error_operation(const camunda_error *error);
 
 /**
- * Returns the HTTP method of the request, or NULL if no request was prepared. Borrowed from `error`.
+ * Returns the HTTP method of the request.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The method, borrowed from `error`; NULL if no request was prepared, or if `error` is
+ *   NULL.
  */
 const char *camunda_error_method(const camunda_error *error);
 
 /**
- * Returns the path of the request, or NULL if no request was prepared. Borrowed from `error`.
+ * Returns the path of the request.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The path, borrowed from `error`; NULL if no request was prepared, or if `error` is NULL.
  */
 const char *camunda_error_path(const camunda_error *error);
 
 /**
- * Returns the time from the start of the call to its failure, in seconds. Negative if no call was
- * started.
+ * Returns the time from the start of the call to its failure.
+ *
+ * @param error Error; NULL is accepted.
+ * @return The time in seconds; negative if no call was started, or if `error` is NULL.
  */
 double camunda_error_elapsed(const camunda_error *error);
 
 /**
- * Frees an error. NULL is ignored.
+ * Frees an error.
+ *
+ * @param error Error to free. NULL is ignored.
  */
 void camunda_error_free(camunda_error *error);
 
 /**
- * Returns a new, empty object. Free it with camunda_object_free().
+ * Creates an empty object.
+ *
+ * @return A new object. Free it with camunda_object_free().
  */
 CAMUNDA_NODISCARD
 camunda_object *camunda_object_new(void);
 
 /**
- * Sets a field to a string. The strings are copied.
+ * Sets a field to a string.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value String; copied.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_str(camunda_object *object,
@@ -947,8 +1214,14 @@ camunda_status camunda_object_set_str(camunda_object *object,
                                       camunda_error **error);
 
 /**
- * Sets a field to a number. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity, which JSON
- * cannot represent.
+ * Sets a field to a number.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value Number. JSON cannot represent NaN and infinity.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_number(camunda_object *object,
@@ -958,6 +1231,13 @@ camunda_status camunda_object_set_number(camunda_object *object,
 
 /**
  * Sets a field to an integer.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value Integer.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_integer(camunda_object *object,
@@ -967,6 +1247,13 @@ camunda_status camunda_object_set_integer(camunda_object *object,
 
 /**
  * Sets a field to `true` or `false`.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value Boolean.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_bool(camunda_object *object,
@@ -975,8 +1262,15 @@ camunda_status camunda_object_set_bool(camunda_object *object,
                                        camunda_error **error);
 
 /**
- * Sets a field to an array of `count` NUL-terminated strings. `values` may be NULL if `count` is 0. The
- * strings are copied.
+ * Sets a field to an array of strings.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param values The strings, NUL-terminated; copied. May be NULL if `count` is 0.
+ * @param count Number of strings.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_strings(camunda_object *object,
@@ -986,8 +1280,15 @@ camunda_status camunda_object_set_strings(camunda_object *object,
                                           camunda_error **error);
 
 /**
- * Sets a field to a JSON value, given as `json_len` bytes of UTF-8, which are copied. Returns
- * CAMUNDA_STATUS_INVALID_ARGUMENT if they are not JSON.
+ * Sets a field to a JSON value.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param json JSON in UTF-8; copied.
+ * @param json_len Size of the JSON in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_json(camunda_object *object,
@@ -997,7 +1298,14 @@ camunda_status camunda_object_set_json(camunda_object *object,
                                        camunda_error **error);
 
 /**
- * Sets a field to an object, whose current content is copied.
+ * Sets a field to an object.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value Object, whose current content is copied.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_set_object(camunda_object *object,
@@ -1007,8 +1315,15 @@ camunda_status camunda_object_set_object(camunda_object *object,
 
 /**
  * Appends a string to the array in a field; if the field is absent, it becomes an array with this
- * element. The strings are copied. Returns CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value
- * that is not an array.
+ * element.
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value String; copied.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value that is not
+ *   an array.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_append_str(camunda_object *object,
@@ -1018,6 +1333,14 @@ camunda_status camunda_object_append_str(camunda_object *object,
 
 /**
  * Appends an integer to the array in a field, as camunda_object_append_str().
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value Integer.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value that is not
+ *   an array.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_append_integer(camunda_object *object,
@@ -1026,8 +1349,15 @@ camunda_status camunda_object_append_integer(camunda_object *object,
                                              camunda_error **error);
 
 /**
- * Appends an object, whose current content is copied, to the array in a field, as
- * camunda_object_append_str().
+ * Appends an object to the array in a field, as camunda_object_append_str().
+ *
+ * @param object Object to change.
+ * @param key Name of the field; copied.
+ * @param value Object, whose current content is copied.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value that is not
+ *   an array.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_object_append_object(camunda_object *object,
@@ -1036,35 +1366,49 @@ camunda_status camunda_object_append_object(camunda_object *object,
                                             camunda_error **error);
 
 /**
- * Returns the JSON of the object, NUL-terminated. If `len` is not NULL, `*len` is set to the length
- * without the NUL. Borrowed from `object` until it is changed or freed. NULL if `object` is NULL.
+ * Returns the JSON of an object, for the body of an operation.
+ *
+ * @param object Object; NULL is accepted.
+ * @param[out] len Length without the NUL; may be NULL.
+ * @return The JSON, NUL-terminated and borrowed from `object` until it is changed or freed; NULL
+ *   if `object` is NULL.
  */
 const char *camunda_object_json(const camunda_object *object, size_t *len);
 
 /**
- * Frees an object and zeroizes its values. NULL is ignored.
+ * Frees an object and zeroizes its values.
+ *
+ * @param object Object to free. NULL is ignored.
  */
 void camunda_object_free(camunda_object *object);
 
 /**
- * Creates a client of a cluster and writes its credentials to a new file.
+ * Creates a client of a cluster and writes its credentials to a new file, which
+ * camunda_credentials_read() reads.
  *
- * The API returns the client secret only once, so the file is created first: with mode 0600, without
- * overwriting an existing file, and with its disk space allocated. Then the client is created, and the
- * credentials are written and flushed. If no client was created, or if that is unknown, the file is
- * removed. The function also reads the cluster, for its URLs. The timeout of `call` covers all of it.
+ * The API returns the client secret only once, so the file is created first: with mode 0600,
+ * without overwriting an existing file, and with its disk space allocated. Then the client is
+ * created, and the credentials are written and flushed. If no client was created, or if that is
+ * unknown, the file is removed. The function also reads the cluster, for its URLs. The timeout of
+ * `call` covers all of it.
  *
- * `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call. `path` is the path
- * of the file; camunda_credentials_read() reads such a file. On success, `*value` is a new value: a
- * CreatedClusterClient. Free it with camunda_value_free(). If `call` is NULL, default options apply.
- * `error` may be NULL; otherwise `*error` is NULL on success and a new error on failure. Free it with
- * camunda_error_free(). Thread-safe.
+ * The request body and the response have the fields of camunda_cluster_client_create().
  *
- * Fails as camunda_cluster_client_create() does. Also returns CAMUNDA_STATUS_IO: with
- * CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_COMPLETED if
- * it cannot be written afterwards. In that case the client exists, and camunda_error_body() returns the
- * response with its secret.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param path Path of the file.
+ * @param[out] value On success a new value, the new client; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error, as camunda_cluster_client_create(). Also
+ *   CAMUNDA_STATUS_IO: with CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and
+ *   with CAMUNDA_OUTCOME_COMPLETED if it cannot be written afterwards. In the latter case the
+ *   client exists, and camunda_error_body() returns the response with its secret.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
@@ -1079,11 +1423,19 @@ camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin
 /**
  * Adds an entry to the IP allowlist of a cluster. Replaces an entry with the same `ip`.
  *
- * Reads the allowlist, changes it and writes it, since the API has no operation for this. Concurrent
- * changes are not detected: the last write wins, and earlier changes are lost.
+ * Reads the allowlist, changes it and writes it, since the API has no operation for this.
+ * Concurrent changes are not detected: the last write wins, and earlier changes are lost.
  *
- * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
- * allowlist. Free it with camunda_value_free(). Thread-safe.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param ip CIDR, or several separated by commas.
+ * @param description Description of the entry.
+ * @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
+ *   and `description`; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
@@ -1098,8 +1450,15 @@ camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
  * Removes the entry with this `ip` from the IP allowlist of a cluster. Concurrent changes are not
  * detected, see camunda_cluster_add_to_ip_allowlist().
  *
- * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
- * allowlist. Free it with camunda_value_free(). Thread-safe.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param ip The `ip` of the entry.
+ * @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
+ *   and `description`; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
@@ -1112,11 +1471,18 @@ camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *adm
 /**
  * Sends a request to an endpoint that this version has no function for, with the client's token.
  *
- * `method` is GET, POST, PUT, PATCH or DELETE. `path` is a path with an optional query, for example
- * `/clusters?new=1`.
- * `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the request body of
- * `json_len` bytes, or NULL. If `call` is NULL, default options apply. On success, `*value` is a new
- * value: the response, or `null` if it has no body. Free it with camunda_value_free(). Thread-safe.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param idempotency Whether the library may retry the request: CAMUNDA_IDEMPOTENCY_….
+ * @param method GET, POST, PUT, PATCH or DELETE.
+ * @param path Path with an optional query, for example `/clusters?new=1`.
+ * @param json Request body, JSON in UTF-8, borrowed during the call. NULL for no body.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response, or `null` if it has no body; else NULL.
+ *   Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_request(const camunda_admin *admin,
@@ -1272,33 +1638,33 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  *
  * Response: a Parameters object.
  * - `channels` (array of objects, expected): Channels with their generations.
- * - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
+ * - `channels.N.uuid` (string, required): Its id, for `channelId` when a cluster is created.
  * - `channels.N.name` (string, expected): Its name, such as `Stable`.
  * - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
- * - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+ * - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generationId` when a
  *   cluster is created.
  * - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
  *   `orgUnlocked`, optional): Reason why the organization may use it.
  * - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
  *   for new clusters.
- * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
+ * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generationId` when a
  *   cluster is created.
  * - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
  *   `orgUnlocked`, optional): Reason why the organization may use it.
  * - `clusterPlanTypes` (array of objects, expected): Plan types.
- * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+ * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `planTypeId` when a cluster is
  *   created.
  * - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
  * - `regions` (array of objects, expected): Regions.
- * - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
+ * - `regions.N.uuid` (string, required): Its id, for `regionId` when a cluster is created.
  * - `regions.N.name` (string, expected): Its name, as the Console shows it.
  * - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
  * - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
  * - `regions.N.backups.N.uuid` (string, expected): The id of the option.
  * - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
- * - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
+ * - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backupRegionId` when a
  *   cluster is created.
  * - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
  *
@@ -1487,7 +1853,8 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  * - `oldGeneration` (object, required): Generation before the upgrade.
  * - `oldGeneration.id` (string, required): Its id.
  * - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
- * - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+ * - `newGeneration` (object, required): Generation after the upgrade, for
+ *   camunda_cluster_wait_until_upgraded().
  * - `newGeneration.id` (string, required): Its id.
  * - `newGeneration.name` (string, expected): Its name, as the Console shows it.
  * - `orgId` (string, expected): The organization that owns it.
@@ -1653,7 +2020,7 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  *
  * Request body: a TriggerFailover object.
  * - `backupIds` (array of strings, required): Ids of the backups to copy.
- * - `restoreBackupId` (string, required): Id of the backup to restore, one of `backup_ids`.
+ * - `restoreBackupId` (string, required): Id of the backup to restore, one of `backupIds`.
  *
  * Response: a FailoverResult object.
  * - `newClusterId` (string, required): Id of the new cluster in the paired region.
@@ -2736,8 +3103,8 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
  * if the cluster is suspended, waits for input of its owner, or does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2825,8 +3192,8 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  *
  * Waits until the cluster no longer exists, after its deletion.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * @param admin Client. Thread-safe.
@@ -2849,8 +3216,8 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
  * waits for input of its owner or does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2938,11 +3305,11 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
 /**
  * Wait until woken.
  *
- * Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
- * Fails immediately if the cluster waits for input of its owner or does not exist.
+ * Waits, after camunda_cluster_wake(), until the cluster is `Healthy` in two consecutive polls,
+ * and returns it. Fails immediately if the cluster waits for input of its owner or does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3031,8 +3398,8 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
  * cluster. Fails immediately if the key could not be set up or the cluster does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3121,8 +3488,8 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
  * not in the list of the cluster's backups.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Backup object.
@@ -3167,8 +3534,8 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
  * the restore failed or was aborted, or if there was none.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Restore object.
@@ -3198,48 +3565,61 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   camunda_error **error);
 
 /**
- * Returns the string at a path such as `status.ready`, in UTF-8 and NUL-terminated. `fallback`, which
- * may be NULL, if no string is there. Borrowed from `value`.
+ * Returns the string at a path such as `status.ready`. A string with a NUL character ends at it;
+ * camunda_value_str() returns the length.
  *
- * See camunda_value_path() for paths. A string with a NUL character ends at it; camunda_value_str()
- * returns the length.
+ * @param value Value; NULL counts as `null`.
+ * @param path Path, see camunda_value_path().
+ * @param fallback Returned if no string is at the path. May be NULL.
+ * @return The string in UTF-8, NUL-terminated and borrowed from `value`; or `fallback`.
  */
 const char *camunda_value_path_str(const camunda_value *value,
                                    const char *path,
                                    const char *fallback);
 
 /**
- * Returns the integer at a path such as `channels.0.priority`. `fallback` if the path leads to no
- * number, to a fraction, or to a number out of range. See camunda_value_path() for paths.
+ * Returns the integer at a path such as `retentionDays`.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Path, see camunda_value_path().
+ * @param fallback Returned if the path leads to no number, to a fraction, or to a number out of
+ *   range.
+ * @return The integer, or `fallback`.
  */
 int64_t camunda_value_path_integer(const camunda_value *value, const char *path, int64_t fallback);
 
 /**
- * Returns the boolean at a path such as `encryption.enabled`. `fallback` if no boolean is there. See
- * camunda_value_path() for paths.
+ * Returns the boolean at a path such as `autoUpdate`.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Path, see camunda_value_path().
+ * @param fallback Returned if no boolean is at the path.
+ * @return The boolean, or `fallback`.
  */
-bool camunda_value_path_bool(const camunda_value *value,
-                             const char *path,
-                             bool fallback);
+bool camunda_value_path_bool(const camunda_value *value, const char *path, bool fallback);
 
 /**
- * Stores the instant of an RFC 3339 time such as `2024-05-01T12:00:00.123Z`, in milliseconds since
- * 1970-01-01 UTC, rounded down, in `*ms`. Returns false and stores 0 if `value` is not a string or not
- * an RFC 3339 time; false if `ms` is NULL.
+ * Reads an RFC 3339 time such as `2024-05-01T12:00:00.123Z`.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `value` is
+ *   not a string or not an RFC 3339 time.
+ * @return Whether `value` is a time; false if `ms` is NULL.
  */
-bool camunda_value_time(const camunda_value *value,
-                        int64_t *ms);
+bool camunda_value_time(const camunda_value *value, int64_t *ms);
 
 /**
- * As camunda_value_time(), of a NUL-terminated string. Returns false and stores 0 if `time` is
- * NULL.
+ * As camunda_value_time(), of a string.
+ *
+ * @param time NUL-terminated string; NULL is accepted.
+ * @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `time` is
+ *   not an RFC 3339 time.
+ * @return Whether `time` is a time; false if `time` or `ms` is NULL.
  */
 bool camunda_time_parse(const char *time, int64_t *ms);
 
 /**
- * Returns the next element of an array, or the value of the next field of an object, and advances
- * `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the last
- * element, and if `value` or `position` is NULL. Borrowed from `value`.
+ * Returns the next element of an array, or the value of the next field of an object.
  *
  * @code
  * size_t position = 0;
@@ -3248,15 +3628,17 @@ bool camunda_time_parse(const char *time, int64_t *ms);
  *   puts(camunda_value_path_str(cluster, "name", ""));
  * }
  * @endcode
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
+ *   ones.
+ * @return The element, borrowed from `value`; NULL after the last one, and if `value` or
+ *   `position` is NULL.
  */
 const camunda_value *camunda_value_next(const camunda_value *value, size_t *position);
 
 /**
- * Returns the value of the next field of an object, stores its name, NUL-terminated, in `*key`, and
- * advances `*position`. Set it to 0 before the first call; pass other values unchanged. If `len` is not
- * NULL, `*len` is set to the length of the name without the NUL. NULL after the last field, and if
- * `value` is not an object or another pointer is NULL; then `*key` is NULL. Both are borrowed from
- * `value`.
+ * Returns the next field of an object.
  *
  * @code
  * size_t position = 0;
@@ -3266,6 +3648,15 @@ const camunda_value *camunda_value_next(const camunda_value *value, size_t *posi
  *   puts(name);
  * }
  * @endcode
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
+ *   ones.
+ * @param[out] key Name of the field, NUL-terminated and borrowed from `value`; NULL if there is no
+ *   next field.
+ * @param[out] len Length of the name without the NUL; may be NULL.
+ * @return The value of the field, borrowed from `value`; NULL after the last field, and if `value`
+ *   is not an object, or `position` or `key` is NULL.
  */
 const camunda_value *camunda_value_next_field(const camunda_value *value,
                                               size_t *position,
@@ -3273,8 +3664,9 @@ const camunda_value *camunda_value_next_field(const camunda_value *value,
                                               size_t *len);
 
 /**
- * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
- * camunda_config_set_shutdown().
+ * Creates a shutdown handle. Add clients to it with camunda_config_set_shutdown().
+ *
+ * @return A new handle. Free it with camunda_shutdown_free().
  */
 CAMUNDA_NODISCARD
 camunda_shutdown *camunda_shutdown_new(void);
@@ -3288,32 +3680,40 @@ camunda_shutdown *camunda_shutdown_new(void);
  * interrupt check, sink and token store functions. A thread that is unwound inside such a callback
  * (pthread_exit) blocks until the process ends.
  *
- * Calls of the current thread are not affected, so that a program can still clean up. Returns whether
- * all calls have returned. NULL is ignored, and returns true.
+ * Calls of the current thread are not affected, so that a program can still clean up.
+ *
+ * @param shutdown Handle. NULL is ignored.
+ * @param timeout Maximum time to wait in seconds.
+ * @return Whether all calls have returned; true if `shutdown` is NULL.
  */
-bool camunda_shutdown_start(const camunda_shutdown *shutdown,
-                            double timeout);
+bool camunda_shutdown_start(const camunda_shutdown *shutdown, double timeout);
 
 /**
- * Returns whether calls of the current thread are cancelled because of camunda_shutdown_start(). False
- * if `shutdown` is NULL.
+ * Returns whether calls of the current thread are cancelled because of camunda_shutdown_start().
+ *
+ * @param shutdown Handle; NULL is accepted.
+ * @return Whether they are cancelled; false if `shutdown` is NULL.
  */
 bool camunda_shutdown_stops_calls(const camunda_shutdown *shutdown);
 
 /**
- * Frees a shutdown handle. Its clients remain valid. NULL is ignored.
+ * Frees a shutdown handle. Its clients remain valid.
+ *
+ * @param shutdown Handle to free. NULL is ignored.
  */
 void camunda_shutdown_free(camunda_shutdown *shutdown);
 
 /**
- * Returns an access token of the client's credentials. If `audience` is NULL, uses the audience of the
- * client.
+ * Returns an access token of the client's credentials. Uses the same cache as the client's calls,
+ * so it sends a token request only if neither this process nor the token store has a valid token.
  *
- * Uses the same cache as the client's calls, so it sends a token request only if neither this process
- * nor the token store has a valid token.
- *
- * If `call` is NULL, default options apply. On success, `*token` is a new token. Free it with
- * camunda_token_free(). Thread-safe.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param audience Audience of the token; NULL for that of the client.
+ * @param[out] token On success a new token; else NULL. Free it with camunda_token_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_token(const camunda_admin *admin,
@@ -3323,9 +3723,15 @@ camunda_status camunda_admin_token(const camunda_admin *admin,
                                    camunda_error **error);
 
 /**
- * Invalidates a token that an API rejected: removes it from memory and from the token store, unless a
- * newer one has replaced it. The next camunda_admin_token() requests a new one. `audience` must be the
- * one of the call that returned the token.
+ * Invalidates a token that an API rejected: removes it from memory and from the token store,
+ * unless a newer one has replaced it. The next camunda_admin_token() requests a new one.
+ *
+ * @param admin Client. Thread-safe.
+ * @param audience Audience of the call that returned the token; NULL for that of the client.
+ * @param token The rejected token. It is not freed.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
@@ -3334,100 +3740,140 @@ camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
                                               camunda_error **error);
 
 /**
- * Returns the access token, NUL-terminated. If `len` is not NULL, `*len` is set to the length without
- * the NUL. Borrowed from `token`; NULL if `token` is NULL. Do not log it.
+ * Returns the access token. Do not log it.
+ *
+ * @param token Token; NULL is accepted.
+ * @param[out] len Length without the NUL; may be NULL.
+ * @return The token, NUL-terminated and borrowed from `token`; NULL if `token` is NULL.
  */
-const char *camunda_token_str(const camunda_token *token,
-                              size_t *len);
+const char *camunda_token_str(const camunda_token *token, size_t *len);
 
 /**
- * Returns the expiry of the token, in milliseconds since 1970-01-01 UTC, by the local clock. 0 if
- * `token` is NULL.
+ * Returns the expiry of the token, by the local clock.
+ *
+ * @param token Token; NULL is accepted.
+ * @return Milliseconds since 1970-01-01 UTC; 0 if `token` is NULL.
  */
 int64_t camunda_token_expires_at(const camunda_token *token);
 
 /**
- * Frees a token and zeroizes its bytes. NULL is ignored.
+ * Frees a token and zeroizes its bytes.
+ *
+ * @param token Token to free. NULL is ignored.
  */
 void camunda_token_free(camunda_token *token);
 
 /**
- * Returns the type of a value: CAMUNDA_KIND_…. CAMUNDA_KIND_NULL if `value` is NULL.
+ * Returns the type of a value.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @return CAMUNDA_KIND_…; CAMUNDA_KIND_NULL if `value` is NULL.
  */
 int32_t camunda_value_kind(const camunda_value *value);
 
 /**
- * Returns the number of elements of an array or fields of an object. 0 for other types, and if `value`
- * is NULL.
+ * Returns the number of elements of an array or fields of an object.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @return The number; 0 for other types.
  */
 size_t camunda_value_len(const camunda_value *value);
 
 /**
- * Returns the field named `key`. NULL if the field is absent or `value` is not an object. Borrowed from
- * `value`.
+ * Returns a field of an object.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param key Name of the field.
+ * @return The value of the field, borrowed from `value`; NULL if it is absent or `value` is not an
+ *   object.
  */
-const camunda_value *camunda_value_get(const camunda_value *value,
-                                       const char *key);
+const camunda_value *camunda_value_get(const camunda_value *value, const char *key);
 
 /**
- * Returns the value at a path of field names and array indexes, separated by dots, for example
- * `status.ready` or `channels.0.name`. NULL if it is absent. Borrowed from `value`.
+ * Returns the value at a path.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Names of fields and indexes of arrays, separated by dots, for example `status.ready`
+ *   or `channels.0.name`.
+ * @return The value at the path, borrowed from `value`; NULL if it is absent.
  */
 const camunda_value *camunda_value_path(const camunda_value *value, const char *path);
 
 /**
- * Returns the element of an array, or the value of the field of an object, at `index`. NULL if `index`
- * is out of range. Borrowed from `value`.
+ * Returns the element of an array, or the value of the field of an object, at an index.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param index Index from 0.
+ * @return The element, borrowed from `value`; NULL if `index` is out of range.
  */
-const camunda_value *camunda_value_at(const camunda_value *value,
-                                      size_t index);
+const camunda_value *camunda_value_at(const camunda_value *value, size_t index);
 
 /**
- * Returns the name of the field of an object at `index`, NUL-terminated. If `len` is not NULL, `*len`
- * is set to the length without the NUL. Replaces escapes that are not valid UTF-16, such as an unpaired
- * surrogate, by U+FFFD. NULL if `index` is out of range. Borrowed from `value`.
+ * Returns the name of the field of an object at an index. Escapes that are not valid UTF-16, such
+ * as an unpaired surrogate, are replaced by U+FFFD.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param index Index from 0.
+ * @param[out] len Length without the NUL; may be NULL.
+ * @return The name, NUL-terminated and borrowed from `value`; NULL if `index` is out of range.
  */
-const char *camunda_value_key(const camunda_value *value,
-                              size_t index,
-                              size_t *len);
+const char *camunda_value_key(const camunda_value *value, size_t index, size_t *len);
 
 /**
- * Returns the content of a string in UTF-8, NUL-terminated. If `len` is not NULL, `*len` is set to the
- * length without the NUL; use it if the string may contain a NUL. NULL for other types. Borrowed from
- * `value`.
+ * Returns the content of a string.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[out] len Length without the NUL; may be NULL. Use it if the string may contain a NUL.
+ * @return The string in UTF-8, NUL-terminated and borrowed from `value`; NULL for other types.
  */
-const char *camunda_value_str(const camunda_value *value,
-                              size_t *len);
+const char *camunda_value_str(const camunda_value *value, size_t *len);
 
 /**
- * Returns a number, rounded to the nearest double. `fallback` for other types. camunda_value_json()
- * returns all digits.
+ * Returns a number, rounded to the nearest double. camunda_value_json() returns all digits.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param fallback Returned for other types.
+ * @return The number, or `fallback`.
  */
 double camunda_value_number(const camunda_value *value, double fallback);
 
 /**
- * Returns an integer. `fallback` for other types, for fractions, and if the number is out of range.
+ * Returns an integer.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param fallback Returned for other types, for fractions, and if the number is out of range.
+ * @return The integer, or `fallback`.
  */
 int64_t camunda_value_integer(const camunda_value *value, int64_t fallback);
 
 /**
- * Returns a boolean. `fallback` for other types.
+ * Returns a boolean.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param fallback Returned for other types.
+ * @return The boolean, or `fallback`.
  */
 bool camunda_value_bool(const camunda_value *value, bool fallback);
 
 /**
- * Returns the JSON of a value, NUL-terminated: for a whole response, its unmodified bytes. If `len` is
- * not NULL, `*len` is set to the length without the NUL. NULL if `value` is NULL. Borrowed from
- * `value`.
+ * Returns the JSON of a value: for a whole response, its unmodified bytes.
+ *
+ * @param value Value; NULL is accepted.
+ * @param[out] len Length without the NUL; may be NULL.
+ * @return The JSON, NUL-terminated and borrowed from `value`; NULL if `value` is NULL.
  */
-const char *camunda_value_json(const camunda_value *value,
-                               size_t *len);
+const char *camunda_value_json(const camunda_value *value, size_t *len);
 
 /**
- * Parses JSON of `json_len` bytes, which are copied.
+ * Parses JSON.
  *
- * On success, `*value` is a new value. Free it with camunda_value_free(). Returns
- * CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
+ * @param json JSON in UTF-8; copied.
+ * @param json_len Size of the JSON in bytes.
+ * @param[out] value On success a new value, the JSON; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_value_parse(const char *json,
@@ -3436,8 +3882,10 @@ camunda_status camunda_value_parse(const char *json,
                                    camunda_error **error);
 
 /**
- * Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it for a
- * part. NULL is ignored.
+ * Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it
+ * for a part.
+ *
+ * @param value Value to free. NULL is ignored.
  */
 void camunda_value_free(camunda_value *value);
 
@@ -3473,7 +3921,7 @@ void camunda_value_free(camunda_value *value);
 /** Being resumed. */
 #define CAMUNDA_CLUSTER_STATUS_RESUMING "Resuming"
 
-/** Suspended; `wake` resumes it. */
+/** Suspended; camunda_cluster_wake() resumes it. */
 #define CAMUNDA_CLUSTER_STATUS_SUSPENDED "Suspended"
 
 /** Waits for input of its owner, such as an encryption key. */

@@ -18,8 +18,14 @@
 /// camunda::ClusterId id = admin.clusters().create({"orders", channel, generation, region, plan});
 /// admin.cluster(id).wait_until_healthy(camunda::Wait{}.timeout(20min));
 /// // The secret is shown only once: the file (0600, never over another) comes before the client.
-/// admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
+/// auto client = admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
+/// std::cout << client.client_id << '\n';
 /// @endcode
+///
+/// **Results**: the compiler warns if a program ignores the result of an operation, which can be the
+/// only copy of a secret or of an id. Two kinds of methods are exempt: waiters, whose result is the
+/// resource as last polled and can be read again, and AdminClient::request(), whose response can be
+/// `null`.
 ///
 /// **Errors** are exceptions: camunda::Error and the classes derived from it. The error of a change
 /// that was or may have been applied is also a camunda::OutcomeUnknownError.
@@ -105,11 +111,17 @@
 #include <vector>
 
 /// @cond
-// Errors are rare: their code is compiled for size.
+// Errors are rare: their code is compiled for size. Functions that are not inlined keep compile times
+// short: what many functions of a program use is compiled once.
 #if defined(__GNUC__)
 #define CAMUNDA_COLD __attribute__((cold, noinline))
+#define CAMUNDA_NOINLINE __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define CAMUNDA_COLD __declspec(noinline)
+#define CAMUNDA_NOINLINE __declspec(noinline)
 #else
 #define CAMUNDA_COLD
+#define CAMUNDA_NOINLINE
 #endif
 /// @endcond
 
@@ -272,8 +284,17 @@ struct ErrorData {
 class Error : public std::runtime_error {
  public:
   /// @private
-  explicit Error(std::shared_ptr<const detail::ErrorData> data)
-      : std::runtime_error(data->message), data_(std::move(data)) {}
+  CAMUNDA_COLD explicit Error(const std::shared_ptr<const detail::ErrorData>& data)
+      : std::runtime_error(data->message), data_(data) {}
+  /// Creates an error that shares the data of another one.
+  CAMUNDA_COLD Error(const Error& other) noexcept : std::runtime_error(other), data_(other.data_) {}
+  /// Replaces an error by one that shares the data of another one.
+  CAMUNDA_COLD Error& operator=(const Error& other) noexcept {
+    std::runtime_error::operator=(other);
+    data_ = other.data_;
+    return *this;
+  }
+  CAMUNDA_COLD ~Error() override {}
 
   /// Returns the error kind. Later versions may add kinds.
   [[nodiscard]] Status status() const noexcept { return data_->status; }
@@ -477,8 +498,7 @@ template <class E>
   throw E(data);
 }
 
-[[noreturn]] CAMUNDA_COLD inline void raise(ErrorData fields) {
-  const auto data = std::make_shared<const ErrorData>(std::move(fields));
+[[noreturn]] CAMUNDA_COLD inline void raise(const std::shared_ptr<const ErrorData>& data) {
   switch (data->status) {
     case Status::InvalidArgument: raise_as<InvalidArgumentError>(data);
     case Status::Config: raise_as<ConfigError>(data);
@@ -505,12 +525,12 @@ template <class E>
 }
 
 [[noreturn]] CAMUNDA_COLD inline void raise(Status status, Stage stage, Outcome outcome, std::string message) {
-  ErrorData data;
-  data.status = status;
-  data.stage = stage;
-  data.outcome = outcome;
-  data.message = std::move(message);
-  raise(std::move(data));
+  const auto data = std::make_shared<ErrorData>();
+  data->status = status;
+  data->stage = stage;
+  data->outcome = outcome;
+  data->message = std::move(message);
+  raise(data);
 }
 
 [[noreturn]] CAMUNDA_COLD inline void raise_invalid_argument(std::string message) {
@@ -542,30 +562,30 @@ inline std::optional<Seconds> seconds_or_none(double seconds) {
 }
 
 [[noreturn]] CAMUNDA_COLD inline void raise(camunda_status status, const camunda_error* error) {
-  ErrorData data;
-  data.status = static_cast<Status>(status);
+  const auto data = std::make_shared<ErrorData>();
+  data->status = static_cast<Status>(status);
   if (error == nullptr) {
-    data.message = "the call failed without an error";
-    raise(std::move(data));
+    data->message = "the call failed without an error";
+    raise(data);
   }
-  data.stage = static_cast<Stage>(camunda_error_stage(error));
-  data.outcome = static_cast<Outcome>(camunda_error_outcome(error));
-  data.may_have_been_applied = camunda_error_may_have_been_applied(error);
-  data.message = text_or_none(camunda_error_message(error)).value_or("");
-  if (const int http_status = camunda_error_http_status(error)) data.http_status = http_status;
-  data.server_message = text_or_none(camunda_error_server_message(error));
+  data->stage = static_cast<Stage>(camunda_error_stage(error));
+  data->outcome = static_cast<Outcome>(camunda_error_outcome(error));
+  data->may_have_been_applied = camunda_error_may_have_been_applied(error);
+  data->message = text_or_none(camunda_error_message(error)).value_or("");
+  if (const int http_status = camunda_error_http_status(error)) data->http_status = http_status;
+  data->server_message = text_or_none(camunda_error_server_message(error));
   std::size_t length = 0;
   if (const char* body = camunda_error_body(error, &length)) {
-    data.body = Secret(std::string_view(body, length));
+    data->body = Secret(std::string_view(body, length));
   }
-  data.retry_after = seconds_or_none(camunda_error_retry_after(error));
-  data.attempts = camunda_error_attempts(error);
-  data.request_id = text_or_none(camunda_error_request_id(error));
-  data.operation = text_or_none(camunda_error_operation(error));
-  data.method = text_or_none(camunda_error_method(error));
-  data.path = text_or_none(camunda_error_path(error));
-  data.elapsed = seconds_or_none(camunda_error_elapsed(error));
-  raise(std::move(data));
+  data->retry_after = seconds_or_none(camunda_error_retry_after(error));
+  data->attempts = camunda_error_attempts(error);
+  data->request_id = text_or_none(camunda_error_request_id(error));
+  data->operation = text_or_none(camunda_error_operation(error));
+  data->method = text_or_none(camunda_error_method(error));
+  data->path = text_or_none(camunda_error_path(error));
+  data->elapsed = seconds_or_none(camunda_error_elapsed(error));
+  raise(data);
 }
 
 /// Exception of a callback of the current call on this thread. An exception must not propagate
@@ -587,35 +607,50 @@ inline void store_exception(bool always) noexcept {
   if (!stored.exception) stored = {std::current_exception(), always};
 }
 
+/// A call of a function of the C library: its error, and the exception of a callback.
+class Invocation {
+ public:
+  // A callback can make calls too; each call has its own stored exception.
+  CAMUNDA_NOINLINE Invocation() noexcept : outer_(std::exchange(thrown(), Thrown{})) {}
+  Invocation(const Invocation&) = delete;
+  Invocation& operator=(const Invocation&) = delete;
+  CAMUNDA_NOINLINE ~Invocation() {
+    thrown() = std::move(outer_);
+    camunda_error_free(error_);
+  }
+
+  /// Returns the out pointer for the error of the function.
+  camunda_error** error() noexcept { return &error_; }
+  /// Throws the error of the function, or the exception of a callback.
+  CAMUNDA_NOINLINE void finish(camunda_status status) const {
+    const Thrown stored = std::exchange(thrown(), Thrown{});
+    // An exception must not discard a response: the API may return it only once.
+    if (stored.exception && (status != CAMUNDA_STATUS_OK || stored.always)) {
+      std::rethrow_exception(stored.exception);
+    }
+    if (status != CAMUNDA_STATUS_OK) raise(status, error_);
+  }
+
+ private:
+  Thrown outer_;
+  camunda_error* error_ = nullptr;
+};
+
 /// Calls a function of the C library. Throws its error, or the exception of a callback.
 template <class Call>
 void run(Call&& call) {
-  // A callback can make calls too; each call has its own stored exception.
-  struct Scope {
-    Thrown outer = std::exchange(thrown(), Thrown{});
-    ~Scope() { thrown() = std::move(outer); }
-  } scope;
-  camunda_error* raw = nullptr;
-  const camunda_status status = call(&raw);
-  const Owned<camunda_error> error(raw);
-  const Thrown stored = std::exchange(thrown(), Thrown{});
-  // An exception must not discard a response: the API may return it only once.
-  if (stored.exception && (status != CAMUNDA_STATUS_OK || stored.always)) {
-    std::rethrow_exception(stored.exception);
-  }
-  if (status != CAMUNDA_STATUS_OK) raise(status, error.get());
+  Invocation invocation;
+  invocation.finish(call(invocation.error()));
 }
 
 /// Calls a function of the C library that creates a handle.
 template <class T, class Call>
 Owned<T> make(Call&& call) {
-  Owned<T> owned;
-  run([&](camunda_error** error) {
-    T* raw = nullptr;
-    const camunda_status status = call(&raw, error);
-    owned.reset(raw);
-    return status;
-  });
+  Invocation invocation;
+  T* raw = nullptr;
+  const camunda_status status = call(&raw, invocation.error());
+  Owned<T> owned(raw);
+  invocation.finish(status);
   return owned;
 }
 
@@ -7143,20 +7178,26 @@ class AdminClientBuilder {
     config_.reset(camunda_config_new());
   }
 
-  /// Reads the environment variables. CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET
-  /// are required; CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL and
-  /// the others of the README are optional. Throws ConfigError with the name of a variable that is
-  /// missing or not valid.
+  /// Reads the environment variables of Camunda's SDKs. Required: CAMUNDA_CONSOLE_CLIENT_ID, and
+  /// CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or
+  /// CAMUNDA_CONSOLE_ACCESS_TOKEN. camunda_config_from_env() lists the optional ones. A setter
+  /// replaces the value of a variable, and makes a required variable unnecessary. Throws ConfigError
+  /// with the name of a variable that is not valid; build() throws that of a missing one.
   [[nodiscard]] static AdminClientBuilder from_env() {
-    return from([](camunda_config** config, camunda_error** error) {
-      return camunda_config_from_env(config, error);
+    AdminClientBuilder builder;
+    detail::run([&](camunda_error** error) {
+      return camunda_config_load_env(builder.config_.get(), error);
     });
+    return builder;
   }
   /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines.
   [[nodiscard]] static AdminClientBuilder from_env_file(const std::string& path) {
-    return from([&](camunda_config** config, camunda_error** error) {
-      return camunda_config_from_env_file(detail::c_text(path, "the path"), config, error);
+    AdminClientBuilder builder;
+    detail::run([&](camunda_error** error) {
+      return camunda_config_load_env_file(builder.config_.get(), detail::c_text(path, "the path"),
+                                          error);
     });
+    return builder;
   }
   /// Returns a builder with the credentials of a cluster client, for a TokenSource.
   [[nodiscard]] static AdminClientBuilder from_credentials(const ClusterCredentials& credentials) {
@@ -7236,7 +7277,8 @@ class AdminClientBuilder {
   AdminClientBuilder&& token_cache(std::string_view value) && {
     return std::move(token_cache(value));
   }
-  /// Sets a PEM file of CA certificates to trust instead of the platform's.
+  /// Sets a PEM file of CA certificates to trust instead of the platform's. Without it, the
+  /// environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the platform's on Linux.
   AdminClientBuilder& ca_file(std::string_view value) & { return set("ca_file", value); }
   /// @copydoc ca_file
   AdminClientBuilder&& ca_file(std::string_view value) && {
@@ -7453,8 +7495,8 @@ class ClusterClients {
   /// Throws the errors of create(), and IoError: with Outcome::NotSent if the file exists or cannot
   /// be created, with Outcome::Completed if it cannot be written afterwards. In the latter case the
   /// client exists, and Error::body() returns the response with its secret.
-  CreatedClusterClient create_env_file(const std::string& path,
-                                       const CreateClusterClient& request) const;
+  [[nodiscard]] CreatedClusterClient create_env_file(const std::string& path,
+                                                     const CreateClusterClient& request) const;
 
  private:
   friend class ClusterHandle;
@@ -7660,12 +7702,12 @@ class ClusterHandle {
   /// new list. Reads the list, changes it and writes it. The API has no atomic operation: if two
   /// programs change the list concurrently, one change is lost. Throws PermissionDeniedError if the
   /// credentials lack the permission to read the list.
-  std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;
+  [[nodiscard]] std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;
   /// Removes the entry with this `ip` from the IP allowlist, and returns the new list. Reads the
   /// list, changes it and writes it. The API has no atomic operation: if two programs change the
   /// list concurrently, one change is lost. Throws PermissionDeniedError if the credentials lack
   /// the permission to read the list.
-  std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
+  [[nodiscard]] std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
   /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
   /// immediately if the cluster is suspended, waits for input of its owner, or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
@@ -8280,6 +8322,7 @@ struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda:
 /// @endcond
 
 #undef CAMUNDA_COLD
+#undef CAMUNDA_NOINLINE
 
 /// @cond
 #pragma pop_macro("Status")

@@ -13,7 +13,7 @@ use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
 use crate::secret_file::SecretFile;
-use crate::token_config::{TokenCacheConfig, TokenRequest, TokenRequestFormat};
+use crate::token_config::{Fallback, TokenCacheConfig, TokenRequest, TokenRequestFormat};
 use crate::token_store::TokenStore;
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
@@ -22,7 +22,8 @@ const DEFAULT_AUDIENCE: &str = "api.cloud.camunda.io";
 const DEFAULT_USER_AGENT: &str = concat!("camunda-admin/", env!("CARGO_PKG_VERSION"));
 const DEFAULT_MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Variables that are alternatives of each other.
+/// Variables of the credentials.
+const CLIENT_ID_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_ID";
 const ACCESS_TOKEN_VARIABLE: &str = "CAMUNDA_CONSOLE_ACCESS_TOKEN";
 const SECRET_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET";
 const SECRET_FILE_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE";
@@ -55,6 +56,12 @@ pub(crate) struct Config {
     client_secret: Option<Secret>,
     client_secret_file: Option<SecretFile>,
     access_token: Option<Secret>,
+    /// Whether variables were read, which must then contain the credentials that are not set.
+    requires_credentials: bool,
+    /// Whether `access_token` is that of a variable, which credentials of the caller replace.
+    token_is_variable: bool,
+    /// Whether the client secret or its file is that of a variable, which the other one replaces.
+    secret_is_variable: bool,
     base_url: String,
     oauth_url: String,
     audience: String,
@@ -80,6 +87,9 @@ impl Default for Config {
             client_secret: None,
             client_secret_file: None,
             access_token: None,
+            requires_credentials: false,
+            token_is_variable: false,
+            secret_is_variable: false,
             base_url: DEFAULT_BASE_URL.to_owned(),
             oauth_url: DEFAULT_OAUTH_URL.to_owned(),
             audience: DEFAULT_AUDIENCE.to_owned(),
@@ -99,8 +109,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the settings from variables, such as those of the environment. An access token, or a
-    /// client id and a client secret, are required.
+    /// Reads the settings from variables, such as those of the environment. Credentials may be
+    /// missing, since the caller can set them afterwards; [`check`](Self::check) requires them.
     pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
         // Shells and CI systems set a variable to an empty string to unset it.
         let read = |name: &str| {
@@ -111,11 +121,8 @@ impl Config {
         if let Some(value) = read(ACCESS_TOKEN_VARIABLE)? {
             config.set_from(ACCESS_TOKEN_VARIABLE, "access_token", &value)?;
         }
-        let missing = |name: &str| Error::config(format!("the variable {name} is not set"));
-        match read("CAMUNDA_CONSOLE_CLIENT_ID")? {
-            Some(value) => config.set_from("CAMUNDA_CONSOLE_CLIENT_ID", "client_id", &value)?,
-            None if config.access_token.is_some() => {}
-            None => return Err(missing("CAMUNDA_CONSOLE_CLIENT_ID")),
+        if let Some(value) = read(CLIENT_ID_VARIABLE)? {
+            config.set_from(CLIENT_ID_VARIABLE, "client_id", &value)?;
         }
         match (read(SECRET_VARIABLE)?, read(SECRET_FILE_VARIABLE)?) {
             (Some(_), Some(_)) => {
@@ -133,13 +140,12 @@ impl Config {
                     path,
                 ));
             }
-            (None, None) if config.access_token.is_some() => {}
-            (None, None) => {
-                return Err(missing(&format!(
-                    "{SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"
-                )));
-            }
+            (None, None) => {}
         }
+        config.requires_credentials = true;
+        config.token_is_variable = config.access_token.is_some();
+        config.secret_is_variable =
+            config.client_secret.is_some() || config.client_secret_file.is_some();
         for (name, key) in [
             ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
             ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
@@ -192,16 +198,18 @@ impl Config {
                      expected redis://, rediss://, valkey:// or valkeys://"
                 ))
             })?;
-            let url = plain("token_cache", &url).map_err(|error| in_variable(variable, &error))?;
+            let url = plain("token_cache", url.expose())
+                .map_err(|error| in_variable(variable, &error))?;
             let url = Secret::new(url);
-            // The other variable sets the directory of the fallback files.
-            let directory = match config.token_cache {
-                TokenCacheConfig::Directory(path) => Some(path),
-                _ => None,
+            // The other variables are for the fallback.
+            let fallback = match config.token_cache {
+                TokenCacheConfig::Directory(path) => Fallback::Directory(path),
+                TokenCacheConfig::Memory => Fallback::Memory,
+                _ => Fallback::Auto,
             };
             config.token_cache = TokenCacheConfig::Redis {
                 url,
-                directory,
+                fallback,
                 tls: None,
             };
         }
@@ -209,12 +217,41 @@ impl Config {
     }
 
     fn set_from(&mut self, variable: &str, key: &str, value: &str) -> Result<()> {
-        self.set(key, value)
+        self.set_value(key, value)
             .map_err(|error| in_variable(variable, &error))
     }
 
-    /// Sets the setting `key`, one of [`KEYS`].
+    /// Sets the setting `key`, one of [`KEYS`]. Credentials replace those of variables.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set_value(key, value)?;
+        self.remove_replaced_variables(key);
+        Ok(())
+    }
+
+    /// Removes the credentials of variables that are not used with the setting `key` of the caller.
+    fn remove_replaced_variables(&mut self, key: &str) {
+        match key {
+            "client_secret" | "client_secret_file" => {
+                if std::mem::take(&mut self.secret_is_variable) {
+                    match key {
+                        "client_secret" => self.client_secret_file = None,
+                        _ => self.client_secret = None,
+                    }
+                }
+            }
+            "client_id" => {}
+            "access_token" => {
+                self.token_is_variable = false;
+                return;
+            }
+            _ => return,
+        }
+        if std::mem::take(&mut self.token_is_variable) {
+            self.access_token = None;
+        }
+    }
+
+    fn set_value(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "client_id" => self.client_id = Some(plain(key, value)?),
             "client_secret" => {
@@ -224,7 +261,7 @@ impl Config {
                 self.client_secret = Some(Secret::new(value));
             }
             "client_secret_file" | "ca_file" | "client_cert" | "client_key" => {
-                self.set_path(key, Path::new(value))?;
+                self.set_path_value(key, Path::new(value))?;
             }
             "access_token" => self.access_token = Some(access_token(value)?),
             "base_url" => self.base_url = url(key, value)?.trim_end_matches('/').to_owned(),
@@ -274,6 +311,12 @@ impl Config {
 
     /// Sets a setting that is a path, which need not be UTF-8.
     pub(crate) fn set_path(&mut self, key: &str, value: &Path) -> Result<()> {
+        self.set_path_value(key, value)?;
+        self.remove_replaced_variables(key);
+        Ok(())
+    }
+
+    fn set_path_value(&mut self, key: &str, value: &Path) -> Result<()> {
         let setting = match key {
             "client_secret_file" => {
                 let path = valid_path(key, value)?;
@@ -320,7 +363,7 @@ impl Config {
         match &mut self.token_cache {
             TokenCacheConfig::Directory(directory)
             | TokenCacheConfig::Redis {
-                directory: Some(directory),
+                fallback: Fallback::Directory(directory),
                 ..
             } => *directory = absolute(directory)?,
             _ => {}
@@ -331,8 +374,13 @@ impl Config {
         Ok(self)
     }
 
-    /// Fails if the credentials are incomplete or ambiguous.
+    /// Fails if the credentials are incomplete or ambiguous, or if variables were read that have none.
     pub(crate) fn check(&self) -> Result<()> {
+        let missing = |variables: &str, settings: &str| {
+            Error::config(format!(
+                "the variable {variables} is not set; set it, or the setting {settings}"
+            ))
+        };
         let has_secret = self.client_secret.is_some() || self.client_secret_file.is_some();
         if self.client_secret.is_some() && self.client_secret_file.is_some() {
             return Err(Error::config(
@@ -342,6 +390,13 @@ impl Config {
         match (&self.client_id, has_secret) {
             // The access token is used instead of the credentials.
             _ if self.access_token.is_some() => Ok(()),
+            (None, _) if self.requires_credentials => {
+                Err(missing(CLIENT_ID_VARIABLE, "`client_id`"))
+            }
+            (Some(_), false) if self.requires_credentials => Err(missing(
+                &format!("{SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"),
+                "`client_secret` or `client_secret_file`",
+            )),
             (Some(_), false) => Err(Error::config(
                 "`client_secret`: not set; `client_id` requires it or `client_secret_file`",
             )),
@@ -498,11 +553,11 @@ fn token_cache(value: &str) -> Result<TokenCacheConfig> {
         _ => {}
     }
     if let Some(url) = redis_url(value) {
-        let url = Secret::new(plain("token_cache", &url)?);
+        let url = Secret::new(plain("token_cache", url.expose())?);
         return Ok(TokenCacheConfig::Redis {
             tls: None,
             url,
-            directory: None,
+            fallback: Fallback::Auto,
         });
     }
     if resembles_url(value) {
@@ -525,11 +580,11 @@ fn token_cache(value: &str) -> Result<TokenCacheConfig> {
 
 /// Returns the URL of a Redis or Valkey server with its scheme in lower case, or `None` for any
 /// other value.
-fn redis_url(value: &str) -> Option<String> {
+fn redis_url(value: &str) -> Option<Secret> {
     let (scheme, rest) = value.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     matches!(&*scheme, "redis" | "rediss" | "valkey" | "valkeys")
-        .then(|| format!("{scheme}://{rest}"))
+        .then(|| Secret::new(format!("{scheme}://{rest}")))
 }
 
 /// Returns whether a value is a URL, possibly misspelt. Such a value is not used as a directory,
@@ -736,19 +791,63 @@ mod tests {
 
     #[test]
     fn from_variables_names_missing_variable() {
-        let error = Config::from_variables(|_| Ok(None)).unwrap_err();
-        assert!(
-            error.to_string().contains("CAMUNDA_CONSOLE_CLIENT_ID"),
-            "{error}"
+        let config = Config::from_variables(|_| Ok(None)).unwrap();
+        assert_eq!(
+            config.check().unwrap_err().message(),
+            "the variable CAMUNDA_CONSOLE_CLIENT_ID is not set; set it, or the setting `client_id`"
         );
-        let error = Config::from_variables(|name| {
+        let mut config = Config::from_variables(|name| {
             Ok((name == "CAMUNDA_CONSOLE_CLIENT_ID").then(|| "id".to_owned()))
         })
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("CAMUNDA_CONSOLE_CLIENT_SECRET"),
-            "{error}"
+        .unwrap();
+        assert_eq!(
+            config.check().unwrap_err().message(),
+            "the variable CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not \
+             set; set it, or the setting `client_secret` or `client_secret_file`"
         );
+        config.set("client_secret", "hunter2").unwrap();
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn set_credentials_replace_those_of_variables() {
+        let from = |variables: &[(&str, &str)]| {
+            Config::from_variables(|name| {
+                let variable = variables.iter().find(|(known, _)| *known == name);
+                Ok(variable.map(|(_, value)| value.to_string()))
+            })
+            .unwrap()
+        };
+        let id = ("CAMUNDA_CONSOLE_CLIENT_ID", "id");
+        let secret = ("CAMUNDA_CONSOLE_CLIENT_SECRET", "hunter2");
+        let token = ("CAMUNDA_CONSOLE_ACCESS_TOKEN", "hunter2");
+
+        let mut config = from(&[id, secret]);
+        config.set("client_secret_file", "./secret").unwrap();
+        config.check().unwrap();
+        assert!(config.client_secret().is_none());
+
+        let mut config = from(&[id, ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "./secret")]);
+        config.set("client_secret", "given").unwrap();
+        config.check().unwrap();
+        assert!(config.client_secret_file().is_none());
+        config
+            .set_path("client_secret_file", Path::new("./other"))
+            .unwrap();
+        let error = config.check().unwrap_err();
+        assert!(error.message().contains("are both set"), "{error}");
+
+        let mut config = from(&[id, secret, token]);
+        config.set("client_secret", "given").unwrap();
+        config.check().unwrap();
+        assert!(config.access_token().is_none());
+        assert_eq!(config.client_secret().unwrap().expose(), "given");
+
+        let mut config = from(&[token]);
+        config.set("access_token", "given").unwrap();
+        config.set("client_id", "id").unwrap();
+        config.check().unwrap();
+        assert_eq!(config.access_token().unwrap().expose(), "given");
     }
 
     #[test]
@@ -868,6 +967,33 @@ mod tests {
             match set("token_cache", value).expect(value).token_cache() {
                 TokenCacheConfig::Redis { url, .. } => assert_eq!(url.expose(), expected),
                 other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn from_variables_sets_the_fallback_of_redis() {
+        for (disable, directory, expected) in [
+            ("", "", Fallback::Auto),
+            ("false", "", Fallback::Auto),
+            ("", "/var/tokens", Fallback::Directory("/var/tokens".into())),
+            ("true", "", Fallback::Memory),
+            ("true", "/var/tokens", Fallback::Memory),
+        ] {
+            let config = Config::from_variables(|name| {
+                let value = match name {
+                    "CAMUNDA_TOKEN_CACHE_REDIS_URL" => "redis://host",
+                    "CAMUNDA_TOKEN_DISK_CACHE_DISABLE" => disable,
+                    "CAMUNDA_TOKEN_CACHE_DIR" => directory,
+                    "CAMUNDA_CONSOLE_CLIENT_ID" | "CAMUNDA_CONSOLE_CLIENT_SECRET" => "x",
+                    _ => "",
+                };
+                Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
+            });
+            match config.unwrap().token_cache() {
+                TokenCacheConfig::Redis { fallback, .. } => assert_eq!(*fallback, expected),
+                other => panic!("{other:?}"),
             }
         }
     }

@@ -1,16 +1,15 @@
 //! Credential files of the Console: parsing, writing, and the credentials that they contain.
 
 use std::collections::BTreeMap;
-#[cfg(unix)]
-use std::collections::BTreeSet;
 use std::env::VarError;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
-#[cfg(unix)]
-use std::sync::Mutex;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
+use crate::private_file::{NewFile, io_error, warn_if_open_to_others};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, read_to_end};
 
 /// Variables of a cluster client's credentials, in the order in which they are written.
@@ -223,152 +222,6 @@ pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
     parse(text).map_err(|problem| Error::config(format!("{}: {problem}", path.display())))
 }
 
-/// Logs one warning per path if other users can read or write a file that contains secrets.
-#[cfg(unix)]
-pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-
-    static WARNED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-    /// Bounds the memory for programs that read many different files.
-    const MAX_PATHS: usize = 1000;
-
-    let Ok(metadata) = std::fs::metadata(path) else {
-        return;
-    };
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 {
-        return;
-    }
-    // `try_lock`, because a forked child may have inherited the mutex locked.
-    if let Ok(mut warned) = WARNED.try_lock()
-        && warned.len() < MAX_PATHS
-        && warned.insert(path.to_owned())
-    {
-        drop(warned);
-        log::warn!(
-            "{what} is accessible to other users, restrict it with `chmod 600`: path={} \
-             mode={mode:04o}",
-            path.display()
-        );
-    }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn warn_if_open_to_others(_: &str, _: &Path) {}
-
-/// New credential file without credentials. Dropping it before [`fill`](NewFile::fill) removes the
-/// file.
-#[derive(Debug)]
-pub(crate) struct NewFile {
-    path: PathBuf,
-    file: File,
-    filled: bool,
-}
-
-/// Disk space to reserve; the credentials of a client take about 1 KiB.
-const RESERVED_BYTES: usize = 8 * 1024;
-
-impl NewFile {
-    /// Creates the file with mode 0600. Fails if the path exists, also as a symbolic link.
-    pub(crate) fn create(path: &Path) -> Result<NewFile> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|error| {
-            if error.kind() == io::ErrorKind::AlreadyExists {
-                io_error(path, "exists already and is not overwritten", error)
-            } else {
-                io_error(path, "cannot be created", error)
-            }
-        })?;
-        Ok(NewFile {
-            path: path.to_owned(),
-            file,
-            filled: false,
-        })
-    }
-
-    /// Reserves disk space by writing a comment and padding, so that `fill` cannot fail because of
-    /// a full disk or a quota. The comment explains the file if the process terminates before
-    /// `fill`.
-    pub(crate) fn reserve(&mut self, comment: &str) -> Result<()> {
-        let mut text = String::with_capacity(RESERVED_BYTES + comment.len());
-        for line in comment.lines() {
-            text.push_str("# ");
-            text.push_str(line);
-            text.push('\n');
-        }
-        while text.len() < RESERVED_BYTES {
-            text.push_str("#\n");
-        }
-        self.file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| io_error(&self.path, "cannot be written", error))
-    }
-
-    /// Replaces the content of the file, and flushes the file and its directory to the disk.
-    pub(crate) fn fill(mut self, text: &[u8]) -> Result<()> {
-        self.write(text)
-            .map_err(|error| io_error(&self.path, "cannot be written", error))?;
-        self.filled = true;
-        Ok(())
-    }
-
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file.rewind()?;
-        self.file.write_all(text)?;
-        self.file.set_len(text.len() as u64)?;
-        self.file.sync_all()?;
-        sync_folder_of(&self.path);
-        Ok(())
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        // A truncated secret is useless, and the existing file would make the next attempt fail.
-        if !self.filled && is_same_file(&self.file, &self.path) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Returns whether `path` still is the opened file, which another program may have replaced.
-#[cfg(unix)]
-fn is_same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(opened), Ok(found)) => (opened.dev(), opened.ino()) == (found.dev(), found.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_same_file(_: &File, path: &Path) -> bool {
-    path.is_file()
-}
-
-/// Flushes the directory entry of a new file, if the file system supports it.
-#[cfg(unix)]
-fn sync_folder_of(path: &Path) {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
-        let _ = folder.sync_all();
-    }
-}
-
-#[cfg(not(unix))]
-fn sync_folder_of(_: &Path) {}
-
-fn io_error(path: &Path, what: &str, error: io::Error) -> Error {
-    let message = format!("{} {what}: {error}", path.display());
-    Error::new(ErrorKind::Io, Stage::Config, Outcome::NotSent, message).with_underlying(error)
-}
-
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name
@@ -464,6 +317,7 @@ fn parse_double_quoted<'a>(text: &'a str, value: &mut SecretBuffer) -> Option<&'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     fn values(text: &str) -> Vec<(String, String)> {
         let variables = parse(text).unwrap();
@@ -573,34 +427,6 @@ mod tests {
             assert!(text.contains(part) && !text.contains("hunter2"), "{text}");
             assert!(!path.exists(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn new_file_is_removed_unless_it_is_filled() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("worker.env");
-        let mut file = NewFile::create(&path).unwrap();
-        file.reserve("A client is being created.").unwrap();
-        assert_eq!(read_env_file(&path).unwrap(), BTreeMap::new());
-        drop(file);
-        assert!(!path.exists());
-
-        let mut file = NewFile::create(&path).unwrap();
-        file.reserve("A client is being created.").unwrap();
-        file.fill(b"A=b\n").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"A=b\n");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn new_file_is_left_if_another_program_has_replaced_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("worker.env");
-        let file = NewFile::create(&path).unwrap();
-        std::fs::write(directory.path().join("other"), "theirs").unwrap();
-        std::fs::rename(directory.path().join("other"), &path).unwrap();
-        drop(file);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
     }
 
     #[test]

@@ -19,7 +19,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::api::admin::{AdminClient, AdminClientBuilder};
+use crate::api::admin::AdminClient;
+use crate::api::admin_builder::AdminClientBuilder;
 use crate::auth;
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
@@ -363,7 +364,7 @@ impl Doctor {
             Some(path) => AdminClientBuilder::from_env_file(path),
             None => AdminClientBuilder::from_env(),
         };
-        match builder {
+        match builder.and_then(AdminClientBuilder::with_complete_credentials) {
             Ok(builder) => Some(builder),
             Err(error) => {
                 let other = ["ZEEBE_CLIENT_ID", "CAMUNDA_CLIENT_ID"]

@@ -179,6 +179,7 @@ pub mod fuzzing;
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod private_file;
 mod random;
 mod secret;
 mod secret_file;
@@ -190,18 +191,22 @@ mod transport;
 mod unreachable_ports;
 
 pub use api::activity::Activity;
-pub use api::admin::{AdminClient, AdminClientBuilder, TokenSource};
+pub use api::admin::AdminClient;
+pub use api::admin_builder::AdminClientBuilder;
 pub use api::backups::Backups;
 pub use api::cluster_clients::ClusterClients;
 pub use api::cluster_handle::ClusterHandle;
 pub use api::cluster_operations::FailoverStep;
 pub use api::clusters::Clusters;
+pub use api::extra::{Extra, ExtraIter};
+pub use api::json::{Json, Number};
 pub use api::members::Members;
 pub use api::monitoring::ClusterMonitoring;
-pub use api::object::{Extra, ExtraIter, Json, Number, UnknownValue};
+pub use api::object::UnknownValue;
 pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::SecureConnectivity;
 pub use api::timestamp::Timestamp;
+pub use api::token_source::TokenSource;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
 pub use api::wait::Wait;
@@ -220,8 +225,9 @@ pub use transport::{Idempotency, Method, Stats};
 /// generated. Exempt from semantic versioning.
 #[doc(hidden)]
 pub mod description {
-    pub use crate::api::object::{Description, Direction, EnumValue, Field, Presence};
+
     pub use crate::api::operation::{BodyKind, BodySchema, Operation};
+    pub use crate::api::schema::{Description, Direction, EnumValue, Field, Presence};
     pub use crate::api::wait::Waiter;
     pub use crate::api::{OPERATIONS, TYPES, WAITERS};
 }

@@ -7,8 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
+use crate::private_file::warn_if_open_to_others;
 use crate::secret::{Secret, Zeroizing, read_to_end};
 
 /// Maximum size of the file in bytes; a secret has less than a hundred.

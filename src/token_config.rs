@@ -41,11 +41,10 @@ pub(crate) enum TokenCacheConfig {
     Memory,
     /// Files in this directory.
     Directory(PathBuf),
-    /// Redis or Valkey at this URL, and files in this directory, by default in the user's cache
-    /// directory. Requires the cargo feature `redis`.
+    /// Redis or Valkey at this URL. Requires the cargo feature `redis`.
     Redis {
         url: Secret,
-        directory: Option<PathBuf>,
+        fallback: Fallback,
         /// For a `rediss://` or `valkeys://` URL.
         tls: Option<StoreTls>,
     },
@@ -53,11 +52,24 @@ pub(crate) enum TokenCacheConfig {
     Custom(Arc<dyn TokenStore>),
 }
 
+/// What a process uses while its Redis cannot be reached, in addition to memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// Files in the user's cache directory.
+    #[default]
+    Auto,
+    /// Files in this directory.
+    Directory(PathBuf),
+    /// No files.
+    Memory,
+}
+
 /// TLS settings of connections to a token store.
 #[derive(Clone)]
 pub(crate) struct StoreTls {
-    /// Distinguishes settings: clients with equal ones share a store.
-    pub(crate) id: String,
+    /// Distinguishes settings: clients with equal ones share a store. A digest of the files'
+    /// contents, which can change while their names do not.
+    pub(crate) id: Vec<u8>,
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) config: Arc<rustls::ClientConfig>,
 }
@@ -68,10 +80,10 @@ impl fmt::Debug for TokenCacheConfig {
             TokenCacheConfig::Auto => f.write_str("Auto"),
             TokenCacheConfig::Memory => f.write_str("Memory"),
             TokenCacheConfig::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
-            TokenCacheConfig::Redis { url, directory, .. } => f
+            TokenCacheConfig::Redis { url, fallback, .. } => f
                 .debug_struct("Redis")
                 .field("url", url)
-                .field("directory", directory)
+                .field("fallback", fallback)
                 .finish_non_exhaustive(),
             TokenCacheConfig::Custom(store) => {
                 f.debug_tuple("Custom").field(&store.describe()).finish()

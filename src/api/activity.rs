@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use crate::api::handle_macro::api_handle;
+use crate::api::json::Number;
 use crate::api::members::{OrganizationId, UserId};
-use crate::api::object::{Number, api_enum, api_object};
+use crate::api::object::{api_enum, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 

@@ -8,8 +8,9 @@ use crate::api::clusters::{Cluster, ClusterId, ClusterLinks};
 use crate::api::handle_macro::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation, encode};
-use crate::credentials::{ClusterCredentials, NewFile};
+use crate::credentials::ClusterCredentials;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::private_file::NewFile;
 use crate::secret::{Secret, Zeroizing};
 
 api_id! {

@@ -188,7 +188,7 @@ api_object! {
 
 /// Result of a step of a failover: the string `ok`, or an object with `error`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct FailoverStep(crate::api::object::Json);
+pub struct FailoverStep(crate::api::json::Json);
 
 impl FailoverStep {
     /// Returns whether the step succeeded (`ok`).
@@ -206,7 +206,7 @@ impl FailoverStep {
 
     /// Returns the result as JSON.
     #[must_use]
-    pub fn as_json(&self) -> &crate::api::object::Json {
+    pub fn as_json(&self) -> &crate::api::json::Json {
         &self.0
     }
 }

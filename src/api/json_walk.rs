@@ -7,8 +7,7 @@
 
 use crate::api::json_index::{ESCAPED, Entry, Index, MAX_BYTES, Open};
 use crate::api::json_text;
-use crate::api::object::{Description, Direction, Field, Presence};
-use crate::api::schema::{JsonSchema, UnknownField};
+use crate::api::schema::{Description, Direction, Field, JsonSchema, Presence, UnknownField};
 
 /// Result of an accepted text.
 #[derive(Debug)]

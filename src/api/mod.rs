@@ -5,13 +5,16 @@
 
 pub(crate) mod activity;
 pub(crate) mod admin;
+pub(crate) mod admin_builder;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod cluster_handle;
 pub(crate) mod cluster_operations;
 pub(crate) mod clusters;
 mod error_path;
+pub(crate) mod extra;
 mod handle_macro;
+pub(crate) mod json;
 pub(crate) mod json_index;
 pub(crate) mod json_text;
 pub(crate) mod json_walk;
@@ -20,6 +23,7 @@ pub(crate) mod meta;
 pub(crate) mod monitoring;
 pub(crate) mod object;
 pub(crate) mod operation;
+pub(crate) mod path_segment;
 mod polling;
 pub(crate) mod schema;
 pub(crate) mod secrets;
@@ -27,13 +31,14 @@ pub(crate) mod secure_connectivity;
 #[cfg(any(test, fuzzing))]
 mod tests;
 pub(crate) mod timestamp;
+pub(crate) mod token_source;
 pub(crate) mod wait;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use tests::round_trip_tests;
 
-use object::{Describe, Description};
 use operation::Operation;
+use schema::{Describe, Description};
 use wait::Waiter;
 
 /// Lists the types of the API. `@internal` marks request and response bodies that no public function

@@ -7,442 +7,6 @@
 //! operations.
 
 use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::value::StrDeserializer;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::value::RawValue;
-
-use crate::api::schema::{HasSchema, JsonSchema};
-use crate::secret::Zeroizing;
-
-/// Whether a field of an object may be absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// Required: decoding fails if the field is absent.
-    Required,
-    /// Documented as required, but has its default value (empty) if absent or `null`. If the type in
-    /// Rust is an `Option`, the default is `None`, also for an empty string.
-    Defaulted,
-    /// May be absent; `null` counts as absent.
-    Optional,
-}
-
-/// Description of a field of an object.
-#[derive(Debug)]
-pub struct Field {
-    /// Name in Rust.
-    pub name: &'static str,
-    /// Name in JSON.
-    pub json: &'static str,
-    /// Type in Rust as `stringify!` writes it, such as `Option < Vec < Generation > >`.
-    pub rust_type: &'static str,
-    /// Whether the field may be absent.
-    pub presence: Presence,
-    /// Documentation.
-    pub doc: &'static str,
-    pub(crate) schema: JsonSchema,
-}
-
-/// Description of an enumeration value.
-#[derive(Debug)]
-pub struct EnumValue {
-    /// Variant in Rust.
-    pub name: &'static str,
-    /// Value in JSON.
-    pub json: &'static str,
-    /// Documentation.
-    pub doc: &'static str,
-}
-
-/// Whether an object is part of requests or of responses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Part of requests.
-    Request,
-    /// Part of responses.
-    Response,
-}
-
-/// Description of a type of the API, from which the types of the other languages are generated.
-#[derive(Debug)]
-pub enum Description {
-    /// An object with fields.
-    Object {
-        /// Name in all languages.
-        name: &'static str,
-        /// Documentation.
-        doc: &'static str,
-        /// Whether it is part of requests or of responses.
-        direction: Direction,
-        /// Fields in the order of the API reference.
-        fields: &'static [Field],
-    },
-    /// An open enumeration, which keeps unknown values.
-    Enum {
-        /// Name in all languages.
-        name: &'static str,
-        /// Documentation.
-        doc: &'static str,
-        /// The values known to this version.
-        values: &'static [EnumValue],
-    },
-    /// An id: an opaque, non-empty string.
-    Id {
-        /// Name in all languages.
-        name: &'static str,
-        /// Documentation.
-        doc: &'static str,
-    },
-}
-
-impl Description {
-    /// Returns the name of the type in all languages.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Description::Object { name, .. }
-            | Description::Enum { name, .. }
-            | Description::Id { name, .. } => name,
-        }
-    }
-}
-
-/// Types with a [`Description`].
-pub(crate) trait Describe {
-    const DESCRIPTION: &'static Description;
-}
-
-/// Unparsed JSON value that keeps its text verbatim: numbers keep all digits, objects keep the
-/// order of their fields and duplicates.
-///
-/// The value may contain secrets, so its memory is zeroized on drop.
-///
-/// ```
-/// use camunda_admin::Json;
-///
-/// let json = Json::new(r#"{"price": 1.10}"#)?;
-/// assert_eq!(json.as_str(), r#"{"price": 1.10}"#);
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Clone, Default)]
-pub struct Json(
-    /// `None` is `null`.
-    Option<Box<RawValue>>,
-);
-
-impl Json {
-    /// Parses a JSON text. Surrounding white space is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if `text` is not valid
-    /// JSON.
-    pub fn new(text: impl Into<String>) -> crate::Result<Self> {
-        let text = Zeroizing::new(text.into());
-        match serde_json::from_str::<Box<RawValue>>(&text) {
-            Ok(raw) => Ok(Json(Some(raw))),
-            Err(error) => Err(crate::Error::invalid_argument(format!("not JSON: {error}"))),
-        }
-    }
-
-    /// Returns the JSON text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_deref().map_or("null", RawValue::get)
-    }
-
-    /// Decodes the value as `T`.
-    ///
-    /// # Errors
-    ///
-    /// The `serde_json` error if the value does not match `T`.
-    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
-        serde_json::from_str(self.as_str())
-    }
-}
-
-impl Drop for Json {
-    fn drop(&mut self) {
-        if let Some(raw) = self.0.take() {
-            drop(Zeroizing::new(Box::<str>::from(raw).into_boxed_bytes()));
-        }
-    }
-}
-
-impl PartialEq for Json {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl fmt::Debug for Json {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(|raw| Json(Some(raw)))
-    }
-}
-
-/// JSON number that keeps its text verbatim, with all digits.
-#[derive(Clone, PartialEq)]
-pub struct Number(Json);
-
-impl Number {
-    /// Returns the number as `i64`, or `None` if it is not an integer or out of range.
-    #[must_use]
-    pub fn as_i64(&self) -> Option<i64> {
-        self.as_str().parse().ok()
-    }
-
-    /// Returns the nearest floating-point number.
-    #[must_use]
-    pub fn as_f64(&self) -> f64 {
-        self.as_str().parse().unwrap_or(f64::NAN)
-    }
-
-    /// Returns the number as the API wrote it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl Default for Number {
-    /// Zero.
-    fn default() -> Self {
-        Number::from(0)
-    }
-}
-
-impl From<i64> for Number {
-    fn from(number: i64) -> Self {
-        Number(Json(Some(
-            RawValue::from_string(number.to_string()).expect("an integer is valid JSON"),
-        )))
-    }
-}
-
-impl fmt::Debug for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Json::deserialize(deserializer)?;
-        match json.as_str().as_bytes() {
-            [b'-' | b'0'..=b'9', ..] => Ok(Number(json)),
-            _ => Err(serde::de::Error::custom("expected a number")),
-        }
-    }
-}
-
-/// Unknown fields of an object, with their unmodified values.
-///
-/// Also stores which known fields were `null` or an empty string instead of a value, so that they
-/// are encoded unchanged; comparisons ignore that. `Debug` shows only names, since an unknown field
-/// may be a secret.
-#[derive(Clone, Default)]
-// Boxed, since most objects have no unknown fields: 8 bytes instead of 32.
-pub struct Extra(Option<Box<ExtraFields>>);
-
-/// Content of an [`Extra`] that is not empty.
-#[derive(Clone, Default)]
-struct ExtraFields {
-    unknown: Vec<(String, Json)>,
-    blanks: Blanks,
-}
-
-/// Known fields of an object that had no value: a bit for each field, by its position.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Blanks {
-    /// Fields that were `null`.
-    nulls: u64,
-    /// Fields that were an empty string, which is not a value of their type.
-    empties: u64,
-}
-
-impl Blanks {
-    /// Records how the field at `position` was encoded; of duplicates, the last one counts. Returns
-    /// its value.
-    pub(crate) fn record<T>(&mut self, position: u32, value: FieldValue<T>) -> Option<T> {
-        let bit = 1 << position;
-        self.nulls &= !bit;
-        self.empties &= !bit;
-        match value {
-            FieldValue::Value(value) => return Some(value),
-            FieldValue::Null => self.nulls |= bit,
-            FieldValue::Empty => self.empties |= bit,
-        }
-        None
-    }
-
-    pub(crate) fn was_null(self, position: u32) -> bool {
-        self.nulls >> position & 1 != 0
-    }
-
-    pub(crate) fn was_empty(self, position: u32) -> bool {
-        self.empties >> position & 1 != 0
-    }
-}
-
-/// Value of a field that may be absent.
-pub(crate) enum FieldValue<T> {
-    Value(T),
-    Null,
-    /// An empty string, for a type with [`HasSchema::EMPTY_IS_ABSENT`].
-    Empty,
-}
-
-impl<'de, T: HasSchema + Deserialize<'de>> Deserialize<'de> for FieldValue<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !T::EMPTY_IS_ABSENT {
-            let value = Option::<T>::deserialize(deserializer)?;
-            return Ok(value.map_or(FieldValue::Null, FieldValue::Value));
-        }
-        struct StringVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for StringVisitor<T> {
-            type Value = FieldValue<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-                Ok(FieldValue::Null)
-            }
-            fn visit_some<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Self::Value, D::Error> {
-                deserializer.deserialize_str(self)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                if text.is_empty() {
-                    return Ok(FieldValue::Empty);
-                }
-                T::deserialize(StrDeserializer::new(text)).map(FieldValue::Value)
-            }
-        }
-        deserializer.deserialize_option(StringVisitor(PhantomData))
-    }
-}
-
-impl Extra {
-    /// Returns the field of that name, or `None`. Of duplicates, the last one.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
-        self.iter()
-            .filter(|(field, _)| *field == name)
-            .last()
-            .map(|(_, value)| value)
-    }
-
-    /// Iterates over the names and values, in the order of the JSON object.
-    #[must_use]
-    pub fn iter(&self) -> ExtraIter<'_> {
-        let fields = self.0.as_ref().map_or(&[][..], |fields| &fields.unknown);
-        ExtraIter(fields.iter())
-    }
-
-    /// Returns the number of unknown fields.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |fields| fields.unknown.len())
-    }
-
-    /// Returns whether there are no unknown fields.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Adds a field, for a request with a field that this version does not know.
-    pub fn insert(&mut self, name: impl Into<String>, value: Json) {
-        let fields = self.0.get_or_insert_default();
-        fields.unknown.push((name.into(), value));
-    }
-
-    /// Stores which known fields had no value.
-    pub(crate) fn set_blanks(&mut self, blanks: Blanks) {
-        if blanks != Blanks::default() {
-            self.0.get_or_insert_default().blanks = blanks;
-        }
-    }
-
-    /// Returns which known fields had no value.
-    pub(crate) fn blanks(&self) -> Blanks {
-        self.0
-            .as_ref()
-            .map_or_else(Blanks::default, |fields| fields.blanks)
-    }
-
-    pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        self.iter()
-            .try_for_each(|(name, value)| map.serialize_entry(name, value))
-    }
-}
-
-/// Iterator over the names and values of an [`Extra`].
-#[derive(Debug, Clone)]
-pub struct ExtraIter<'a>(std::slice::Iter<'a, (String, Json)>);
-
-impl<'a> Iterator for ExtraIter<'a> {
-    type Item = (&'a str, &'a Json);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(name, value)| (name.as_str(), value))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for ExtraIter<'_> {}
-
-impl<'a> IntoIterator for &'a Extra {
-    type Item = (&'a str, &'a Json);
-    type IntoIter = ExtraIter<'a>;
-
-    fn into_iter(self) -> ExtraIter<'a> {
-        self.iter()
-    }
-}
-
-impl PartialEq for Extra {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl fmt::Debug for Extra {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.iter().map(|(name, _)| name))
-            .finish()
-    }
-}
-
-pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
 
 /// Declares an object of the API.
 ///
@@ -470,7 +34,7 @@ macro_rules! api_object {
         pub struct $name {
             $( $(#[doc = $field_doc])* pub $field: $type, )*
             /// Fields that this version does not know.
-            pub extra: $crate::api::object::Extra,
+            pub extra: $crate::api::extra::Extra,
         }
 
         $crate::api::object::api_object!(@default $direction $name { $($presence $field)* } $($field)*);
@@ -478,13 +42,13 @@ macro_rules! api_object {
         // The walk marks the fields that are present in the bits of a `u64`.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
 
-        impl $crate::api::object::Describe for $name {
-            const DESCRIPTION: &'static $crate::api::object::Description =
-                &$crate::api::object::Description::Object {
+        impl $crate::api::schema::Describe for $name {
+            const DESCRIPTION: &'static $crate::api::schema::Description =
+                &$crate::api::schema::Description::Object {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
                     direction: $crate::api::object::api_object!(@direction $direction),
-                    fields: &[ $( $crate::api::object::Field {
+                    fields: &[ $( $crate::api::schema::Field {
                         name: stringify!($field),
                         json: $json,
                         rust_type: stringify!($type),
@@ -497,7 +61,7 @@ macro_rules! api_object {
 
         impl $crate::api::schema::HasSchema for $name {
             const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
-                <$name as $crate::api::object::Describe>::DESCRIPTION,
+                <$name as $crate::api::schema::Describe>::DESCRIPTION,
             );
         }
 
@@ -560,9 +124,9 @@ macro_rules! api_object {
                         mut map: M,
                     ) -> Result<$name, M::Error> {
                         $( let mut $field: Option<$type> = None; )*
-                        let mut extra = $crate::api::object::Extra::default();
+                        let mut extra = $crate::api::extra::Extra::default();
                         #[allow(unused_mut, reason = "an object may have no field")]
-                        let mut blanks = $crate::api::object::Blanks::default();
+                        let mut blanks = $crate::api::extra::Blanks::default();
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $( Key::$field => {
@@ -601,12 +165,12 @@ macro_rules! api_object {
         }
     };
     (@default request $name:ident { $($rest:ident)* } $($field:ident)*) => {};
-    (@direction response) => { $crate::api::object::Direction::Response };
-    (@direction request) => { $crate::api::object::Direction::Request };
-    (@presence required) => { $crate::api::object::Presence::Required };
-    (@presence defaulted) => { $crate::api::object::Presence::Defaulted };
-    (@presence optional) => { $crate::api::object::Presence::Optional };
-    (@presence omittable) => { $crate::api::object::Presence::Defaulted };
+    (@direction response) => { $crate::api::schema::Direction::Response };
+    (@direction request) => { $crate::api::schema::Direction::Request };
+    (@presence required) => { $crate::api::schema::Presence::Required };
+    (@presence defaulted) => { $crate::api::schema::Presence::Defaulted };
+    (@presence optional) => { $crate::api::schema::Presence::Optional };
+    (@presence omittable) => { $crate::api::schema::Presence::Defaulted };
     (@encode omittable $($rest:tt)*) => {
         $crate::api::object::api_object!(@encode optional $($rest)*)
     };
@@ -619,7 +183,7 @@ macro_rules! api_object {
     };
     (@encode defaulted $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         // Unless the caller set it after decoding.
-        if $blanks.was_null($position) && $crate::api::object::is_default(&$value) {
+        if $blanks.was_null($position) && $crate::api::extra::is_default(&$value) {
             $map.serialize_entry($json, &())?;
         } else {
             $map.serialize_entry($json, &$value)?;
@@ -731,12 +295,12 @@ macro_rules! api_enum {
             }
         }
 
-        impl $crate::api::object::Describe for $name {
-            const DESCRIPTION: &'static $crate::api::object::Description =
-                &$crate::api::object::Description::Enum {
+        impl $crate::api::schema::Describe for $name {
+            const DESCRIPTION: &'static $crate::api::schema::Description =
+                &$crate::api::schema::Description::Enum {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
-                    values: &[ $( $crate::api::object::EnumValue {
+                    values: &[ $( $crate::api::schema::EnumValue {
                         name: stringify!($variant),
                         json: $json,
                         doc: concat!($($value_doc, "\n"),*),
@@ -746,7 +310,7 @@ macro_rules! api_enum {
 
         impl $crate::api::schema::HasSchema for $name {
             const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
-                <$name as $crate::api::object::Describe>::DESCRIPTION,
+                <$name as $crate::api::schema::Describe>::DESCRIPTION,
             );
         }
 
@@ -794,7 +358,7 @@ macro_rules! api_id {
             /// resolve these, so that the request could reach another resource.
             pub fn new(id: impl Into<String>) -> $crate::Result<Self> {
                 let id = id.into();
-                $crate::api::object::check_segment(stringify!($name), &id)?;
+                $crate::api::path_segment::check_segment(stringify!($name), &id)?;
                 Ok($name(id))
             }
 
@@ -886,9 +450,9 @@ macro_rules! api_id {
             }
         }
 
-        impl $crate::api::object::Describe for $name {
-            const DESCRIPTION: &'static $crate::api::object::Description =
-                &$crate::api::object::Description::Id {
+        impl $crate::api::schema::Describe for $name {
+            const DESCRIPTION: &'static $crate::api::schema::Description =
+                &$crate::api::schema::Description::Id {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
                 };
@@ -896,7 +460,7 @@ macro_rules! api_id {
 
         impl $crate::api::schema::HasSchema for $name {
             const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
-                <$name as $crate::api::object::Describe>::DESCRIPTION,
+                <$name as $crate::api::schema::Describe>::DESCRIPTION,
             );
             const EMPTY_IS_ABSENT: bool = true;
         }
@@ -913,56 +477,10 @@ pub(crate) fn check_id<E: serde::de::Error>(name: &str, id: &str) -> Result<(), 
     Ok(())
 }
 
-/// Validates a string that becomes one segment of a path; `what` names it in the error.
-pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
-    if text.is_empty() {
-        return Err(crate::Error::invalid_argument(format!("{what} is empty")));
-    }
-    if has_dot_segment(text) {
-        return Err(crate::Error::invalid_argument(format!(
-            "{what} has a `.` or `..` segment, which servers and proxies resolve: the request \
-             could reach another resource"
-        )));
-    }
-    Ok(())
-}
-
-/// Returns whether a path has a `.` or `..` segment after repeated percent-decoding and splitting
-/// at `/` and `\`.
-///
-/// Proxies decode `%2f` and resolve `..` before they forward a request, some of them more than
-/// once, and Java servers ignore what follows `;` in a segment.
-pub(crate) fn has_dot_segment(path: &str) -> bool {
-    if !path.bytes().any(|byte| matches!(byte, b'.' | b'%')) {
-        return false;
-    }
-    let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-    let mut decoded = Vec::new();
-    for byte in path.bytes() {
-        decoded.push(byte);
-        // A decoded byte can complete the next escape: `%%32e` is `%2e`, which is `.`.
-        while let [.., b'%', high, low] = decoded[..]
-            && let (Some(high), Some(low)) = (hex(high), hex(low))
-        {
-            decoded.truncate(decoded.len() - 3);
-            decoded.push(high << 4 | low);
-        }
-    }
-    decoded
-        .split(|byte| matches!(byte, b'/' | b'\\'))
-        .map(|segment| {
-            segment
-                .split(|byte| *byte == b';')
-                .next()
-                .unwrap_or_default()
-        })
-        .any(|segment| matches!(segment, b"." | b".."))
-}
-
 #[cfg(test)]
 #[allow(unreachable_pub)] // the macros declare public types
 mod tests {
-    use super::*;
+    use crate::api::json::Number;
     use crate::api::timestamp::Timestamp;
 
     api_object! {

@@ -1,10 +1,105 @@
-//! JSON schemas of the API's types as data, for the walk through encoded JSON.
-//!
-//! This file and `object.rs` import each other, because the types are recursive: the description of
-//! an object has the schema of each field, and a schema refers to the descriptions of objects.
+//! Descriptions and JSON schemas of the API's types as data: for the walk through encoded JSON, and
+//! for the generators of the other languages.
 
-use crate::api::object::{Description, Json, Number};
+use crate::api::json::{Json, Number};
 use crate::secret::Secret;
+
+/// Whether a field of an object may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Required: decoding fails if the field is absent.
+    Required,
+    /// Documented as required, but has its default value (empty) if absent or `null`. If the type in
+    /// Rust is an `Option`, the default is `None`, also for an empty string.
+    Defaulted,
+    /// May be absent; `null` counts as absent.
+    Optional,
+}
+
+/// Description of a field of an object.
+#[derive(Debug)]
+pub struct Field {
+    /// Name in Rust.
+    pub name: &'static str,
+    /// Name in JSON.
+    pub json: &'static str,
+    /// Type in Rust as `stringify!` writes it, such as `Option < Vec < Generation > >`.
+    pub rust_type: &'static str,
+    /// Whether the field may be absent.
+    pub presence: Presence,
+    /// Documentation.
+    pub doc: &'static str,
+    pub(crate) schema: JsonSchema,
+}
+
+/// Description of an enumeration value.
+#[derive(Debug)]
+pub struct EnumValue {
+    /// Variant in Rust.
+    pub name: &'static str,
+    /// Value in JSON.
+    pub json: &'static str,
+    /// Documentation.
+    pub doc: &'static str,
+}
+
+/// Whether an object is part of requests or of responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Part of requests.
+    Request,
+    /// Part of responses.
+    Response,
+}
+
+/// Description of a type of the API, from which the types of the other languages are generated.
+#[derive(Debug)]
+pub enum Description {
+    /// An object with fields.
+    Object {
+        /// Name in all languages.
+        name: &'static str,
+        /// Documentation.
+        doc: &'static str,
+        /// Whether it is part of requests or of responses.
+        direction: Direction,
+        /// Fields in the order of the API reference.
+        fields: &'static [Field],
+    },
+    /// An open enumeration, which keeps unknown values.
+    Enum {
+        /// Name in all languages.
+        name: &'static str,
+        /// Documentation.
+        doc: &'static str,
+        /// The values known to this version.
+        values: &'static [EnumValue],
+    },
+    /// An id: an opaque, non-empty string.
+    Id {
+        /// Name in all languages.
+        name: &'static str,
+        /// Documentation.
+        doc: &'static str,
+    },
+}
+
+impl Description {
+    /// Returns the name of the type in all languages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Description::Object { name, .. }
+            | Description::Enum { name, .. }
+            | Description::Id { name, .. } => name,
+        }
+    }
+}
+
+/// Types with a [`Description`].
+pub(crate) trait Describe {
+    const DESCRIPTION: &'static Description;
+}
 
 /// Schema of a JSON value.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,9 @@
 
 use crate::api::clusters::ClusterId;
 use crate::api::handle_macro::api_handle;
+use crate::api::json::{Json, Number};
 use crate::api::members::OrganizationId;
-use crate::api::object::{Json, Number, api_object};
+use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;

@@ -15,10 +15,11 @@ use crate::api::admin::AdminClient;
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
 use crate::api::cluster_handle::ClusterHandle;
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus, GenerationId};
-use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
+use crate::api::schema::{Describe, Description};
 use crate::call::{CallContext, StopReason, current_thread};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::transport::logs;
 
 /// Default timeout of a wait.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -568,7 +569,7 @@ impl Waiting {
             .with_operation(self.waiter.name)
             .with_attempts(self.requests.load(Ordering::Relaxed))
             .with_elapsed(self.whole.started().elapsed());
-        log::debug!("{error}");
+        logs::failure(self.waiter.name, &error);
         error
     }
 
@@ -675,10 +676,7 @@ fn poll<T, P>(
             }
             (Action::PollAfter(delay) | Action::TimeOutAfter(delay), error) => {
                 if let Some(error) = error {
-                    log::info!(
-                        "poll failed, retrying: operation={:?} delay={delay:?} error={error}",
-                        waiter.name
-                    );
+                    logs::poll_retry(waiter.name, delay, &error);
                     waiting.last_error = Some(error);
                 }
                 delay

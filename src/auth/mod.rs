@@ -28,7 +28,7 @@ mod time;
 mod token;
 mod token_state;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use cache::diagnostics;
 pub use diagnostics::{
@@ -43,19 +43,33 @@ use crate::call::CallContext;
 use crate::error::Error;
 use crate::secret::Secret;
 pub(crate) use crate::token_config::{
-    StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
+    Fallback, StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
 };
 pub(crate) use crate::token_store::{StoreLock, TokenStore};
 
-/// Sends one token request; implemented by the transport.
+/// Opens connections to token endpoints; implemented by the transport.
 pub(crate) trait TokenEndpoint {
+    /// Opens a connection for one request: resolves the name, connects, completes the TLS
+    /// handshake. On the calling thread, within the limits of `call`. Sends no byte of the request,
+    /// and needs no permit of the rate limiter.
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError>;
+}
+
+/// An open connection to a token endpoint, for one request.
+pub(crate) trait TokenConnection {
+    /// Returns whether the peer has not closed the connection. Does not wait.
+    fn is_open(&mut self) -> bool;
+
     /// Sends exactly one request and reads its response, on the calling thread, within the limits
     /// of `call`. The caller holds no lock of this process and has a permit of the rate limiter.
-    fn fetch(
-        &self,
-        request: &TokenRequest,
-        call: &CallContext,
-    ) -> Result<TokenResponse, FetchError>;
+    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError>;
+
+    /// Returns when the first byte of the request was sent, or `None` if none was.
+    fn sent_at(&self) -> Option<Instant>;
 }
 
 /// A successful response of the token endpoint.

@@ -175,8 +175,8 @@ impl FileCredentials {
             return Ok(None);
         }
         log::info!(
-            "client secret changed, using the new one: path={}",
-            self.file.path().display()
+            "client secret changed, using the new one: path={:?}",
+            self.file.path()
         );
         let request = TokenRequest {
             client_secret,

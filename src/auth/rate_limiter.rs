@@ -54,7 +54,7 @@ const SAME_429: Duration = Duration::from_secs(2);
 /// clock nor a suspended machine grants a permit too early.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimiter {
-    /// When the last request was sent, or its response received.
+    /// When the last request was sent, at the latest, or its response received.
     last_request: Option<Duration>,
     /// The same according to records of other credentials, which cannot be verified.
     unverified_request: Option<Duration>,
@@ -63,6 +63,8 @@ pub(crate) struct RateLimiter {
     blocked_until: Duration,
     /// 429s in a row.
     consecutive_429s: u32,
+    /// Whether the last attempt to connect failed.
+    connection_failed: bool,
     queue: BTreeSet<QueueTicket>,
     tickets: u64,
 }
@@ -113,16 +115,35 @@ impl RateLimiter {
 
     /// Records a request. Must be called before it is sent, since one that fails counts too.
     pub(crate) fn record_request(&mut self, now: Timestamp) {
+        self.connection_failed = false;
         self.last_request = Some(now.mono);
     }
 
-    /// Records a response that is not a 429.
+    /// Records that no connection could be opened, which counts as a request.
+    pub(crate) fn connection_failed(&mut self, now: Timestamp) {
+        self.connection_failed = true;
+        self.request_sent(now);
+    }
+
+    /// Returns whether a connection can be opened ahead of a permit. After a failure, the next
+    /// attempt needs to wait for it.
+    pub(crate) fn can_connect(&self) -> bool {
+        !self.connection_failed
+    }
+
+    /// Records when the first byte of a request was sent, if that is later than its permit.
+    pub(crate) fn request_sent(&mut self, at: Timestamp) {
+        self.last_request = self.last_request.max(Some(at.mono));
+    }
+
+    /// Records a response that is not a 429. `sent` is when the first byte of its request was sent.
     ///
     /// The endpoint received the request at some time between sending and response. Counting the
     /// interval from the response keeps it even if the first request had to open a connection and
     /// the next one has not. A response that took longer than the interval changes nothing.
     pub(crate) fn response_received(&mut self, sent: Timestamp, now: Timestamp) {
         self.consecutive_429s = 0;
+        self.request_sent(sent);
         if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL
             && self.last_request < Some(now.mono)
         {

@@ -43,8 +43,12 @@ pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
 
 /// Creates a client from settings. Reads the files that the settings name; sends no request.
 ///
-/// On success, `*admin` is a new client. Free it with camunda_admin_free(). Returns
-/// CAMUNDA_STATUS_CONFIG if a setting is missing or invalid; the message names it.
+/// @param config Settings. They can be changed or freed afterwards.
+/// @param[out] admin On success a new client; else NULL. Free it with camunda_admin_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a setting is missing or invalid: the message
+///   names it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_new(
     config: *const camunda_config,
@@ -81,7 +85,12 @@ pub unsafe extern "C" fn camunda_admin_new(
 /// Reads the counters of the client: `calls`, `requests`, `retries`, `token_requests`,
 /// `token_cache_hits`, `bytes_sent` and `bytes_received`, each since the client was created.
 ///
-/// On success, `*stats` is a new value, an object. Free it with camunda_value_free().
+/// @param admin Client. Thread-safe.
+/// @param[out] stats On success a new value, an object; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_stats(
     admin: *const camunda_admin,
@@ -103,7 +112,12 @@ pub unsafe extern "C" fn camunda_admin_stats(
 /// Reads the state of the tokens, rate limiters and token stores of this process, without secrets:
 /// `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`. Times are in seconds from now.
 ///
-/// On success, `*diagnostics` is a new value, an object. Free it with camunda_value_free().
+/// @param admin Client. Thread-safe.
+/// @param[out] diagnostics On success a new value, an object; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_diagnostics(
     admin: *const camunda_admin,
@@ -127,6 +141,11 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 /// Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
 /// camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
 /// credentials.
+///
+/// @param admin Client. Thread-safe.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
     admin: *const camunda_admin,
@@ -144,6 +163,11 @@ pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
 
 /// Removes the client's access token from memory and from the token store, so that the next call
 /// requests a new one. Does nothing if the client has an `access_token` or no credentials.
+///
+/// @param admin Client. Thread-safe.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     admin: *const camunda_admin,
@@ -159,7 +183,9 @@ pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     }
 }
 
-/// Frees a client. No call through it may be in progress. NULL is ignored.
+/// Frees a client. No call through it may be in progress.
+///
+/// @param admin Client to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_free(admin: *mut camunda_admin) {
     // SAFETY: the caller passes a pointer as documented above.

@@ -84,7 +84,9 @@ impl camunda_call_options {
 #[derive(Debug, Default)]
 pub struct camunda_cancel(Cancel);
 
-/// Returns new options with the defaults. Free them with camunda_call_options_free().
+/// Creates call options.
+///
+/// @return New options with the defaults. Free them with camunda_call_options_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_call_options_new() -> *mut camunda_call_options {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
@@ -112,9 +114,15 @@ fn seconds(name: &str, seconds: f64) -> Result<Duration> {
         })
 }
 
-/// Sets the timeout of a call in seconds. It covers the token, the rate limit, retries and the response
-/// body; for a waiter, the whole wait. Default: the setting `timeout` of the client (60 s); for a
-/// waiter, 30 minutes.
+/// Sets the timeout of a call. It covers the token, the rate limit, retries and the response body;
+/// for a waiter, the whole wait.
+///
+/// @param call Options to change.
+/// @param timeout Timeout in seconds, above 0. Default: the setting `timeout` of the client (60 s);
+///   for a waiter, 30 minutes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_timeout(
     call: *mut camunda_call_options,
@@ -130,8 +138,14 @@ pub unsafe extern "C" fn camunda_call_options_set_timeout(
     }
 }
 
-/// Sets the maximum delay between two polls of a waiter in seconds; default: 10 s. A longer `Retry-After`
-/// of the API is honored; one beyond the deadline fails the wait immediately.
+/// Sets the maximum delay between two polls of a waiter. A longer `Retry-After` of the API is
+/// honored; one beyond the deadline fails the wait immediately.
+///
+/// @param call Options to change.
+/// @param interval Maximum delay in seconds, above 0. Default: 10 s.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_max_poll_interval(
     call: *mut camunda_call_options,
@@ -147,7 +161,13 @@ pub unsafe extern "C" fn camunda_call_options_set_max_poll_interval(
     }
 }
 
-/// Sets the handle that cancels the call. NULL removes it. The handle may be freed during the call.
+/// Sets the handle that cancels the call.
+///
+/// @param call Options to change.
+/// @param cancel Handle, which may be freed during the call. NULL removes the current one.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_cancel(
     call: *mut camunda_call_options,
@@ -163,8 +183,14 @@ pub unsafe extern "C" fn camunda_call_options_set_cancel(
     }
 }
 
-/// Sets the progress callback of a waiter. NULL removes it. `user` is passed to each callback
-/// unchanged.
+/// Sets the progress callback of a waiter.
+///
+/// @param call Options to change.
+/// @param progress Callback. NULL removes the current one.
+/// @param user Passed to each callback unchanged. May be NULL.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_progress(
     call: *mut camunda_call_options,
@@ -181,7 +207,14 @@ pub unsafe extern "C" fn camunda_call_options_set_progress(
     }
 }
 
-/// Sets the interrupt check of a call. NULL removes it. `user` is passed to each callback unchanged.
+/// Sets the interrupt check of a call.
+///
+/// @param call Options to change.
+/// @param interrupt Callback. NULL removes the current one.
+/// @param user Passed to each callback unchanged. May be NULL.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_interrupt_check(
     call: *mut camunda_call_options,
@@ -198,21 +231,28 @@ pub unsafe extern "C" fn camunda_call_options_set_interrupt_check(
     }
 }
 
-/// Frees options. NULL is ignored.
+/// Frees call options.
+///
+/// @param call Options to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_free(call: *mut camunda_call_options) {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(call) }
 }
 
-/// Returns a new handle that cancels nothing yet. Free it with camunda_cancel_free(). Thread-safe.
+/// Creates a handle that cancels calls.
+///
+/// @return A new handle, not triggered. Free it with camunda_cancel_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_cancel_new() -> *mut camunda_cancel {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
-/// Cancels every call that uses this handle, including calls that start before camunda_cancel_reset().
-/// Calls in progress return CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL is ignored.
+/// Cancels every call that uses this handle, including calls that start before
+/// camunda_cancel_reset(). Calls in progress return CAMUNDA_STATUS_CANCELLED within 100 ms.
+/// Async-signal-safe.
+///
+/// @param cancel Handle. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_trigger(cancel: *const camunda_cancel) {
     // Only atomic operations, which are async-signal-safe. `catch_panic` is not.
@@ -223,7 +263,9 @@ pub unsafe extern "C" fn camunda_cancel_trigger(cancel: *const camunda_cancel) {
 }
 
 /// Makes the handle usable for new calls. Calls that were in progress during
-/// camunda_cancel_trigger() stay cancelled. NULL is ignored.
+/// camunda_cancel_trigger() stay cancelled.
+///
+/// @param cancel Handle. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_reset(cancel: *const camunda_cancel) {
     // SAFETY: the caller passes a pointer as documented above.
@@ -232,14 +274,19 @@ pub unsafe extern "C" fn camunda_cancel_reset(cancel: *const camunda_cancel) {
     }
 }
 
-/// Returns whether the handle is triggered and not reset. False if `cancel` is NULL.
+/// Returns whether the handle is triggered and not reset.
+///
+/// @param cancel Handle; NULL is accepted.
+/// @return Whether the handle is triggered; false if `cancel` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_is_triggered(cancel: *const camunda_cancel) -> bool {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { handle("cancel", cancel) }.is_ok_and(|cancel| cancel.0.is_cancelled())
 }
 
-/// Frees a handle. NULL is ignored. Calls in progress that use it continue.
+/// Frees a handle. Calls in progress that use it continue.
+///
+/// @param cancel Handle to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_free(cancel: *mut camunda_cancel) {
     // SAFETY: the caller passes a pointer as documented above.

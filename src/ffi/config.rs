@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use crate::api::admin::AdminClientBuilder;
+use crate::api::admin_builder::AdminClientBuilder;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{catch_panic_or, free, handle, required, return_owned, set_null, text};
 use crate::ffi::credentials;
@@ -34,9 +34,11 @@ impl camunda_config {
     }
 }
 
-/// Returns new settings with the defaults. Reads no environment variable. Free them with
-/// camunda_config_free(). NULL if the ABI version of the loaded library is not that of the header; then
-/// camunda_admin_new() returns an error with both versions.
+/// Creates settings with the defaults. Reads no environment variable.
+///
+/// @return New settings. Free them with camunda_config_free(). NULL if the ABI version of the
+///   loaded library is not that of the header; then camunda_admin_new() returns an error with both
+///   versions.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_config_new() -> *mut camunda_config {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
@@ -69,30 +71,47 @@ unsafe fn make(
     }
 }
 
-/// Reads settings from the environment variables of Camunda's SDKs.
-///
-/// On success, `*config` is a new object. Free it with camunda_config_free().
+/// Reads settings from the environment variables of Camunda's SDKs. No other thread may change the
+/// environment during the call.
 ///
 /// Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
 /// CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
-/// CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
-/// CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
-/// CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
-/// CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
-/// the message names it. No other thread may change the environment during the call.
+/// CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL,
+/// CAMUNDA_TOKEN_SCOPE, CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE,
+/// CAMUNDA_TOKEN_CACHE_REDIS_URL, CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH,
+/// CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and CAMUNDA_CUSTOM_USER_AGENT_STRING. The proxy variables, such
+/// as HTTPS_PROXY, are read by camunda_admin_new().
+///
+/// If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
+/// CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
+///
+/// @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or invalid: the
+///   message names it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_from_env(
     config: *mut *mut camunda_config,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { make(config, error, AdminClientBuilder::from_env) }
+    unsafe {
+        make(config, error, || {
+            AdminClientBuilder::from_env()?.with_complete_credentials()
+        })
+    }
 }
 
-/// Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value` lines
-/// with the variables of camunda_config_from_env().
+/// Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value`
+/// lines with the variables of camunda_config_from_env().
 ///
-/// On success, `*config` is a new object. Free it with camunda_config_free().
+/// @param path Path of the file.
+/// @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+///   if a variable is missing or invalid: the message names it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_from_env_file(
     path: *const c_char,
@@ -102,18 +121,88 @@ pub unsafe extern "C" fn camunda_config_from_env_file(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         make(config, error, || {
+            AdminClientBuilder::from_env_file(text("path", path)?)?.with_complete_credentials()
+        })
+    }
+}
+
+/// Reads settings from the environment as camunda_config_from_env() does, into settings of
+/// camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
+/// replace those of the variables.
+///
+/// A missing variable is an error of camunda_admin_new(), unless its setting is set. All settings that
+/// were set before are reset, except the log callback and the shutdown handle. On an error `config` is
+/// unchanged. No other thread may change the environment during the call.
+///
+/// @param config Settings of camunda_config_new().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is invalid: the message names it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_load_env(
+    config: *mut camunda_config,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe { load(config, error, AdminClientBuilder::from_env) }
+}
+
+/// Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
+/// settings of camunda_config_new(). Otherwise as camunda_config_load_env().
+///
+/// @param config Settings of camunda_config_new().
+/// @param path Path of the file.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+///   if a variable is invalid: the message names it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_load_env_file(
+    config: *mut camunda_config,
+    path: *const c_char,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe {
+        load(config, error, || {
             AdminClientBuilder::from_env_file(text("path", path)?)
         })
     }
 }
 
-/// Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client id,
-/// client secret, token URL and audience. All other settings have the defaults of
+/// Replaces the settings of `config` by those that `make` returns.
+///
+/// # Safety
+/// The pointers meet the requirements of the exported functions.
+unsafe fn load(
+    config: *mut camunda_config,
+    error: *mut *mut camunda_error,
+    make: impl FnOnce() -> Result<AdminClientBuilder>,
+) -> camunda_status {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        catch_panic(error, || {
+            let config = settings(config)?;
+            let builder = make()?;
+            // The custom token store that it may replace is freed.
+            config.during_mut(|config| {
+                config.builder = builder;
+                Ok(())
+            })
+        })
+    }
+}
+
+/// Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client
+/// id, client secret, token URL and audience. All other settings have the defaults of
 /// camunda_config_new().
 ///
-/// `credentials` is an object that camunda_credentials_from_client(), camunda_credentials_read() or
-/// camunda_credentials_from_env() returned. On success, `*config` is a new object. Free it with
-/// camunda_config_free().
+/// @param credentials Object that camunda_credentials_from_client(), camunda_credentials_read() or
+///   camunda_credentials_from_env() returned.
+/// @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_from_credentials(
     credentials: *const camunda_value,
@@ -143,17 +232,35 @@ unsafe fn settings<'a>(config: *mut camunda_config) -> Result<&'a mut camunda_co
     })
 }
 
-/// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
-/// (contains the secret instead of `client_secret`; read again when the credentials are rejected),
-/// `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
-/// `oauth_url`, `audience`, `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
-/// with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
-/// decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
-/// platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
-/// `token_request_format` (`json` or `form`), `max_response_bytes`.
+/// Sets a setting.
 ///
-/// Returns CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and then changes nothing. The
-/// message names the key.
+/// @param config Settings to change.
+/// @param key Key of the setting. One of:
+///   - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
+///     the secret; the client reads it again when the credentials are rejected.
+///   - `access_token`: an access token that is used unmodified instead of credentials, without
+///     token requests.
+///   - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
+///   - `oauth_url`: the URL of the token endpoint; default:
+///     `https://login.cloud.camunda.io/oauth/token`.
+///   - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
+///     scope.
+///   - `token_request_format`: encoding of token requests, `json` (default) or `form`.
+///   - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
+///     beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
+///   - `timeout`: seconds, decimals allowed; default: 60.
+///   - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
+///   - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
+///     environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
+///   - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
+///     `client_cert` may contain both.
+///   - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
+///   - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+/// @param value Value of the setting; copied.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and
+///   then nothing is changed: the message names the key.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set(
     config: *mut camunda_config,
@@ -171,11 +278,16 @@ pub unsafe extern "C" fn camunda_config_set(
     }
 }
 
-/// Sets the log callback of clients created from these settings. NULL removes it.
+/// Sets the log callback of clients created from these settings. The callback runs on the calling
+/// thread, during calls only. It must be thread-safe.
 ///
-/// It receives events of `level` (CAMUNDA_LOG_…) and of more severe levels. `user` is passed to each
-/// callback unchanged. The callback runs on the calling thread, during calls only. It must be
-/// thread-safe.
+/// @param config Settings to change.
+/// @param level The least severe level that the callback receives: CAMUNDA_LOG_….
+/// @param log Callback. NULL removes the current one.
+/// @param user Passed to each callback unchanged. May be NULL.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set_log(
     config: *mut camunda_config,
@@ -193,11 +305,17 @@ pub unsafe extern "C" fn camunda_config_set_log(
     }
 }
 
-/// Sets a custom token store. It replaces the setting `token_cache`, and setting that later replaces the
-/// store. `store` is copied; the library calls its functions with `user` until it calls `store->free`.
+/// Sets a custom token store. It replaces the setting `token_cache`, and setting that later
+/// replaces the store.
 ///
-/// Returns CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a required function is NULL,
-/// and then changes nothing and does not call `store->free`. The message names the function.
+/// @param config Settings to change.
+/// @param store Functions of the store; copied. On failure the library does not call `store->free`.
+/// @param user Passed to each function unchanged, until the library has called `store->free`. May
+///   be NULL.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a
+///   required function is NULL, and then nothing is changed: the message names the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set_token_store(
     config: *mut camunda_config,
@@ -219,8 +337,15 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     }
 }
 
-/// Sets the handle that shuts down clients created from these settings, see camunda_shutdown_start().
-/// NULL removes it. Set it before a token store. The handle may be freed while the clients are in use.
+/// Sets the handle that shuts down clients created from these settings, see
+/// camunda_shutdown_start(). Set it before a token store.
+///
+/// @param config Settings to change.
+/// @param shutdown Handle, which may be freed while the clients are in use. NULL removes the
+///   current one.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set_shutdown(
     config: *mut camunda_config,
@@ -236,7 +361,9 @@ pub unsafe extern "C" fn camunda_config_set_shutdown(
     }
 }
 
-/// Frees settings. Clients created from them remain valid. NULL is ignored.
+/// Frees settings. Clients created from them remain valid.
+///
+/// @param config Settings to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_free(config: *mut camunda_config) {
     // SAFETY: the caller passes a pointer as documented above.

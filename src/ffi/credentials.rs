@@ -32,12 +32,17 @@ fn to_value(credentials: &ClusterCredentials) -> Result<OwnedValue> {
     camunda_value::parse(json.into_bytes())
 }
 
-/// Combines a new cluster client and its cluster into credentials: an object of environment variables
-/// such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the cluster.
+/// Combines a new cluster client and its cluster into credentials: an object of environment
+/// variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the
+/// cluster.
 ///
-/// `created` is the response of camunda_cluster_client_create(), `cluster` that of
-/// camunda_cluster_get(). On success, `*credentials` is a new value that contains the client secret.
-/// Free it with camunda_value_free().
+/// @param created Response of camunda_cluster_client_create().
+/// @param cluster Response of camunda_cluster_get().
+/// @param[out] credentials On success a new value, an object of environment variables that contains
+///   the client secret; else NULL. Free it with camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_from_client(
     created: *const camunda_value,
@@ -64,13 +69,17 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
     }
 }
 
-/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
-/// the disk. To store the credentials of a client that is not created yet, use
+/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it
+/// to the disk. To store the credentials of a client that is not created yet, use
 /// camunda_cluster_client_create_env_file().
 ///
-/// Returns CAMUNDA_STATUS_IO if the path exists, also as a symbolic link: the function never overwrites
-/// a file. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value that
-/// contains a NUL, before it creates the file.
+/// @param credentials Object of environment variables.
+/// @param path Path of the file. The function never overwrites a file.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the path exists, also as a symbolic link, or
+///   cannot be written; CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value
+///   that contains a NUL, before the file is created.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_write(
     credentials: *const camunda_value,
@@ -86,11 +95,15 @@ pub unsafe extern "C" fn camunda_credentials_write(
     }
 }
 
-/// Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes and
-/// comments.
+/// Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes
+/// and comments.
 ///
-/// On success, `*credentials` is a new value, an object of the variables that contains the client
-/// secret. Free it with camunda_value_free().
+/// @param path Path of the file.
+/// @param[out] credentials On success a new value, an object of environment variables that contains
+///   the client secret; else NULL. Free it with camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_read(
     path: *const c_char,
@@ -110,12 +123,15 @@ pub unsafe extern "C" fn camunda_credentials_read(
 }
 
 /// Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
-/// and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
-/// counts as not set.
+/// and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty
+/// variable counts as not set. No other thread may change the environment during the call.
 ///
-/// On success, `*credentials` is a new value, an object of the variables that contains the client
-/// secret. Free it with camunda_value_free(). Returns CAMUNDA_STATUS_CONFIG if a variable is missing or
-/// not UTF-8; the message names it. No other thread may change the environment during the call.
+/// @param[out] credentials On success a new value, an object of environment variables that contains
+///   the client secret; else NULL. Free it with camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or not UTF-8: the
+///   message names it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_from_env(
     credentials: *mut *mut camunda_value,

@@ -190,24 +190,32 @@ pub(super) fn without_value(result: Result<()>) -> Waited {
     result.map(|()| None)
 }
 
-/// Creates a client of a cluster and writes its credentials to a new file.
+/// Creates a client of a cluster and writes its credentials to a new file, which
+/// camunda_credentials_read() reads.
 ///
-/// The API returns the client secret only once, so the file is created first: with mode 0600, without
-/// overwriting an existing file, and with its disk space allocated. Then the client is created, and the
-/// credentials are written and flushed. If no client was created, or if that is unknown, the file is
-/// removed. The function also reads the cluster, for its URLs. The timeout of `call` covers all of it.
+/// The API returns the client secret only once, so the file is created first: with mode 0600,
+/// without overwriting an existing file, and with its disk space allocated. Then the client is
+/// created, and the credentials are written and flushed. If no client was created, or if that is
+/// unknown, the file is removed. The function also reads the cluster, for its URLs. The timeout of
+/// `call` covers all of it.
 ///
-/// `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call. `path` is the path
-/// of the file; camunda_credentials_read() reads such a file. On success, `*value` is a new value: a
-/// CreatedClusterClient. Free it with camunda_value_free(). If `call` is NULL, default options apply.
-/// `error` may be NULL; otherwise `*error` is NULL on success and a new error on failure. Free it with
-/// camunda_error_free(). Thread-safe.
+/// The request body and the response have the fields of camunda_cluster_client_create().
 ///
-/// Fails as camunda_cluster_client_create() does. Also returns CAMUNDA_STATUS_IO: with
-/// CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_COMPLETED if
-/// it cannot be written afterwards. In that case the client exists, and camunda_error_body() returns the
-/// response with its secret.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param path Path of the file.
+/// @param[out] value On success a new value, the new client; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error, as camunda_cluster_client_create(). Also
+///   CAMUNDA_STATUS_IO: with CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and
+///   with CAMUNDA_OUTCOME_COMPLETED if it cannot be written afterwards. In the latter case the
+///   client exists, and camunda_error_body() returns the response with its secret.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
     admin: *const camunda_admin,
@@ -243,11 +251,19 @@ pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
 
 /// Adds an entry to the IP allowlist of a cluster. Replaces an entry with the same `ip`.
 ///
-/// Reads the allowlist, changes it and writes it, since the API has no operation for this. Concurrent
-/// changes are not detected: the last write wins, and earlier changes are lost.
+/// Reads the allowlist, changes it and writes it, since the API has no operation for this.
+/// Concurrent changes are not detected: the last write wins, and earlier changes are lost.
 ///
-/// If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
-/// allowlist. Free it with camunda_value_free(). Thread-safe.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param ip CIDR, or several separated by commas.
+/// @param description Description of the entry.
+/// @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
+///   and `description`; else NULL. Free it with camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
     admin: *const camunda_admin,
@@ -270,8 +286,15 @@ pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
 /// Removes the entry with this `ip` from the IP allowlist of a cluster. Concurrent changes are not
 /// detected, see camunda_cluster_add_to_ip_allowlist().
 ///
-/// If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
-/// allowlist. Free it with camunda_value_free(). Thread-safe.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param ip The `ip` of the entry.
+/// @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
+///   and `description`; else NULL. Free it with camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
     admin: *const camunda_admin,
@@ -318,11 +341,18 @@ unsafe fn change_allowlist(
 
 /// Sends a request to an endpoint that this version has no function for, with the client's token.
 ///
-/// `method` is GET, POST, PUT, PATCH or DELETE. `path` is a path with an optional query, for example
-/// `/clusters?new=1`.
-/// `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the request body of
-/// `json_len` bytes, or NULL. If `call` is NULL, default options apply. On success, `*value` is a new
-/// value: the response, or `null` if it has no body. Free it with camunda_value_free(). Thread-safe.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param idempotency Whether the library may retry the request: CAMUNDA_IDEMPOTENCY_….
+/// @param method GET, POST, PUT, PATCH or DELETE.
+/// @param path Path with an optional query, for example `/clusters?new=1`.
+/// @param json Request body, JSON in UTF-8, borrowed during the call. NULL for no body.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response, or `null` if it has no body; else NULL.
+///   Free it with camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_request(
     admin: *const camunda_admin,

@@ -102,9 +102,11 @@ macro_rules! name_of {
     };
 }
 
-/// Returns the name of a status in lower case, for logs: `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok`
-/// for CAMUNDA_STATUS_OK, `unrecognized` for a value that this version does not know. A static string.
-/// Do not free it.
+/// Returns the name of a status in lower case, for logs.
+///
+/// @param status Status.
+/// @return `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok` for CAMUNDA_STATUS_OK, `unrecognized` for
+///   a value that this version does not know. A static string. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_status_name(status: camunda_status) -> *const c_char {
     name_of! { status;
@@ -129,8 +131,11 @@ pub extern "C" fn camunda_status_name(status: camunda_status) -> *const c_char {
     }
 }
 
-/// Returns the name of a stage in lower case, for logs: `token` for CAMUNDA_STAGE_TOKEN, `unrecognized`
-/// for a value that this version does not know. A static string. Do not free it.
+/// Returns the name of a stage in lower case, for logs.
+///
+/// @param stage Stage: CAMUNDA_STAGE_….
+/// @return `token` for CAMUNDA_STAGE_TOKEN, `unrecognized` for a value that this version does not
+///   know. A static string. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_stage_name(stage: i32) -> *const c_char {
     name_of! { stage;
@@ -141,8 +146,11 @@ pub extern "C" fn camunda_stage_name(stage: i32) -> *const c_char {
     }
 }
 
-/// Returns the name of an outcome in lower case, for logs: `not_sent` for CAMUNDA_OUTCOME_NOT_SENT,
-/// `unrecognized` for a value that this version does not know. A static string. Do not free it.
+/// Returns the name of an outcome in lower case, for logs.
+///
+/// @param outcome Outcome: CAMUNDA_OUTCOME_….
+/// @return `not_sent` for CAMUNDA_OUTCOME_NOT_SENT, `unrecognized` for a value that this version
+///   does not know. A static string. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_outcome_name(outcome: i32) -> *const c_char {
     name_of! { outcome;
@@ -215,7 +223,10 @@ fn pointer(text: &Option<CString>) -> *const c_char {
     text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
 }
 
-/// Returns the status code. CAMUNDA_STATUS_OK if `error` is NULL.
+/// Returns the status of an error, which the function that failed also returned.
+///
+/// @param error Error; NULL is accepted.
+/// @return The status; CAMUNDA_STATUS_OK if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_status(error: *const camunda_error) -> camunda_status {
     // SAFETY: the caller passes a pointer as documented above.
@@ -226,16 +237,21 @@ pub unsafe extern "C" fn camunda_error_status(error: *const camunda_error) -> ca
     }
 }
 
-/// Returns a one-line message for humans, without secrets, for example
-/// `create cluster: rejected with HTTP 400: Name is too long`. Borrowed from `error`; an empty string if
-/// `error` is NULL.
+/// Returns a one-line message for humans, without secrets, for example `create cluster: rejected
+/// with HTTP 400: Name is too long`.
+///
+/// @param error Error; NULL is accepted.
+/// @return The message, borrowed from `error`; an empty string if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_message(error: *const camunda_error) -> *const c_char {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, c"".as_ptr(), |error| error.message.as_ptr()) }
 }
 
-/// Returns the HTTP status code of the response. 0 if no response was received, or if `error` is NULL.
+/// Returns the HTTP status code of the response.
+///
+/// @param error Error; NULL is accepted.
+/// @return The status code; 0 if no response was received, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_http_status(error: *const camunda_error) -> i32 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -246,7 +262,10 @@ pub unsafe extern "C" fn camunda_error_http_status(error: *const camunda_error) 
     }
 }
 
-/// Returns the stage of the call that failed: CAMUNDA_STAGE_…. 0 if `error` is NULL.
+/// Returns the stage of the call that failed.
+///
+/// @param error Error; NULL is accepted.
+/// @return CAMUNDA_STAGE_…; 0 if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_stage(error: *const camunda_error) -> i32 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -260,9 +279,11 @@ pub unsafe extern "C" fn camunda_error_stage(error: *const camunda_error) -> i32
     }
 }
 
-/// Returns whether the API executed the operation: CAMUNDA_OUTCOME_…. 0 if `error` is NULL. A waiter
-/// changes nothing: its error has CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else
-/// CAMUNDA_OUTCOME_REJECTED.
+/// Returns whether the API executed the operation. A waiter changes nothing: its error has
+/// CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REJECTED.
+///
+/// @param error Error; NULL is accepted.
+/// @return CAMUNDA_OUTCOME_…; 0 if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i32 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -276,16 +297,24 @@ pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i
     }
 }
 
-/// Returns whether the operation is a change that was or may have been applied, although no complete,
-/// usable response was received. Check the resource before you retry the change; the message says
-/// which of the two it is and what to check. False for reads, for waiters, and if `error` is NULL.
+/// Returns whether the operation is a change that was or may have been applied, although no
+/// complete, usable response was received. Check the resource before you retry the change; the
+/// message says which of the two it is and what to check.
+///
+/// @param error Error; NULL is accepted.
+/// @return Whether the change may have been applied; false for reads, for waiters, and if `error`
+///   is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_may_have_been_applied(error: *const camunda_error) -> bool {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, false, |error| error.error.may_have_been_applied()) }
 }
 
-/// Returns the error message of the API, or NULL if the response has none. Borrowed from `error`.
+/// Returns the error message of the API.
+///
+/// @param error Error; NULL is accepted.
+/// @return The message, borrowed from `error`; NULL if the response has none, or if `error` is
+///   NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_server_message(
     error: *const camunda_error,
@@ -294,11 +323,13 @@ pub unsafe extern "C" fn camunda_error_server_message(
     unsafe { read(error, ptr::null(), |error| pointer(&error.server_message)) }
 }
 
-/// Returns the unmodified response body, NUL-terminated, or NULL if there is none. If `len` is not NULL,
-/// `*len` is set to the number of bytes without the NUL. Borrowed from `error`.
+/// Returns the unmodified response body. If a response that the API returns only once, such as a
+/// client secret, cannot be decoded, this is its only copy: store it safely and do not log it.
 ///
-/// If a response that the API returns only once, such as a client secret, cannot be decoded, this is
-/// its only copy. Store it safely and do not log it.
+/// @param error Error; NULL is accepted.
+/// @param[out] len Number of bytes without the NUL; may be NULL.
+/// @return The body, NUL-terminated and borrowed from `error`; NULL if there is none, or if `error`
+///   is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_body(
     error: *const camunda_error,
@@ -317,60 +348,82 @@ pub unsafe extern "C" fn camunda_error_body(
     }
 }
 
-/// Returns the time to wait before a retry, in seconds. Negative if unknown.
+/// Returns the time to wait before a retry.
+///
+/// @param error Error; NULL is accepted.
+/// @return The time in seconds; negative if unknown, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_retry_after(error: *const camunda_error) -> f64 {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, -1.0, |error| seconds(error.error.retry_after())) }
 }
 
-/// Returns the number of requests of which at least one byte was sent, including the polls of a waiter,
-/// excluding token requests. 0 if the connection could not be established, and for NULL.
+/// Returns the number of requests of which at least one byte was sent, including the polls of a
+/// waiter, excluding token requests.
+///
+/// @param error Error; NULL is accepted.
+/// @return The number; 0 if the connection could not be established, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_attempts(error: *const camunda_error) -> u32 {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, 0, |error| error.error.attempts()) }
 }
 
-/// Returns the request id that the API assigned, or NULL if the response has none. Borrowed from
-/// `error`.
+/// Returns the request id that the API assigned.
+///
+/// @param error Error; NULL is accepted.
+/// @return The id, borrowed from `error`; NULL if the response has none, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_request_id(error: *const camunda_error) -> *const c_char {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.request_id)) }
 }
 
-/// Returns the name of the operation, for example `create cluster`, or NULL if no operation was started.
-/// Borrowed from `error`.
+/// Returns the name of the operation, for example `create cluster`.
+///
+/// @param error Error; NULL is accepted.
+/// @return The name, borrowed from `error`; NULL if no operation was started, or if `error` is
+///   NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_operation(error: *const camunda_error) -> *const c_char {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.operation)) }
 }
 
-/// Returns the HTTP method of the request, or NULL if no request was prepared. Borrowed from `error`.
+/// Returns the HTTP method of the request.
+///
+/// @param error Error; NULL is accepted.
+/// @return The method, borrowed from `error`; NULL if no request was prepared, or if `error` is
+///   NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_method(error: *const camunda_error) -> *const c_char {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.method)) }
 }
 
-/// Returns the path of the request, or NULL if no request was prepared. Borrowed from `error`.
+/// Returns the path of the request.
+///
+/// @param error Error; NULL is accepted.
+/// @return The path, borrowed from `error`; NULL if no request was prepared, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_path(error: *const camunda_error) -> *const c_char {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.path)) }
 }
 
-/// Returns the time from the start of the call to its failure, in seconds. Negative if no call was
-/// started.
+/// Returns the time from the start of the call to its failure.
+///
+/// @param error Error; NULL is accepted.
+/// @return The time in seconds; negative if no call was started, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_elapsed(error: *const camunda_error) -> f64 {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, -1.0, |error| seconds(error.error.elapsed())) }
 }
 
-/// Frees an error. NULL is ignored.
+/// Frees an error.
+///
+/// @param error Error to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_free(error: *mut camunda_error) {
     // SAFETY: the caller passes a pointer as documented above.

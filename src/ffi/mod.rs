@@ -7,6 +7,8 @@
 #![allow(unsafe_code, non_camel_case_types)]
 // The header documents the requirements on pointers, in the conventions at its top.
 #![allow(clippy::missing_safety_doc)]
+// Doc comments are written for Doxygen, whose `@param[out]` is no link.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 // In the order of the header.
 pub mod admin;
@@ -19,8 +21,6 @@ pub mod log;
 pub mod object;
 
 pub mod dispatch;
-// Its comments are written for Doxygen, whose `@param[out]` is no link.
-#[allow(rustdoc::broken_intra_doc_links)]
 pub mod operations_generated;
 pub mod readers;
 pub mod shutdown;
@@ -47,25 +47,34 @@ use crate::ffi::guard::catch_panic;
 /// an older header.
 pub const CAMUNDA_ABI_VERSION: u32 = 1;
 
-/// Returns the version of the library, for example `0.1.0`: a static string. Do not free it.
+/// Returns the version of the library.
+///
+/// @return The version, for example `0.1.0`: a static string. Do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Returns the ABI version of the loaded library. Compare it with CAMUNDA_ABI_VERSION, the version of
-/// the header that the program was built with.
+/// Returns the ABI version of the loaded library. Compare it with CAMUNDA_ABI_VERSION, the version
+/// of the header that the program was built with.
+///
+/// @return The ABI version.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_abi_version() -> u32 {
     CAMUNDA_ABI_VERSION
 }
 
-/// Compares `abi` with the ABI version of the loaded library. Returns CAMUNDA_STATUS_CONFIG if they
-/// differ; the message has both.
+/// Compares `abi` with the ABI version of the loaded library.
 ///
 /// A program need not call it: the header makes camunda_config_from_env(),
-/// camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call it
-/// first, with CAMUNDA_ABI_VERSION.
+/// camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call
+/// it first, with CAMUNDA_ABI_VERSION.
+///
+/// @param abi The ABI version that the program was compiled for.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or CAMUNDA_STATUS_CONFIG if the versions differ; the message has
+///   both.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_abi_check(
     abi: u32,

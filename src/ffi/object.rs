@@ -102,7 +102,9 @@ impl fmt::Debug for camunda_object {
     }
 }
 
-/// Returns a new, empty object. Free it with camunda_object_free().
+/// Creates an empty object.
+///
+/// @return A new object. Free it with camunda_object_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_object_new() -> *mut camunda_object {
     catch_panic_or(std::ptr::null_mut(), || {
@@ -133,7 +135,14 @@ unsafe fn set(
     }
 }
 
-/// Sets a field to a string. The strings are copied.
+/// Sets a field to a string.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value String; copied.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_str(
     object: *mut camunda_object,
@@ -149,8 +158,14 @@ pub unsafe extern "C" fn camunda_object_set_str(
     }
 }
 
-/// Sets a field to a number. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity, which JSON
-/// cannot represent.
+/// Sets a field to a number.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value Number. JSON cannot represent NaN and infinity.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_number(
     object: *mut camunda_object,
@@ -170,6 +185,13 @@ pub unsafe extern "C" fn camunda_object_set_number(
 }
 
 /// Sets a field to an integer.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value Integer.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_integer(
     object: *mut camunda_object,
@@ -182,6 +204,13 @@ pub unsafe extern "C" fn camunda_object_set_integer(
 }
 
 /// Sets a field to `true` or `false`.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value Boolean.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_bool(
     object: *mut camunda_object,
@@ -193,8 +222,15 @@ pub unsafe extern "C" fn camunda_object_set_bool(
     unsafe { set(object, key, error, |object, key| object.set(key, &value)) }
 }
 
-/// Sets a field to an array of `count` NUL-terminated strings. `values` may be NULL if `count` is 0. The
-/// strings are copied.
+/// Sets a field to an array of strings.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param values The strings, NUL-terminated; copied. May be NULL if `count` is 0.
+/// @param count Number of strings.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_strings(
     object: *mut camunda_object,
@@ -217,8 +253,15 @@ pub unsafe extern "C" fn camunda_object_set_strings(
     }
 }
 
-/// Sets a field to a JSON value, given as `json_len` bytes of UTF-8, which are copied. Returns
-/// CAMUNDA_STATUS_INVALID_ARGUMENT if they are not JSON.
+/// Sets a field to a JSON value.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param json JSON in UTF-8; copied.
+/// @param json_len Size of the JSON in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_json(
     object: *mut camunda_object,
@@ -240,7 +283,14 @@ pub unsafe extern "C" fn camunda_object_set_json(
     }
 }
 
-/// Sets a field to an object, whose current content is copied.
+/// Sets a field to an object.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value Object, whose current content is copied.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_object(
     object: *mut camunda_object,
@@ -257,8 +307,15 @@ pub unsafe extern "C" fn camunda_object_set_object(
 }
 
 /// Appends a string to the array in a field; if the field is absent, it becomes an array with this
-/// element. The strings are copied. Returns CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value
-/// that is not an array.
+/// element.
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value String; copied.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value that is not
+///   an array.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_append_str(
     object: *mut camunda_object,
@@ -275,6 +332,14 @@ pub unsafe extern "C" fn camunda_object_append_str(
 }
 
 /// Appends an integer to the array in a field, as camunda_object_append_str().
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value Integer.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value that is not
+///   an array.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_append_integer(
     object: *mut camunda_object,
@@ -286,8 +351,15 @@ pub unsafe extern "C" fn camunda_object_append_integer(
     unsafe { set(object, key, error, |object, key| object.append(key, &value)) }
 }
 
-/// Appends an object, whose current content is copied, to the array in a field, as
-/// camunda_object_append_str().
+/// Appends an object to the array in a field, as camunda_object_append_str().
+///
+/// @param object Object to change.
+/// @param key Name of the field; copied.
+/// @param value Object, whose current content is copied.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value that is not
+///   an array.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_append_object(
     object: *mut camunda_object,
@@ -326,8 +398,12 @@ unsafe fn with_copy(
     }
 }
 
-/// Returns the JSON of the object, NUL-terminated. If `len` is not NULL, `*len` is set to the length
-/// without the NUL. Borrowed from `object` until it is changed or freed. NULL if `object` is NULL.
+/// Returns the JSON of an object, for the body of an operation.
+///
+/// @param object Object; NULL is accepted.
+/// @param[out] len Length without the NUL; may be NULL.
+/// @return The JSON, NUL-terminated and borrowed from `object` until it is changed or freed; NULL
+///   if `object` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_json(
     object: *const camunda_object,
@@ -344,7 +420,9 @@ pub unsafe extern "C" fn camunda_object_json(
     }
 }
 
-/// Frees an object and zeroizes its values. NULL is ignored.
+/// Frees an object and zeroizes its values.
+///
+/// @param object Object to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_free(object: *mut camunda_object) {
     // SAFETY: the caller passes a pointer as documented above.

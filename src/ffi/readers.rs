@@ -4,17 +4,20 @@ use std::ffi::c_char;
 use std::ptr;
 
 use crate::api::timestamp::Timestamp;
-use crate::ffi::boundary::{catch_panic_or, text};
+use crate::error::Result;
+use crate::ffi::boundary::{bytes, catch_panic_or, text};
 use crate::ffi::value::{
     camunda_value, camunda_value_at, camunda_value_bool, camunda_value_integer, camunda_value_key,
     camunda_value_path, camunda_value_str,
 };
 
-/// Returns the string at a path such as `status.ready`, in UTF-8 and NUL-terminated. `fallback`, which
-/// may be NULL, if no string is there. Borrowed from `value`.
+/// Returns the string at a path such as `status.ready`. A string with a NUL character ends at it;
+/// camunda_value_str() returns the length.
 ///
-/// See camunda_value_path() for paths. A string with a NUL character ends at it; camunda_value_str()
-/// returns the length.
+/// @param value Value; NULL counts as `null`.
+/// @param path Path, see camunda_value_path().
+/// @param fallback Returned if no string is at the path. May be NULL.
+/// @return The string in UTF-8, NUL-terminated and borrowed from `value`; or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_path_str(
     value: *const camunda_value,
@@ -26,8 +29,13 @@ pub unsafe extern "C" fn camunda_value_path_str(
     if found.is_null() { fallback } else { found }
 }
 
-/// Returns the integer at a path such as `channels.0.priority`. `fallback` if the path leads to no
-/// number, to a fraction, or to a number out of range. See camunda_value_path() for paths.
+/// Returns the integer at a path such as `retentionDays`.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param path Path, see camunda_value_path().
+/// @param fallback Returned if the path leads to no number, to a fraction, or to a number out of
+///   range.
+/// @return The integer, or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_path_integer(
     value: *const camunda_value,
@@ -38,8 +46,12 @@ pub unsafe extern "C" fn camunda_value_path_integer(
     unsafe { camunda_value_integer(camunda_value_path(value, path), fallback) }
 }
 
-/// Returns the boolean at a path such as `encryption.enabled`. `fallback` if no boolean is there. See
-/// camunda_value_path() for paths.
+/// Returns the boolean at a path such as `autoUpdate`.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param path Path, see camunda_value_path().
+/// @param fallback Returned if no boolean is at the path.
+/// @return The boolean, or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_path_bool(
     value: *const camunda_value,
@@ -50,35 +62,51 @@ pub unsafe extern "C" fn camunda_value_path_bool(
     unsafe { camunda_value_bool(camunda_value_path(value, path), fallback) }
 }
 
-/// Stores the instant of an RFC 3339 time such as `2024-05-01T12:00:00.123Z`, in milliseconds since
-/// 1970-01-01 UTC, rounded down, in `*ms`. Returns false and stores 0 if `value` is not a string or not
-/// an RFC 3339 time; false if `ms` is NULL.
+/// Reads an RFC 3339 time such as `2024-05-01T12:00:00.123Z`.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `value` is
+///   not a string or not an RFC 3339 time.
+/// @return Whether `value` is a time; false if `ms` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_time(value: *const camunda_value, ms: *mut i64) -> bool {
-    // SAFETY: the caller passes pointers as documented above.
-    unsafe { camunda_time_parse(camunda_value_str(value, ptr::null_mut()), ms) }
+    let mut len = 0;
+    // SAFETY: the caller passes pointers as documented above; `camunda_value_str` returns `len` bytes.
+    let time = unsafe { bytes("value", camunda_value_str(value, &raw mut len), len) };
+    // SAFETY: as above.
+    unsafe { store_time(time, ms) }
 }
 
-/// As camunda_value_time(), of a NUL-terminated string. Returns false and stores 0 if `time` is
-/// NULL.
+/// As camunda_value_time(), of a string.
+///
+/// @param time NUL-terminated string; NULL is accepted.
+/// @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `time` is
+///   not an RFC 3339 time.
+/// @return Whether `time` is a time; false if `time` or `ms` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_time_parse(time: *const c_char, ms: *mut i64) -> bool {
     // SAFETY: the caller passes pointers as documented above.
-    let (Ok(time), Some(ms)) = (unsafe { text("time", time) }, unsafe { ms.as_mut() }) else {
-        // SAFETY: as above.
-        if let Some(ms) = unsafe { ms.as_mut() } {
-            *ms = 0;
-        }
+    unsafe { store_time(text("time", time).map(str::as_bytes), ms) }
+}
+
+/// Stores the instant of a time, or 0 if there is none, and returns whether there is one.
+///
+/// # Safety
+/// `ms` is NULL or can be written to.
+unsafe fn store_time(time: Result<&[u8]>, ms: *mut i64) -> bool {
+    // SAFETY: guaranteed by the caller.
+    let Some(ms) = (unsafe { ms.as_mut() }) else {
         return false;
     };
-    let instant = catch_panic_or(None, || time.parse::<Timestamp>().ok()?.to_unix_millis());
+    let instant = catch_panic_or(None, || {
+        let time = std::str::from_utf8(time.ok()?).ok()?;
+        time.parse::<Timestamp>().ok()?.to_unix_millis()
+    });
     *ms = instant.unwrap_or(0);
     instant.is_some()
 }
 
-/// Returns the next element of an array, or the value of the next field of an object, and advances
-/// `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the last
-/// element, and if `value` or `position` is NULL. Borrowed from `value`.
+/// Returns the next element of an array, or the value of the next field of an object.
 ///
 /// @code
 /// size_t position = 0;
@@ -87,6 +115,12 @@ pub unsafe extern "C" fn camunda_time_parse(time: *const c_char, ms: *mut i64) -
 ///   puts(camunda_value_path_str(cluster, "name", ""));
 /// }
 /// @endcode
+///
+/// @param value Value; NULL counts as `null`.
+/// @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
+///   ones.
+/// @return The element, borrowed from `value`; NULL after the last one, and if `value` or
+///   `position` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_next(
     value: *const camunda_value,
@@ -104,11 +138,7 @@ pub unsafe extern "C" fn camunda_value_next(
     next
 }
 
-/// Returns the value of the next field of an object, stores its name, NUL-terminated, in `*key`, and
-/// advances `*position`. Set it to 0 before the first call; pass other values unchanged. If `len` is not
-/// NULL, `*len` is set to the length of the name without the NUL. NULL after the last field, and if
-/// `value` is not an object or another pointer is NULL; then `*key` is NULL. Both are borrowed from
-/// `value`.
+/// Returns the next field of an object.
 ///
 /// @code
 /// size_t position = 0;
@@ -118,6 +148,15 @@ pub unsafe extern "C" fn camunda_value_next(
 ///   puts(name);
 /// }
 /// @endcode
+///
+/// @param value Value; NULL counts as `null`.
+/// @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
+///   ones.
+/// @param[out] key Name of the field, NUL-terminated and borrowed from `value`; NULL if there is no
+///   next field.
+/// @param[out] len Length of the name without the NUL; may be NULL.
+/// @return The value of the field, borrowed from `value`; NULL after the last field, and if `value`
+///   is not an object, or `position` or `key` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_next_field(
     value: *const camunda_value,

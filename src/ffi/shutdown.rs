@@ -200,8 +200,9 @@ fn ended_by_the_host() -> ! {
     std::process::abort()
 }
 
-/// Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
-/// camunda_config_set_shutdown().
+/// Creates a shutdown handle. Add clients to it with camunda_config_set_shutdown().
+///
+/// @return A new handle. Free it with camunda_shutdown_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_shutdown_new() -> *mut camunda_shutdown {
     catch_panic_or(ptr::null_mut(), || Box::into_raw(Box::default()))
@@ -215,8 +216,11 @@ pub extern "C" fn camunda_shutdown_new() -> *mut camunda_shutdown {
 /// interrupt check, sink and token store functions. A thread that is unwound inside such a callback
 /// (pthread_exit) blocks until the process ends.
 ///
-/// Calls of the current thread are not affected, so that a program can still clean up. Returns whether
-/// all calls have returned. NULL is ignored, and returns true.
+/// Calls of the current thread are not affected, so that a program can still clean up.
+///
+/// @param shutdown Handle. NULL is ignored.
+/// @param timeout Maximum time to wait in seconds.
+/// @return Whether all calls have returned; true if `shutdown` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_start(
     shutdown: *const camunda_shutdown,
@@ -233,8 +237,10 @@ pub unsafe extern "C" fn camunda_shutdown_start(
     })
 }
 
-/// Returns whether calls of the current thread are cancelled because of camunda_shutdown_start(). False
-/// if `shutdown` is NULL.
+/// Returns whether calls of the current thread are cancelled because of camunda_shutdown_start().
+///
+/// @param shutdown Handle; NULL is accepted.
+/// @return Whether they are cancelled; false if `shutdown` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_stops_calls(shutdown: *const camunda_shutdown) -> bool {
     catch_panic_or(false, || {
@@ -243,7 +249,9 @@ pub unsafe extern "C" fn camunda_shutdown_stops_calls(shutdown: *const camunda_s
     })
 }
 
-/// Frees a shutdown handle. Its clients remain valid. NULL is ignored.
+/// Frees a shutdown handle. Its clients remain valid.
+///
+/// @param shutdown Handle to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_free(shutdown: *mut camunda_shutdown) {
     // SAFETY: the caller passes a pointer as documented above.

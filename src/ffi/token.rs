@@ -20,14 +20,16 @@ pub struct camunda_token {
     text: Zeroizing<Vec<u8>>,
 }
 
-/// Returns an access token of the client's credentials. If `audience` is NULL, uses the audience of the
-/// client.
+/// Returns an access token of the client's credentials. Uses the same cache as the client's calls,
+/// so it sends a token request only if neither this process nor the token store has a valid token.
 ///
-/// Uses the same cache as the client's calls, so it sends a token request only if neither this process
-/// nor the token store has a valid token.
-///
-/// If `call` is NULL, default options apply. On success, `*token` is a new token. Free it with
-/// camunda_token_free(). Thread-safe.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param audience Audience of the token; NULL for that of the client.
+/// @param[out] token On success a new token; else NULL. Free it with camunda_token_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_token(
     admin: *const camunda_admin,
@@ -57,9 +59,15 @@ pub unsafe extern "C" fn camunda_admin_token(
     }
 }
 
-/// Invalidates a token that an API rejected: removes it from memory and from the token store, unless a
-/// newer one has replaced it. The next camunda_admin_token() requests a new one. `audience` must be the
-/// one of the call that returned the token.
+/// Invalidates a token that an API rejected: removes it from memory and from the token store,
+/// unless a newer one has replaced it. The next camunda_admin_token() requests a new one.
+///
+/// @param admin Client. Thread-safe.
+/// @param audience Audience of the call that returned the token; NULL for that of the client.
+/// @param token The rejected token. It is not freed.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_invalidate_token(
     admin: *const camunda_admin,
@@ -81,8 +89,11 @@ pub unsafe extern "C" fn camunda_admin_invalidate_token(
     }
 }
 
-/// Returns the access token, NUL-terminated. If `len` is not NULL, `*len` is set to the length without
-/// the NUL. Borrowed from `token`; NULL if `token` is NULL. Do not log it.
+/// Returns the access token. Do not log it.
+///
+/// @param token Token; NULL is accepted.
+/// @param[out] len Length without the NUL; may be NULL.
+/// @return The token, NUL-terminated and borrowed from `token`; NULL if `token` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_token_str(
     token: *const camunda_token,
@@ -98,8 +109,10 @@ pub unsafe extern "C" fn camunda_token_str(
     }
 }
 
-/// Returns the expiry of the token, in milliseconds since 1970-01-01 UTC, by the local clock. 0 if
-/// `token` is NULL.
+/// Returns the expiry of the token, by the local clock.
+///
+/// @param token Token; NULL is accepted.
+/// @return Milliseconds since 1970-01-01 UTC; 0 if `token` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_token_expires_at(token: *const camunda_token) -> i64 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -114,7 +127,9 @@ pub unsafe extern "C" fn camunda_token_expires_at(token: *const camunda_token) -
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Frees a token and zeroizes its bytes. NULL is ignored.
+/// Frees a token and zeroizes its bytes.
+///
+/// @param token Token to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_token_free(token: *mut camunda_token) {
     // SAFETY: the caller passes a pointer as documented above.

@@ -191,7 +191,10 @@ unsafe fn return_borrowed(text: Option<&[u8]>, len: *mut usize) -> *const c_char
     text.map_or(ptr::null(), |text| text.as_ptr().cast())
 }
 
-/// Returns the type of a value: CAMUNDA_KIND_…. CAMUNDA_KIND_NULL if `value` is NULL.
+/// Returns the type of a value.
+///
+/// @param value Value; NULL counts as `null`.
+/// @return CAMUNDA_KIND_…; CAMUNDA_KIND_NULL if `value` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_kind(value: *const camunda_value) -> i32 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -209,16 +212,22 @@ pub unsafe extern "C" fn camunda_value_kind(value: *const camunda_value) -> i32 
     }
 }
 
-/// Returns the number of elements of an array or fields of an object. 0 for other types, and if `value`
-/// is NULL.
+/// Returns the number of elements of an array or fields of an object.
+///
+/// @param value Value; NULL counts as `null`.
+/// @return The number; 0 for other types.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_len(value: *const camunda_value) -> usize {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(value, 0, |value| Some(value.len())) }
 }
 
-/// Returns the field named `key`. NULL if the field is absent or `value` is not an object. Borrowed from
-/// `value`.
+/// Returns a field of an object.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param key Name of the field.
+/// @return The value of the field, borrowed from `value`; NULL if it is absent or `value` is not an
+///   object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_get(
     value: *const camunda_value,
@@ -232,8 +241,12 @@ pub unsafe extern "C" fn camunda_value_get(
     }
 }
 
-/// Returns the value at a path of field names and array indexes, separated by dots, for example
-/// `status.ready` or `channels.0.name`. NULL if it is absent. Borrowed from `value`.
+/// Returns the value at a path.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param path Names of fields and indexes of arrays, separated by dots, for example `status.ready`
+///   or `channels.0.name`.
+/// @return The value at the path, borrowed from `value`; NULL if it is absent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_path(
     value: *const camunda_value,
@@ -256,8 +269,11 @@ pub unsafe extern "C" fn camunda_value_path(
     }
 }
 
-/// Returns the element of an array, or the value of the field of an object, at `index`. NULL if `index`
-/// is out of range. Borrowed from `value`.
+/// Returns the element of an array, or the value of the field of an object, at an index.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param index Index from 0.
+/// @return The element, borrowed from `value`; NULL if `index` is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_at(
     value: *const camunda_value,
@@ -267,9 +283,13 @@ pub unsafe extern "C" fn camunda_value_at(
     unsafe { read(value, ptr::null(), |value| value.at(index).map(address)) }
 }
 
-/// Returns the name of the field of an object at `index`, NUL-terminated. If `len` is not NULL, `*len`
-/// is set to the length without the NUL. Replaces escapes that are not valid UTF-16, such as an unpaired
-/// surrogate, by U+FFFD. NULL if `index` is out of range. Borrowed from `value`.
+/// Returns the name of the field of an object at an index. Escapes that are not valid UTF-16, such
+/// as an unpaired surrogate, are replaced by U+FFFD.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param index Index from 0.
+/// @param[out] len Length without the NUL; may be NULL.
+/// @return The name, NUL-terminated and borrowed from `value`; NULL if `index` is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_key(
     value: *const camunda_value,
@@ -285,9 +305,11 @@ pub unsafe extern "C" fn camunda_value_key(
     }
 }
 
-/// Returns the content of a string in UTF-8, NUL-terminated. If `len` is not NULL, `*len` is set to the
-/// length without the NUL; use it if the string may contain a NUL. NULL for other types. Borrowed from
-/// `value`.
+/// Returns the content of a string.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param[out] len Length without the NUL; may be NULL. Use it if the string may contain a NUL.
+/// @return The string in UTF-8, NUL-terminated and borrowed from `value`; NULL for other types.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_str(
     value: *const camunda_value,
@@ -303,8 +325,11 @@ pub unsafe extern "C" fn camunda_value_str(
     }
 }
 
-/// Returns a number, rounded to the nearest double. `fallback` for other types. camunda_value_json()
-/// returns all digits.
+/// Returns a number, rounded to the nearest double. camunda_value_json() returns all digits.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param fallback Returned for other types.
+/// @return The number, or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallback: f64) -> f64 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -316,7 +341,11 @@ pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallb
     }
 }
 
-/// Returns an integer. `fallback` for other types, for fractions, and if the number is out of range.
+/// Returns an integer.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param fallback Returned for other types, for fractions, and if the number is out of range.
+/// @return The integer, or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fallback: i64) -> i64 {
     // SAFETY: the caller passes a pointer as documented above.
@@ -328,7 +357,11 @@ pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fall
     }
 }
 
-/// Returns a boolean. `fallback` for other types.
+/// Returns a boolean.
+///
+/// @param value Value; NULL counts as `null`.
+/// @param fallback Returned for other types.
+/// @return The boolean, or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_bool(value: *const camunda_value, fallback: bool) -> bool {
     // SAFETY: the caller passes a pointer as documented above.
@@ -340,9 +373,11 @@ pub unsafe extern "C" fn camunda_value_bool(value: *const camunda_value, fallbac
     }
 }
 
-/// Returns the JSON of a value, NUL-terminated: for a whole response, its unmodified bytes. If `len` is
-/// not NULL, `*len` is set to the length without the NUL. NULL if `value` is NULL. Borrowed from
-/// `value`.
+/// Returns the JSON of a value: for a whole response, its unmodified bytes.
+///
+/// @param value Value; NULL is accepted.
+/// @param[out] len Length without the NUL; may be NULL.
+/// @return The JSON, NUL-terminated and borrowed from `value`; NULL if `value` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_json(
     value: *const camunda_value,
@@ -355,10 +390,15 @@ pub unsafe extern "C" fn camunda_value_json(
     }
 }
 
-/// Parses JSON of `json_len` bytes, which are copied.
+/// Parses JSON.
 ///
-/// On success, `*value` is a new value. Free it with camunda_value_free(). Returns
-/// CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
+/// @param json JSON in UTF-8; copied.
+/// @param json_len Size of the JSON in bytes.
+/// @param[out] value On success a new value, the JSON; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_parse(
     json: *const c_char,
@@ -381,8 +421,10 @@ pub unsafe extern "C" fn camunda_value_parse(
     }
 }
 
-/// Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it for a
-/// part. NULL is ignored.
+/// Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it
+/// for a part.
+///
+/// @param value Value to free. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_free(value: *mut camunda_value) {
     if !value.is_null() {

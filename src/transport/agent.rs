@@ -92,30 +92,43 @@ impl BaseUrl {
     }
 }
 
-impl Agents {
-    pub(super) fn new(config: &Config) -> Result<Self> {
+impl Settings {
+    fn new(config: &Config) -> Result<Self> {
         let (proxy, proxy_source) = proxy(config)?.unzip();
-        Ok(Agents::with(Settings {
+        Ok(Settings {
             tls: tls::client_config(config)?,
             proxy,
             proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
             user_agent: HeaderValue::from_str(config.user_agent())
                 .map_err(|_| Error::config("`user_agent` is not a valid value of a header"))?,
             base: BaseUrl::parse(config.base_url())?,
-        }))
+        })
+    }
+}
+
+impl Agents {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        let settings = Settings::new(config)?;
+        Ok(Agents::with(settings, CachingResolver::default()))
+    }
+
+    /// Returns agents that resolve names with `resolver`.
+    #[cfg(test)]
+    pub(super) fn with_resolver(config: &Config, resolver: CachingResolver) -> Result<Self> {
+        Ok(Agents::with(Settings::new(config)?, resolver))
     }
 
     /// Returns agents with the same settings for a forked child, which must not share sockets or TLS
     /// sessions with its parent.
     pub(super) fn clone_for_child(&self) -> Self {
-        Agents::with(Settings {
+        let settings = Settings {
             tls: tls::without_sessions(&self.settings.tls),
             ..self.settings.clone()
-        })
+        };
+        Agents::with(settings, CachingResolver::default())
     }
 
-    fn with(settings: Settings) -> Self {
-        let resolver = CachingResolver::default();
+    fn with(settings: Settings, resolver: CachingResolver) -> Self {
         let idle = Arc::new(IdleConnections::new(
             settings.base.scheme.clone(),
             settings.base.authority.clone(),
@@ -200,6 +213,25 @@ impl Agents {
                 agent.run(request.map(|()| &[][..]))
             }
             None => agent.run(request),
+        }
+    }
+
+    /// Opens a connection for a request to `url` that is sent later, by an exchange that uses the
+    /// connection.
+    pub(super) fn connect(
+        &self,
+        url: &str,
+        exchange: &ExchangeGuard,
+    ) -> Result<Box<dyn Transport>, ureq::Error> {
+        let mut request = http::Request::new(());
+        *request.uri_mut() = Uri::try_from(url).map_err(http::Error::from)?;
+        exchange.connect_only();
+        // Ends with an error, after the connection is established or because it cannot be.
+        let ended = self.fresh.run(request);
+        match (exchange.connection(), ended) {
+            (Some(connection), _) => Ok(connection),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(ureq::Error::ConnectionFailed),
         }
     }
 

@@ -4,7 +4,9 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use ureq::unversioned::transport::Transport;
 
 use super::buffers::INPUT_BUFFER;
 use crate::call::{CallContext, StopReason};
@@ -43,14 +45,25 @@ struct ExchangeState {
     connecting: Cell<u32>,
     /// Whether bytes that are written now belong to the request.
     sending: Cell<bool>,
-    /// Whether a byte of the request was written.
-    sent: Cell<bool>,
+    /// When the first byte of the request was written.
+    sent_at: Cell<Option<Instant>>,
     written: Cell<u64>,
     received: Cell<u64>,
     /// Number of reads in progress: one inside the other if TLS runs through a proxy's tunnel.
     reading: Cell<u32>,
     /// The bytes of the response, if they are captured.
     captured: RefCell<Option<Capture>>,
+    prepared: RefCell<Prepared>,
+}
+
+/// A connection that is opened by one exchange and used by another.
+#[derive(Debug, Default)]
+enum Prepared {
+    #[default]
+    No,
+    /// The exchange ends when its connection is established.
+    Wanted,
+    Open(Box<dyn Transport>),
 }
 
 /// The bytes of a response as received, its head included.
@@ -69,11 +82,12 @@ impl ExchangeGuard {
             stopped: Cell::new(None),
             connecting: Cell::new(0),
             sending: Cell::new(false),
-            sent: Cell::new(false),
+            sent_at: Cell::new(None),
             written: Cell::new(0),
             received: Cell::new(0),
             reading: Cell::new(0),
             captured: RefCell::default(),
+            prepared: RefCell::default(),
         });
         let outer = CURRENT_EXCHANGE.replace(Some(state.clone()));
         ExchangeGuard {
@@ -129,7 +143,62 @@ impl ExchangeGuard {
 
     /// Returns whether a byte of the request was sent; establishing the connection does not count.
     pub(super) fn sent(&self) -> bool {
-        self.state.sent.get()
+        self.sent_at().is_some()
+    }
+
+    /// Returns when the first byte of the request was sent, or `None` if none was.
+    pub(super) fn sent_at(&self) -> Option<Instant> {
+        self.state.sent_at.get()
+    }
+
+    /// Makes the exchange end with an error when its connection is established, before a byte of the
+    /// request is sent.
+    pub(super) fn connect_only(&self) {
+        self.state.prepared.replace(Prepared::Wanted);
+    }
+
+    /// Returns the connection of an exchange that only connects; `None` if it is not established.
+    pub(super) fn connection(&self) -> Option<Box<dyn Transport>> {
+        match self.state.prepared.take() {
+            Prepared::Open(connection) => Some(connection),
+            Prepared::No | Prepared::Wanted => None,
+        }
+    }
+
+    /// Makes the exchange use this connection instead of a new one.
+    pub(super) fn use_connection(&self, connection: Box<dyn Transport>) {
+        self.state.prepared.replace(Prepared::Open(connection));
+    }
+
+    /// Returns the connection that the current exchange is to use, if there is one.
+    pub(super) fn take_connection() -> Option<Box<dyn Transport>> {
+        ExchangeGuard::current(|state| {
+            let mut prepared = state.prepared.borrow_mut();
+            match std::mem::take(&mut *prepared) {
+                Prepared::Open(connection) => Some(connection),
+                other => {
+                    *prepared = other;
+                    None
+                }
+            }
+        })
+        .flatten()
+    }
+
+    /// Keeps a new connection if the current exchange only connects; returns it otherwise. The
+    /// connection to a proxy is not the exchange's: that inside its tunnel is.
+    pub(super) fn keep_connection(connection: Box<dyn Transport>) -> Option<Box<dyn Transport>> {
+        let mut connection = Some(connection);
+        ExchangeGuard::current(|state| {
+            let mut prepared = state.prepared.borrow_mut();
+            if state.connecting.get() == 0
+                && matches!(*prepared, Prepared::Wanted)
+                && let Some(connection) = connection.take()
+            {
+                *prepared = Prepared::Open(connection);
+            }
+        });
+        connection
     }
 
     /// Returns why the client ended the exchange, or `None` if it did not.
@@ -201,8 +270,8 @@ impl ExchangeGuard {
     pub(super) fn count_written(bytes: usize) {
         ExchangeGuard::current(|state| {
             state.written.set(state.written.get() + bytes as u64);
-            if state.sending.get() && bytes > 0 {
-                state.sent.set(true);
+            if state.sending.get() && bytes > 0 && state.sent_at.get().is_none() {
+                state.sent_at.set(Some(Instant::now()));
             }
         });
     }

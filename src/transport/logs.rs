@@ -56,8 +56,28 @@ pub(super) fn retry(operation: &str, attempt: u32, delay: Duration, error: &Erro
     );
 }
 
+/// Logs that a waiter polls again after `delay`, although a poll failed.
+pub(crate) fn poll_retry(operation: &str, delay: Duration, error: &Error) {
+    log::info!(
+        "poll failed, retrying: operation={operation:?} delay={}{} error={:?}",
+        Millis(delay),
+        Status(error),
+        error.to_string(),
+    );
+}
+
+/// Logs that a change succeeded because an earlier attempt, whose response was lost, was executed.
+pub(super) fn applied_earlier(operation: &str, attempt: u32, error: &Error) {
+    log::info!(
+        "response of an earlier attempt was lost, it was executed: operation={operation:?} \
+         attempt={attempt}{} error={:?}",
+        Status(error),
+        error.message(),
+    );
+}
+
 /// Logs that a call returns an error.
-pub(super) fn failure(operation: &str, error: &Error) {
+pub(crate) fn failure(operation: &str, error: &Error) {
     log::debug!(
         "call failed: operation={operation:?} attempts={} duration={}{} error={:?}",
         error.attempts(),

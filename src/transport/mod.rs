@@ -10,7 +10,7 @@ mod exchange;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzzing/transport.rs"]
 pub(crate) mod fuzzing;
-mod logs;
+pub(crate) mod logs;
 mod pem;
 mod pool;
 #[cfg(feature = "cli")]
@@ -124,10 +124,9 @@ pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
     if let TokenCacheConfig::Redis { url, tls, .. } = &mut choice
         && (url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:"))
     {
-        let files = [config.ca_file(), config.client_cert(), config.client_key()];
         *tls = Some(StoreTls {
-            id: format!("{files:?}"),
             config: tls::client_config(config)?,
+            id: tls::identity(config)?,
         });
     }
     Ok(choice)
@@ -234,10 +233,7 @@ impl Transport {
             };
             if failure == Failure::Absent && retry_state.may_have_been_applied() {
                 if let Some(result) = without_response() {
-                    log::info!(
-                        "{}: an earlier attempt, whose response was lost, was applied: {error}",
-                        request.operation
-                    );
+                    logs::applied_earlier(request.operation, retry_state.attempts(), &error);
                     return Ok(result);
                 }
                 deleted = true;

@@ -16,6 +16,7 @@ use ureq::http::Uri;
 use ureq::http::uri::{Authority, Scheme};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::exchange::ExchangeGuard;
 use crate::call::current_thread;
 
 /// Maximum age of an idle connection; load balancers close idle connections after 60 s or more.
@@ -135,13 +136,21 @@ impl<C: Connector> Connector for PoolConnector<C> {
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
     ) -> Result<Option<Lease>, ureq::Error> {
+        if let Some(transport) = ExchangeGuard::take_connection() {
+            return Ok(Some(Lease::new(transport, None)));
+        }
         // ureq also opens the connection to a proxy with this connector.
         let idle = self.idle.as_ref().filter(|idle| idle.serves(details.uri));
         if let Some(transport) = idle.and_then(|idle| idle.take()) {
             return Ok(Some(Lease::new(transport, idle)));
         }
-        let transport = self.inner.connect(details, chained)?;
-        Ok(transport.map(|transport| Lease::new(Box::new(transport), idle)))
+        let Some(transport) = self.inner.connect(details, chained)? else {
+            return Ok(None);
+        };
+        // The error ends an exchange that only connects.
+        let transport = ExchangeGuard::keep_connection(Box::new(transport))
+            .ok_or(ureq::Error::ConnectionFailed)?;
+        Ok(Some(Lease::new(transport, idle)))
     }
 }
 

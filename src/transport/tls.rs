@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use ring::digest;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::sign::any_supported_type;
@@ -21,8 +22,9 @@ use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
-use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
+use crate::private_file::warn_if_open_to_others;
+use crate::secret::Zeroizing;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
 /// 1.3, ring, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
@@ -69,7 +71,10 @@ pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
     rustls_platform_verifier::Verifier::new(provider)
         .inspect_err(|error| {
-            log::warn!("platform certificates not usable, using the bundled ones: error={error}");
+            log::warn!(
+                "platform certificates not usable, using the bundled ones: error={:?}",
+                error.to_string()
+            );
         })
         .ok()
 }
@@ -180,6 +185,30 @@ fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
     }
 }
 
+/// Returns a digest of the contents of the configured files.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file cannot be read.
+pub(super) fn identity(config: &Config) -> Result<Vec<u8>> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for (setting, file) in [
+        ("ca_file", config.ca_file()),
+        ("client_cert", config.client_cert()),
+        ("client_key", config.client_key()),
+    ] {
+        let content = file.map(|file| {
+            let content = std::fs::read(file).map(Zeroizing::new);
+            content.map_err(|error| unusable_file(setting, file, error))
+        });
+        let content = content.transpose()?;
+        let length = content.as_ref().map(|content| content.len() as u64 + 1);
+        context.update(&length.unwrap_or_default().to_le_bytes());
+        context.update(content.as_ref().map_or(&[], |content| content.as_slice()));
+    }
+    Ok(context.finish().as_ref().to_vec())
+}
+
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
@@ -196,6 +225,9 @@ fn unusable_file(setting: &str, file: &Path, error: impl std::fmt::Display) -> E
         file.display()
     ))
 }
+
+/// Maximum number of reads of what the peer has sent on an idle connection.
+const MAX_PENDING_READS: u32 = 8;
 
 /// Last connector of the chain: wraps connections to `https` URLs in TLS.
 #[derive(Debug)]
@@ -305,13 +337,28 @@ impl Transport for TlsTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        // False if TLS has decrypted more than was read, or has received the end of the connection.
-        let has_read_all = self.stream.conn.wants_read();
-        has_read_all
-            && match &mut self.stream.sock {
+        for _ in 0..MAX_PENDING_READS {
+            // False if TLS has decrypted more than was read, or has received the end of the connection.
+            if !self.stream.conn.wants_read() {
+                return false;
+            }
+            let is_quiet = match &mut self.stream.sock {
                 Wire::Socket(socket) => socket.is_reusable(),
                 Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+            };
+            if is_quiet {
+                return true;
             }
+            // Session tickets arrive after the handshake. This does not wait: the peer has sent
+            // something, or closed the connection.
+            let received = self.stream.conn.read_tls(&mut self.stream.sock);
+            if !received.is_ok_and(|amount| amount > 0)
+                || self.stream.conn.process_new_packets().is_err()
+            {
+                return false;
+            }
+        }
+        false
     }
 
     fn is_tls(&self) -> bool {
@@ -330,6 +377,32 @@ mod tests {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).into())
         })
+    }
+
+    #[test]
+    fn identity_depends_on_the_contents_of_the_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let of = |settings: &[(&str, &str)]| {
+            let mut config = Config::default();
+            for (key, value) in settings {
+                config.set(key, value).unwrap();
+            }
+            identity(&config).unwrap()
+        };
+        let (one, two) = (write("one.pem", "a"), write("two.pem", "a"));
+        let before = of(&[("ca_file", &one)]);
+        assert_eq!(before, of(&[("ca_file", &two)]));
+        write("one.pem", "b");
+        assert_ne!(before, of(&[("ca_file", &one)]));
+        assert_ne!(before, of(&[]));
+        assert_ne!(before, of(&[("client_cert", &two)]));
+        let empty = write("empty.pem", "");
+        assert_ne!(of(&[]), of(&[("ca_file", &empty)]));
     }
 
     #[test]

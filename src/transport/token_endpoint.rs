@@ -12,7 +12,8 @@ use super::exchange::ExchangeGuard;
 use super::response::{Response, reason};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
-    FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat, TokenResponse,
+    FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
+    TokenResponse,
 };
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -29,18 +30,101 @@ struct AccessTokenResponse {
     expires_in: serde_json::Value,
 }
 
+/// A connection to a token endpoint.
+struct Connection<'a> {
+    transport: &'a Transport,
+    request: &'a TokenRequest,
+    /// `None` after the request was sent.
+    connection: Option<Box<dyn ureq::unversioned::transport::Transport>>,
+    sent_at: Option<Instant>,
+}
+
 impl TokenEndpoint for Transport {
-    fn fetch(
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        let exchange = ExchangeGuard::enter(call);
+        match self.agents().connect(&request.token_url, &exchange) {
+            Ok(connection) => Ok(Box::new(Connection {
+                transport: self,
+                request,
+                connection: Some(connection),
+                sent_at: None,
+            })),
+            Err(error) => {
+                // The attempt counts as a request; see `RateLimiter::connection_failed`.
+                self.stats.count_token_request();
+                Err(self.connection_failed(request, &exchange, &error, call))
+            }
+        }
+    }
+}
+
+impl Transport {
+    /// Returns the error of a token request that got no response.
+    fn connection_failed(
         &self,
         request: &TokenRequest,
+        exchange: &ExchangeGuard,
+        error: &ureq::Error,
         call: &CallContext,
-    ) -> Result<TokenResponse, FetchError> {
-        let failed = |cause, kind, message: String| FetchError {
-            kind: cause,
-            error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
+    ) -> FetchError {
+        if let Some(stopped) = stopped(exchange, call) {
+            return stopped;
+        }
+        self.agents().clear_dns_cache();
+        let cause = if connect_error::is_permanent(error) {
+            TokenErrorKind::Permanent
+        } else if exchange.sent() {
+            TokenErrorKind::Transient
+        } else {
+            TokenErrorKind::NotSent
         };
-        let agents = self.agents();
-        self.stats.count_token_request();
+        let (kind, message) = connect_error::describe(error);
+        let message = match connect_error::describe_proxy_error(&request.token_url, error) {
+            Some(message) => format!("token request failed: {message}"),
+            None => format!("token request to {} failed: {message}", request.token_url),
+        };
+        let FetchError { kind, error } = failed(cause, kind, message);
+        let error = match kind {
+            TokenErrorKind::Permanent => error.permanent(),
+            _ => error,
+        };
+        FetchError { kind, error }
+    }
+}
+
+fn failed(cause: TokenErrorKind, kind: ErrorKind, message: String) -> FetchError {
+    FetchError {
+        kind: cause,
+        error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
+    }
+}
+
+/// Returns the error of an exchange that its call ended; `None` if it did not.
+fn stopped(exchange: &ExchangeGuard, call: &CallContext) -> Option<FetchError> {
+    exchange.stopped().map(|stop| FetchError {
+        kind: TokenErrorKind::Cancelled,
+        error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
+    })
+}
+
+impl TokenConnection for Connection<'_> {
+    fn is_open(&mut self) -> bool {
+        let connection = self.connection.as_mut();
+        connection.is_some_and(|connection| connection.is_open())
+    }
+
+    fn sent_at(&self) -> Option<Instant> {
+        self.sent_at
+    }
+
+    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError> {
+        let request = self.request;
+        let agents = self.transport.agents();
+        self.transport.stats.count_token_request();
         log::debug!(
             "requesting access token: url={} audience={:?}",
             request.token_url,
@@ -49,48 +133,26 @@ impl TokenEndpoint for Transport {
         let begun = Instant::now();
         let (content_type, body) = body_of(request);
         let exchange = ExchangeGuard::enter(call);
+        if let Some(connection) = self.connection.take() {
+            exchange.use_connection(connection);
+        }
         let sent = agents.send(
             Method::Post,
             Url::Absolute(&request.token_url),
             None,
             Some((content_type, body.as_slice())),
             UNCOMPRESSED,
-            // On a new connection, so that ureq does not retry the request: it counts against the rate
-            // limit.
+            // On a new connection, so that ureq does not retry the request: it counts against the
+            // rate limit.
             true,
         );
-        let stopped = || {
-            exchange.stopped().map(|stop| FetchError {
-                kind: TokenErrorKind::Cancelled,
-                error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
-            })
-        };
+        self.sent_at = exchange.sent_at();
         let response = match sent {
             Ok(response) => Response::new(response, MAX_BYTES),
             Err(error) => {
-                if let Some(stopped) = stopped() {
-                    return Err(stopped);
-                }
-                agents.clear_dns_cache();
-                let cause = if connect_error::is_permanent(&error) {
-                    TokenErrorKind::Permanent
-                } else if exchange.sent() {
-                    TokenErrorKind::Transient
-                } else {
-                    TokenErrorKind::NotSent
-                };
-                let (kind, message) = connect_error::describe(&error);
-                let message = match connect_error::describe_proxy_error(&request.token_url, &error)
-                {
-                    Some(message) => format!("token request failed: {message}"),
-                    None => format!("token request to {} failed: {message}", request.token_url),
-                };
-                let FetchError { kind: cause, error } = failed(cause, kind, message);
-                let error = match cause {
-                    TokenErrorKind::Permanent => error.permanent(),
-                    _ => error,
-                };
-                return Err(FetchError { kind: cause, error });
+                return Err(self
+                    .transport
+                    .connection_failed(request, &exchange, &error, call));
             }
         };
         let status = response.status();
@@ -166,7 +228,7 @@ impl TokenEndpoint for Transport {
         let body = match body {
             Ok(body) => body,
             Err(_) => {
-                return Err(stopped().unwrap_or_else(|| {
+                return Err(stopped(&exchange, call).unwrap_or_else(|| {
                     let message = "token request: connection lost while reading the response body";
                     failed(
                         TokenErrorKind::Transient,
@@ -283,7 +345,93 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::agent::Agents;
+    use super::super::resolver::CachingResolver;
     use super::*;
+    use crate::abandonable::ThreadLimit;
+    use crate::auth::{TokenCacheConfig, TokenProvider};
+    use crate::call::CallOptions;
+    use crate::config::Config;
+    use crate::fork::PerProcess;
+
+    /// Reads a request and responds with a token. Sends when the first byte arrived.
+    fn respond(mut stream: TcpStream, arrived: &mpsc::Sender<Instant>) {
+        let mut request = vec![0; 1];
+        if stream.read_exact(&mut request).is_err() {
+            return;
+        }
+        arrived.send(Instant::now()).unwrap();
+        // The body is the last field of a JSON object without nested ones.
+        while !request.ends_with(b"}") {
+            let mut bytes = [0; 1024];
+            let count = stream.read(&mut bytes).unwrap();
+            assert_ne!(count, 0, "the request is complete");
+            request.extend_from_slice(&bytes[..count]);
+        }
+        let body = r#"{"access_token":"a","expires_in":3600}"#;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn requests_are_apart_on_the_wire_after_a_slow_lookup() {
+        const LOOKUP: Duration = Duration::from_secs(3);
+        crate::limited::limit_this_process();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let (sender, arrived) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let sender = sender.clone();
+                thread::spawn(move || respond(stream.unwrap(), &sender));
+            }
+        });
+        let config = Config::default();
+        let lookups = Box::leak(Box::new(ThreadLimit::new("camunda-test", 4)));
+        let resolver = CachingResolver::with(lookups, move |_| {
+            thread::sleep(LOOKUP);
+            Ok(vec![address])
+        });
+        let agents = Agents::with_resolver(&config, resolver).unwrap();
+        let transport = Transport {
+            agents: PerProcess::with(agents),
+            ..Transport::new(config, None).unwrap()
+        };
+        let began = Instant::now();
+        thread::scope(|scope| {
+            for audience in ["a", "b", "c"] {
+                let transport = &transport;
+                scope.spawn(move || {
+                    let request = TokenRequest {
+                        token_url: format!("http://localhost:{}/oauth/token", address.port()),
+                        client_id: "client".to_owned(),
+                        client_secret: Secret::from("secret"),
+                        audience: audience.to_owned(),
+                        scope: None,
+                        encoding: TokenRequestFormat::Json,
+                    };
+                    let tokens = TokenProvider::credentials(request, &TokenCacheConfig::Memory);
+                    let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
+                    tokens.unwrap().token(transport, &call).unwrap();
+                });
+            }
+        });
+        let mut arrived: Vec<_> = arrived.try_iter().collect();
+        arrived.sort();
+        assert_eq!(arrived.len(), 3);
+        assert!(arrived[0].duration_since(began) >= LOOKUP);
+        for pair in arrived.windows(2) {
+            let apart = pair[1].duration_since(pair[0]);
+            // The server's threads may notice an arrival late.
+            assert!(apart >= Duration::from_millis(1_050), "{apart:?}");
+        }
+    }
 
     #[test]
     fn concerns_credentials_depends_on_status_and_error_code() {

@@ -128,6 +128,46 @@ static void from_env_file_reads_settings(void) {
   free(path);
 }
 
+static void set_credentials_complete_those_of_the_environment(void) {
+  char *secret = strdup(variable("CAMUNDA_CONSOLE_CLIENT_SECRET"));
+  unsetenv("CAMUNDA_CONSOLE_CLIENT_SECRET");
+  camunda_config *config = camunda_config_new();
+  camunda_admin *admin = NULL;
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_set(config, "timeout", "0.000001", &error));
+  CHECK_OK(camunda_config_load_env(config, &error));
+  CHECK_FAILS(camunda_admin_new(config, &admin, &error), CAMUNDA_STATUS_CONFIG);
+  CHECK_PART(camunda_error_message(error), "CAMUNDA_CONSOLE_CLIENT_SECRET");
+  CHECK_PART(camunda_error_message(error), "`client_secret`");
+  FREE_ERROR(error);
+  CHECK_OK(camunda_config_set(config, "client_secret", secret, &error));
+  CHECK_OK(camunda_admin_new(config, &admin, &error));
+  CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
+  camunda_value_free(clusters);
+  camunda_admin_free(admin);
+
+  /* An error leaves the settings unchanged. */
+  char *path = scratch("incomplete.env");
+  CHECK_FAILS(camunda_config_load_env_file(config, path, &error), CAMUNDA_STATUS_IO);
+  FREE_ERROR(error);
+  CHECK_OK(camunda_admin_new(config, &admin, &error));
+  camunda_admin_free(admin);
+  write_file(path, "CAMUNDA_CONSOLE_CLIENT_ID=a\n");
+  CHECK_OK(camunda_config_load_env_file(config, path, &error));
+  CHECK_FAILS(camunda_admin_new(config, &admin, &error), CAMUNDA_STATUS_CONFIG);
+  FREE_ERROR(error);
+  CHECK_OK(camunda_config_set(config, "client_secret", secret, &error));
+  CHECK_OK(camunda_admin_new(config, &admin, &error));
+  camunda_admin_free(admin);
+  camunda_config_free(config);
+  CHECK_FAILS(camunda_config_load_env(NULL, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FREE_ERROR(error);
+  setenv("CAMUNDA_CONSOLE_CLIENT_SECRET", secret, 1);
+  free(secret);
+  free(path);
+}
+
 static void credential_file_is_written_and_read(void) {
   const char *created_json =
       "{\"name\":\"w\",\"uuid\":\"u\",\"clientId\":\"id\",\"clientSecret\":\"it's \\\"$x\\\\\","
@@ -208,6 +248,7 @@ int main(void) {
   RUN(client_creation_fails_without_client_secret);
   RUN(from_env_names_missing_variable);
   RUN(from_env_file_reads_settings);
+  RUN(set_credentials_complete_those_of_the_environment);
   RUN(credential_file_is_written_and_read);
   RUN(config_may_be_freed_before_its_clients);
   return check_finish();

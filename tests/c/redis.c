@@ -76,7 +76,7 @@ static void calls_succeed_when_redis_is_killed(void) {
   CHECK(!is_usable(admin));
   CHECK_INT(log.warnings, 1);
   CHECK_PART(log.last, "token store failed, not used to ");
-  CHECK_PART(log.last, "store=Redis at ");
+  CHECK_PART(log.last, "store=\"Redis at ");
   camunda_admin_free(admin);
 }
 

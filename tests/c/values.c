@@ -108,6 +108,10 @@ static void time_is_in_milliseconds_since_1970(void) {
   ms = 7;
   CHECK(!camunda_value_time(NULL, &ms) && ms == 0);
   camunda_value_free(number);
+  camunda_value *longer = parse("\"2024-05-01T12:00:00Z\\u0000x\"");
+  ms = 7;
+  CHECK(!camunda_value_time(longer, &ms) && ms == 0);
+  camunda_value_free(longer);
 }
 
 static void next_visits_every_element_and_field_once(void) {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
+
 use crate::library::library;
 use crate::program::without_camunda;
 use crate::tools::{run, tool, top};
@@ -253,6 +255,9 @@ fn ignored_cpp_result_is_a_warning() {
     let statements = [
         "cluster.monitoring().rotate_password(monitoring);",
         "cluster.clients().create({\"worker\"});",
+        "cluster.clients().create_env_file(\"worker.env\", {\"worker\"});",
+        "cluster.add_to_ip_allowlist({\"10.0.0.0/8\", \"office\"});",
+        "cluster.remove_from_ip_allowlist(\"10.0.0.0/8\");",
         "admin.clusters().list();",
         "camunda::AdminClient::from_env();",
         "camunda::AdminClient::builder().build();",
@@ -260,9 +265,9 @@ fn ignored_cpp_result_is_a_warning() {
         "error.status();",
         "error.outcome();",
     ];
-    // Calls without a result, and waiters, whose result is often of no interest.
-    let others =
-        "cluster.remove();\n  cluster.wait_until_healthy();\n  admin.clear_auth_failure();";
+    // Calls without a result, and those whose result the header exempts.
+    let others = "cluster.remove();\n  cluster.wait_until_healthy();\n  \
+                  admin.request(\"DELETE\", \"/new\");\n  admin.clear_auth_failure();";
     for compiler in CPP_COMPILERS {
         let source = format!(
             "#include <camunda_admin.hpp>\nvoid f(const camunda::AdminClient& admin, \
@@ -372,18 +377,38 @@ fn cpp_header_without_exceptions_says_what_to_do() {
 /// parameter names and broken links.
 #[test]
 fn doxygen_accepts_the_headers_without_a_warning() {
-    let Some(doxygen) = tool("doxygen") else {
+    let Some(html) = doxygen("") else {
         return;
     };
+    let page = |name: &str| fs::read_to_string(html.path().join("html").join(name)).unwrap();
+    assert!(
+        page("camunda__admin_8h.html").contains("camunda_cluster_create"),
+        "the C header is missing"
+    );
+    let index = page("annotated.html");
+    assert!(index.contains("AdminClient"), "the C++ header is missing");
+    assert!(!index.contains("1_1detail"), "internal classes are shown");
+}
+
+/// Each function of the C header has an `@param` for each parameter, and an `@return`.
+#[test]
+fn c_header_documents_every_parameter_and_result() {
+    doxygen("INPUT = include/camunda_admin.h\nWARN_NO_PARAMDOC = YES\n");
+}
+
+/// Runs Doxygen with `docs/Doxyfile` and other settings, and returns the folder with its output. Fails
+/// on warnings. `None` if Doxygen is not installed.
+fn doxygen(settings: &str) -> Option<TempDir> {
+    let doxygen = tool("doxygen")?;
     let folder = tempfile::tempdir().unwrap();
-    let settings = fs::read_to_string(top().join("docs/Doxyfile")).unwrap();
+    let common = fs::read_to_string(top().join("docs/Doxyfile")).unwrap();
     let path = folder.path().display();
     let config = folder.path().join("Doxyfile");
     let log = folder.path().join("warnings");
     fs::write(
         &config,
         format!(
-            "{settings}\nOUTPUT_DIRECTORY = {path}\nWARN_LOGFILE = {}\n",
+            "{common}\n{settings}OUTPUT_DIRECTORY = {path}\nWARN_LOGFILE = {}\n",
             log.display()
         ),
     )
@@ -393,12 +418,5 @@ fn doxygen_accepts_the_headers_without_a_warning() {
     run(command);
     let warnings = fs::read_to_string(log).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
-    let c = fs::read_to_string(folder.path().join("html/camunda__admin_8h.html")).unwrap();
-    assert!(
-        c.contains("camunda_cluster_create"),
-        "the C header is missing"
-    );
-    let index = fs::read_to_string(folder.path().join("html/annotated.html")).unwrap();
-    assert!(index.contains("AdminClient"), "the C++ header is missing");
-    assert!(!index.contains("1_1detail"), "internal classes are shown");
+    Some(folder)
 }

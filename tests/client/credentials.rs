@@ -385,9 +385,8 @@ fn warns_once_about_an_open_file() {
     build();
     build();
     let expected = format!(
-        "client secret file is accessible to other users, restrict it with `chmod 600`: path={} \
-         mode=0640",
-        path.display()
+        "client secret file is accessible to other users, restrict it with `chmod 600`: path={path:?} \
+         mode=0640"
     );
     assert_eq!(*WARNINGS.lock().unwrap(), [expected]);
 }

@@ -21,6 +21,7 @@ mod round_trip;
 mod settings;
 #[cfg(unix)]
 mod sharing;
+mod token_interval;
 mod transport;
 #[path = "../support/unreachable_ports.rs"]
 mod unreachable_ports;

@@ -129,9 +129,9 @@ fn files_with_secrets_that_other_users_can_read_are_logged() {
     ] {
         assert!(warning.starts_with(part), "{warning}");
     }
-    assert!(first.ends_with("console.env mode=0644"), "{first}");
-    assert!(second.ends_with("worker.env mode=0620"), "{second}");
-    assert!(third.ends_with("client.key mode=0604"), "{third}");
+    assert!(first.ends_with("console.env\" mode=0644"), "{first}");
+    assert!(second.ends_with("worker.env\" mode=0620"), "{second}");
+    assert!(third.ends_with("client.key\" mode=0604"), "{third}");
     assert!(!printed.contains("hunter2"), "{printed}");
 }
 

@@ -265,6 +265,20 @@ void config_error_names_the_setting() {
   builder.max_response_bytes(1000);
 }
 
+void setter_replaces_a_variable_that_is_missing() {
+  const std::string secret = variable("CAMUNDA_CONSOLE_CLIENT_SECRET");
+  unsetenv("CAMUNDA_CONSOLE_CLIENT_SECRET");
+  try {
+    static_cast<void>(AdminClient::from_env());
+    CHECK(false);
+  } catch (const ConfigError& error) {
+    CHECK_PART(error.what(), "CAMUNDA_CONSOLE_CLIENT_SECRET");
+    CHECK_PART(error.what(), "`client_secret`");
+  }
+  static_cast<void>(AdminClientBuilder::from_env().client_secret(secret).build().clusters().list());
+  setenv("CAMUNDA_CONSOLE_CLIENT_SECRET", secret.c_str(), 1);
+}
+
 void rejected_credentials_throw_authentication_error_without_the_secret() {
   try {
     static_cast<void>(AdminClientBuilder::from_env().client_secret("hunter2").build().clusters().list());
@@ -321,6 +335,7 @@ int main() {
   RUN(exception_frees_the_handles_of_its_scope);
   RUN(invalid_arguments_throw_before_any_request);
   RUN(config_error_names_the_setting);
+  RUN(setter_replaces_a_variable_that_is_missing);
   RUN(rejected_credentials_throw_authentication_error_without_the_secret);
   RUN(access_token_is_used_without_a_token_request);
   RUN(wait_fails_immediately_when_the_state_is_unreachable);

@@ -130,7 +130,7 @@ void cluster_clients_and_credentials() {
   CHECK(of_other.get("CAMUNDA_CLUSTER_REGION") == "bru-2");
   bool exists = false;
   try {
-    clients.create_env_file(created_path, {"third"});
+    static_cast<void>(clients.create_env_file(created_path, {"third"}));
   } catch (const IoError& error) {
     exists = error.outcome() == Outcome::NotSent;
   }

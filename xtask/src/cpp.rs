@@ -153,7 +153,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "ca_file",
-        "Sets a PEM file of CA certificates to trust instead of the platform's.",
+        "Sets a PEM file of CA certificates to trust instead of the platform's. Without it, the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the platform's on Linux.",
     ),
     (
         "client_cert",
@@ -674,7 +674,7 @@ fn push_allowlist_helpers(text: &mut String) {
     );
     writeln!(
         text,
-        "  std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;"
+        "  [[nodiscard]] std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;"
     )
     .unwrap();
     doc(
@@ -686,7 +686,7 @@ fn push_allowlist_helpers(text: &mut String) {
     );
     writeln!(
         text,
-        "  std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;"
+        "  [[nodiscard]] std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;"
     )
     .unwrap();
 }
@@ -711,7 +711,7 @@ fn push_env_file_helper(text: &mut String) {
     );
     writeln!(
         text,
-        "  CreatedClusterClient create_env_file(const std::string& path,\n                                       \
+        "  [[nodiscard]] CreatedClusterClient create_env_file(const std::string& path,\n                                                     \
          const CreateClusterClient& request) const;"
     )
     .unwrap();

@@ -96,9 +96,8 @@ const WITH_METHODS: &[&str] = &["Cluster", "CreatedClusterClient", "IpRanges"];
 
 /// Public names of the hand-written modules, in the order of the modules.
 const HAND_WRITTEN: &[(&str, &[&str])] = &[
-    ("_client", &["AdminClient", "Stats", "TokenSource"]),
+    ("_client", &["AdminClient"]),
     ("_connection", &["Cancel"]),
-    ("_credentials", &["ClusterCredentials"]),
     (
         "_errors",
         &[
@@ -124,14 +123,20 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
             "WaitFailedError",
         ],
     ),
-    (
-        "_model_base",
-        &["Model", "OpenEnum", "OpenEnumType", "Secrets"],
-    ),
+];
+
+/// Public names of the hand-written modules that are imported when they are first used, as the models
+/// and the type aliases are.
+const HAND_WRITTEN_LAZY: &[(&str, &[&str])] = &[
+    ("_credentials", &["ClusterCredentials"]),
+    ("_model_base", &["Model", "OpenEnum", "OpenEnumType"]),
+    ("_stats", &["Stats"]),
+    ("_token", &["Token"]),
+    ("_token_source", &["TokenSource"]),
     ("_token_store", &["TokenStore"]),
 ];
 
-/// Public type aliases, which are imported when they are used.
+/// Public type aliases, which are in `_types`.
 const ALIASES: &[&str] = &[
     "AllowlistEntry",
     "Id",
@@ -157,34 +162,44 @@ pub(crate) fn init() -> Generated {
 }
 
 fn init_text() -> String {
-    let mut models = vec!["FailoverStep"];
+    let mut models = vec!["FailoverStep", "Secrets"];
     models.extend(model_names());
     let operations: Vec<&str> = PLACES.iter().map(|(_, class, _)| *class).collect();
     let mut modules: Vec<(&str, Vec<&str>)> = HAND_WRITTEN
         .iter()
         .map(|(module, names)| (*module, names.to_vec()))
-        .chain([("_models", models), ("_operations", operations)])
+        .chain([("_operations", operations)])
         .collect();
     modules.sort_unstable();
-    let list = |text: &mut String, indent: &str, names: &[&str]| {
+    let import = |module: &str, indent: &str, names: &[&str]| {
+        let mut text = format!("{indent}from .{module} import (\n");
         for name in names {
-            writeln!(text, "{indent}{name},").unwrap();
+            writeln!(text, "{indent}    {name},").unwrap();
         }
+        writeln!(text, "{indent})").unwrap();
+        text
     };
     let mut text = format!("# {NOTICE}\n");
     text.push_str(include_str!("../templates/__init__.py.in"));
     let mut imports = String::new();
-    let mut classes = Vec::new();
+    models.sort_unstable();
+    let mut classes = models.clone();
     for (module, names) in &mut modules {
         names.sort_unstable();
-        writeln!(imports, "from .{module} import (").unwrap();
-        list(&mut imports, "    ", names);
-        imports.push_str(")\n");
+        imports.push_str(&import(module, "", names));
         classes.extend(names.iter().copied());
     }
-    let mut aliases = String::from("from ._types import (\n");
-    list(&mut aliases, "        ", ALIASES);
-    aliases.push_str("    )");
+    let mut lazy = import("_models", "    ", &models);
+    let mut places = String::new();
+    for (module, names) in HAND_WRITTEN_LAZY.iter().chain([&("_types", ALIASES)]) {
+        lazy.push_str(&import(module, "    ", names));
+        for name in *names {
+            writeln!(places, "    \"{name}\": \"{module}\",").unwrap();
+        }
+        if *module != "_types" {
+            classes.extend(*names);
+        }
+    }
     classes.sort_unstable();
     let quoted_names = |names: &[&str]| {
         let mut text = String::new();
@@ -194,7 +209,8 @@ fn init_text() -> String {
         text
     };
     text.replace("@IMPORTS@\n", &imports)
-        .replace("@ALIASES@", &aliases)
+        .replace("    @LAZY_IMPORTS@\n", &lazy)
+        .replace("@MODULES@\n", &places)
         .replace("@CLASSES@\n", &quoted_names(&classes))
         .replace("@ALIAS_NAMES@\n", &quoted_names(ALIASES))
 }
@@ -376,7 +392,7 @@ fn models_text() -> String {
         "# mypy: disable-error-code=\"no-any-return\"\n\
          \"\"\"The response types and enumerations of the API.\"\"\"\n\n\
          from __future__ import annotations\n\n\
-         from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json\n\
+         from ._model_base import FailoverStep, Model, OpenEnum, Secrets, to_datetime, to_json\n\
          from ._model_methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
@@ -391,7 +407,7 @@ fn models_text() -> String {
          from ._types import Number\n\n",
     );
     let names = model_names();
-    text.push_str("__all__ = [\n    \"FailoverStep\",\n");
+    text.push_str("__all__ = [\n    \"FailoverStep\",\n    \"Secrets\",\n");
     for name in &names {
         writeln!(text, "    \"{name}\",").unwrap();
     }
@@ -409,7 +425,9 @@ fn models_text() -> String {
         }
     }
     text.push_str(
-        "\n\nif TYPE_CHECKING:\n    # What arguments accept: a constant of the enumeration, or the string of a known value.\n",
+        "\n\n# Tracebacks, `repr` and pickles show the name that programs import.\n\
+         for _name in __all__:\n    globals()[_name].__module__ = \"camunda_admin\"\n\
+         \nif TYPE_CHECKING:\n    # What arguments accept: a constant of the enumeration, or the string of a known value.\n",
     );
     for description in TYPES {
         if let Description::Enum { name, values, .. } = description {
@@ -658,18 +676,18 @@ fn operations_text() -> String {
     text.push_str(
         "\"\"\"The operations and waiters of the API, by resource.\"\"\"\n\n\
          from __future__ import annotations\n\n\
-         from . import _models\n\
          from ._allowlist import check_allowlist\n\
          from ._arguments import (\n    check_bool,\n    check_count,\n    check_id,\n    check_list,\n    \
          check_str,\n    encode_body,\n    encode_segment,\n)\n\
          from ._connection import Resource\n\
          from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._hidden import hide\n\
-         from ._library import lib\n\
-         from ._model_base import Secrets\n\n\
+         from ._lazy import models\n\
+         from ._library import lib\n\n\
          TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
          from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload\n\n    \
          from ._connection import Cancel\n    \
+         from ._model_base import Secrets\n    \
          from ._types import AllowlistEntry, Id, Progress, Timeout\n    \
          from ._models import (\n",
     );
@@ -791,7 +809,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     let one_field = one_field(operation);
     let (hint, decode) = match response {
         None => ("None".to_owned(), None),
-        Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("Secrets".to_owned())),
+        Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("models.Secrets".to_owned())),
         Some(BodyKind::Object(description)) => {
             let hint = match one_field {
                 Some(_) => "str".to_owned(),
@@ -1009,7 +1027,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     push_doc(text, 8, &imperative(waiter.doc), &sections);
     let mut passed = vec!["self._id".to_owned()];
     passed.extend(arguments.into_iter().map(|argument| argument.value));
-    let decode = format!("_models.{shown}._of");
+    let decode = format!("models.{shown}._of");
     let method = if waiter.response.is_some() {
         "wait_value"
     } else {
@@ -1040,7 +1058,7 @@ fn polled_type(waiter: &Waiter) -> &'static str {
 }
 
 fn decoder(description: &Description) -> String {
-    format!("_models.{}._of", description.name())
+    format!("models.{}._of", description.name())
 }
 
 fn one_field(operation: &Operation) -> Option<&'static str> {

@@ -1,9 +1,11 @@
 """Tests of exceptions and of argument checks."""
 
 import builtins
+import json
 import pickle
 import typing
 import unittest
+import unittest.mock
 
 import camunda_admin
 from camunda_admin import (
@@ -236,6 +238,25 @@ class Kinds(SandboxTest):
             self.assertTrue(issubclass(getattr(camunda_admin, name), CamundaError), name)
 
 
+class Decoding(SandboxTest):
+    def test_responses_are_decoded_on_interpreters_without_the_c_api(self):
+        cluster_id = self.cluster(name="Zoë")
+        admin = self.client()
+        with unittest.mock.patch("camunda_admin._native_handle._decode_utf8", None):
+            self.assertEqual(admin.cluster(cluster_id).get().name, "Zoë")
+        self.assertEqual(admin.cluster(cluster_id).get().name, "Zoë")
+
+    def test_error_has_the_bytes_of_a_response_that_cannot_be_decoded(self):
+        from camunda_admin._json import decode
+
+        for encoded, value in [("\ufeff[1]", [1]), (b"\xef\xbb\xbf[1]", [1]), ("[1.50]", [1.5])]:
+            self.assertEqual(decode(encoded, "list", list), value)
+        for encoded, body in [("[Ü", "[Ü".encode()), ("\ufeff{", b"\xef\xbb\xbf{"), (b"[\xff]", b"[\xff]")]:
+            with self.assertRaises(DecodeError) as raised:
+                decode(encoded, "list", list)
+            self.assertEqual(raised.exception.body, body)
+
+
 class Arguments(SandboxTest):
     def test_id_is_rejected_when_not_one_path_segment(self):
         admin = self.client()
@@ -339,6 +360,75 @@ class Arguments(SandboxTest):
         ran = self.run_python(program, CAMUNDA_CONSOLE_CLIENT_ID="")
         self.assertIn("ConfigError", ran.stderr)
         self.assertIn("CAMUNDA_CONSOLE_CLIENT_ID", ran.stderr)
+
+    def test_settings_make_variables_unnecessary(self):
+        settings = self.settings()
+        client_id, secret = settings["client_id"], settings["client_secret"]
+        secret_file = self.folder / "secret"
+        secret_file.write_text(secret)
+        secret_file.chmod(0o600)
+        with AdminClient(**settings) as admin:
+            token = str(admin.token())
+        no_credentials = dict.fromkeys(
+            ["CAMUNDA_CONSOLE_CLIENT_ID", "CAMUNDA_CONSOLE_CLIENT_SECRET", "CAMUNDA_CONSOLE_ACCESS_TOKEN"], ""
+        )
+        program = (
+            "import json, sys\n"
+            "from camunda_admin import AdminClient\n"
+            "with AdminClient.from_env(**json.loads(sys.argv[1])) as admin:\n"
+            "    print(admin, len(admin.clusters.list()) >= 0)\n"
+        )
+        for given, variables in [
+            ({"client_secret": secret}, {"CAMUNDA_CONSOLE_CLIENT_SECRET": ""}),
+            ({"client_id": client_id}, {"CAMUNDA_CONSOLE_CLIENT_ID": ""}),
+            ({"client_id": client_id, "client_secret": secret}, no_credentials),
+            ({"client_id": client_id, "client_secret_file": str(secret_file)}, no_credentials),
+            ({"access_token": token}, no_credentials),
+            # A setting also replaces the variable of its alternative.
+            ({"client_secret_file": str(secret_file)}, {"CAMUNDA_CONSOLE_CLIENT_SECRET": "wrong"}),
+            (
+                {"client_secret": secret},
+                {"CAMUNDA_CONSOLE_CLIENT_SECRET": "", "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE": "/nowhere"},
+            ),
+            ({"client_id": client_id, "client_secret": secret}, {"CAMUNDA_CONSOLE_ACCESS_TOKEN": "expired"}),
+        ]:
+            with self.subTest(given=sorted(given), variables=sorted(variables)):
+                ran = self.run_python(program, json.dumps(given), **variables)
+                self.assertEqual(ran.returncode, 0, ran.stderr)
+                described = "with an access token" if "access_token" in given else f"as {client_id}"
+                self.assertEqual(ran.stdout.strip(), f"<AdminClient {BASE_URL} {described}> True")
+
+        path = self.folder / "console.env"
+        path.write_text(f"CAMUNDA_CONSOLE_CLIENT_ID={client_id}\n")
+        del settings["client_id"]
+        with AdminClient.from_env_file(path, **settings) as admin:
+            admin.clusters.list()
+
+    def test_error_of_missing_credentials_names_variable_and_setting(self):
+        path = self.folder / "console.env"
+        for text, settings, message in [
+            ("", {}, "the variable CAMUNDA_CONSOLE_CLIENT_ID is not set; set it, or the setting `client_id`"),
+            (
+                "CAMUNDA_CONSOLE_CLIENT_SECRET=hunter2\n",
+                {"client_secret": "hunter2"},
+                "the variable CAMUNDA_CONSOLE_CLIENT_ID is not set; set it, or the setting `client_id`",
+            ),
+            (
+                "CAMUNDA_CONSOLE_ACCESS_TOKEN=hunter2\n",
+                {"client_id": "a"},
+                "the variable CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not set; "
+                "set it, or the setting `client_secret` or `client_secret_file`",
+            ),
+        ]:
+            path.write_text(text)
+            with self.subTest(text=text), self.assertRaises(ConfigError) as raised:
+                AdminClient.from_env_file(path, **settings)
+            self.assertEqual(str(raised.exception), f"{path}: {message}")
+        # The error of a setting is not one of the file.
+        path.write_text("CAMUNDA_CONSOLE_CLIENT_ID=a\nCAMUNDA_CONSOLE_CLIENT_SECRET=b\n")
+        with self.assertRaises(ConfigError) as raised:
+            AdminClient.from_env_file(path, ca_file="/nowhere/ca.pem")
+        self.assertNotIn(str(path), str(raised.exception))
 
     def test_client_from_env_file_lists_clusters(self):
         settings = self.settings()

@@ -8,9 +8,11 @@ import os
 import pickle
 import stat
 import unittest
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from camunda_admin import (
+    AdminClient,
     Backup,
     Cancel,
     CancelledError,
@@ -23,6 +25,7 @@ from camunda_admin import (
     InvalidRequestError,
     IpAllowlistEntry,
     Secrets,
+    Token,
     TokenSource,
     WaitFailedError,
 )
@@ -93,6 +96,41 @@ class EndToEnd(SandboxTest):
         self.assertEqual(stats()["token_requests"] - before, 3)
         self.assertEqual(admin.stats().token_requests, 1)
         self.assertGreater(admin.stats()["requests"], 10)
+
+    def test_token_is_a_string_with_its_expiry(self):
+        admin = self.client()
+        before = datetime.now(timezone.utc)
+        token = admin.token()
+        self.assertIsInstance(token, Token)
+        self.assertEqual(token, str(token))
+        self.assertIs(type(str(token)), str)
+        # The sandbox's tokens are valid for a day.
+        left = (token.expires_at - before).total_seconds()
+        self.assertTrue(3600 < left <= 86400 + 60, left)
+        self.assertEqual(token.expires_at.utcoffset(), timedelta(0))
+        self.assertEqual(admin.token_source().access_token().expires_at, token.expires_at)
+        self.assertRegex(repr(token), r"^<Token, expires 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\+00:00>$")
+        for same in (pickle.loads(pickle.dumps(token)), copy.copy(token), copy.deepcopy(token)):
+            self.assertEqual((same, same.expires_at), (token, token.expires_at))
+
+    def test_token_can_be_created(self):
+        expiry = datetime(2027, 1, 2, 3, 4, 5, 678000, tzinfo=timezone(timedelta(hours=1)))
+        token = Token("abc", expires_at=expiry)
+        self.assertEqual((f"Bearer {token}", token.expires_at), ("Bearer abc", expiry))
+        self.assertEqual(repr(token), "<Token, expires 2027-01-02 02:04:05+00:00>")
+        with self.assertRaisesRegex(TypeError, "^`expires_at`: datetime given; expected an aware datetime$"):
+            Token("abc", expiry.replace(tzinfo=None))
+
+    def test_supplied_token_has_the_expiry_of_a_jwt(self):
+        # {"exp": 1893456000}
+        jwt = "eyJhbGciOiJub25lIn0.eyJleHAiOiAxODkzNDU2MDAwfQ.x"
+        for supplied, expiry in [
+            (jwt, datetime(2030, 1, 1, tzinfo=timezone.utc)),
+            ("abc", datetime.now(timezone.utc) + timedelta(days=30)),
+        ]:
+            token = AdminClient(access_token=supplied, base_url="http://127.0.0.1:9").token()
+            self.assertEqual(token, supplied)
+            self.assertLess(abs(token.expires_at - expiry), timedelta(minutes=1))
 
     def test_credentials_from_env_require_secret(self):
         program = (

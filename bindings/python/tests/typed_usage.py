@@ -44,6 +44,10 @@ def operations(admin: AdminClient) -> None:
     with admin.with_options(timeout=None) as other:
         same: AdminClient = copy.copy(other)
     same.close()
+    token = admin.token()
+    expiry: datetime = token.expires_at
+    header: str = token
+    print(expiry, header)
     lines: Iterator[str] = admin.activity.csv()
     print(list(lines))
 

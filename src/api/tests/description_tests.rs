@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::api::object::{Description, Direction};
 use crate::api::operation::BodyKind;
+use crate::api::schema::{Description, Direction};
 use crate::api::{OPERATIONS, TYPES};
 use crate::transport::{Idempotency, Method};
 

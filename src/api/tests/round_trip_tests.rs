@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::api::admin::check_path;
 use crate::api::json_walk::walk;
-use crate::api::object::{Description, Direction, Field, Presence};
 use crate::api::operation::{BodyKind, decode, strip_bom};
 use crate::api::schema::JsonSchema;
+use crate::api::schema::{Description, Direction, Field, Presence};
 use crate::api::{OPERATIONS, ROUND_TRIPS, TYPES};
 use crate::error::{ErrorKind, Outcome};
 #[cfg(feature = "capi")]

@@ -2,7 +2,7 @@
 //! takes the fetch lock among processes and a permit of the rate limiter, sends the request, and
 //! shares the result.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
 use super::permits::{Permit, Sharing};
@@ -15,7 +15,9 @@ use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store}
 use crate::auth::time::Timestamp;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
-use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{
+    FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+};
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
@@ -47,6 +49,10 @@ const MAX_START_JITTER: Duration = Duration::from_secs(5);
 
 /// Delay of the next refresh after one was deferred.
 const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Maximum age of a connection on which a request is sent: a server may close an older one at the
+/// same moment.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5);
 
 /// Purpose of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +137,27 @@ impl<'a> TokenFetch<'a> {
             found = known.filter(|known| self.is_resolved_by(&known.record));
             found.is_some()
         };
+        let limited = match self.purpose {
+            Purpose::Fetch => None,
+            Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
+        };
+        let request_call = limited.as_ref().unwrap_or(call);
+        // Opened before the permit is granted: name resolution, TCP and TLS can take seconds, and
+        // requests with different permits would then arrive at the same time.
+        let mut connection = Connection {
+            endpoint,
+            request,
+            call: request_call,
+            open: None,
+        };
         let permit = entry
             .rate_limiter
-            .acquire(sharing, may_block, expect, is_resolved);
-        let sent = match permit {
-            Permit::Granted(sent) => sent,
+            .acquire(sharing, may_block, expect, is_resolved, || {
+                connection.open()
+            });
+        let granted = match permit {
+            Permit::Granted(granted) => Ok((granted, Instant::now())),
+            Permit::NotConnected(error) => Err(error),
             Permit::NotNeeded => {
                 let resolved = record_store.as_ref().zip(found);
                 let resolved = resolved
@@ -149,10 +171,6 @@ impl<'a> TokenFetch<'a> {
             Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
             Permit::Cancelled(stop) => return Err(stopped(call, stop)),
         };
-        count(&entry.counters.token_requests);
-        if self.purpose == Purpose::Refresh {
-            count(&entry.counters.refreshes);
-        }
         let share = |record: &TokenRecord| {
             if let Some(record_store) = &record_store {
                 let is_shared = record_store.write(call, record);
@@ -161,16 +179,31 @@ impl<'a> TokenFetch<'a> {
                     .set_record(record, is_shared, entry.clock.now());
             }
         };
-        let limited = match self.purpose {
-            Purpose::Fetch => None,
-            Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
-        };
-        let outcome = endpoint.fetch(request, limited.as_ref().unwrap_or(call));
+        let mut sent = None;
+        count(&entry.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&entry.counters.refreshes);
+        }
+        let outcome = granted.and_then(|(granted, granted_at)| {
+            let (outcome, sent_at) = connection.send();
+            // The thread may have been delayed since the permit.
+            let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
+            let sent_at = granted.after(delay.unwrap_or_default());
+            sent = Some(sent_at);
+            outcome.map(|response| (response, sent_at))
+        });
         let now = entry.clock.now();
-        let outcome = outcome.and_then(|response| {
+        let outcome = outcome.and_then(|(response, sent)| {
             let generation = entry.lock().next_generation(known.generation, now);
             token_of_response(response, generation, sent, now, entry.clock.jitter())
         });
+        let response_received = || {
+            match sent {
+                Some(sent) => entry.rate_limiter.response_received(sharing, sent),
+                // Recorded when it happened.
+                None => entry.rate_limiter.share(sharing, |_| {}),
+            };
+        };
         match outcome {
             Ok((cached, record)) => {
                 let token = cached.token.clone();
@@ -178,11 +211,11 @@ impl<'a> TokenFetch<'a> {
                 self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
                 share(&record);
                 drop(lock);
-                entry.rate_limiter.response_received(sharing, sent);
+                response_received();
                 Ok(Some(token))
             }
             Err(FetchError { kind: cause, error }) => {
-                let timed_out = limited.is_some_and(|limited| {
+                let timed_out = limited.as_ref().is_some_and(|limited| {
                     cause == TokenErrorKind::Cancelled
                         && limited.check() == Err(StopReason::Deadline)
                 });
@@ -190,7 +223,7 @@ impl<'a> TokenFetch<'a> {
                     self.refresh_timed_out(known, share, now);
                     return Ok(None);
                 }
-                self.handle_failure(known, share, sharing, now, cause, error, sent)
+                self.handle_failure(known, share, response_received, sharing, now, cause, error)
             }
         }
     }
@@ -377,7 +410,8 @@ impl<'a> TokenFetch<'a> {
         });
         let (window, count) = paused;
         log::info!(
-            "token refresh got no response, paused: delay={}s attempt={count}",
+            "token refresh got no response, paused: audience={:?} delay={}s attempt={count}",
+            self.entry.audience(),
             window.as_secs()
         );
         known.refresh_pause = Some(StoredPause::new(now, window, count));
@@ -394,11 +428,11 @@ impl<'a> TokenFetch<'a> {
         mut self,
         mut known: TokenRecord,
         share: impl Fn(&TokenRecord),
+        response_received: impl Fn(),
         sharing: Sharing<'_>,
         now: Timestamp,
         cause: TokenErrorKind,
         error: Error,
-        sent: Timestamp,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
         let call = sharing.call;
@@ -409,14 +443,14 @@ impl<'a> TokenFetch<'a> {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error, jitter)
                 });
-                entry.rate_limiter.response_received(sharing, sent);
+                response_received();
                 Ok(None)
             }
             TokenErrorKind::Permanent => {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error.clone(), jitter)
                 });
-                entry.rate_limiter.response_received(sharing, sent);
+                response_received();
                 Err(error)
             }
             TokenErrorKind::InvalidClient => {
@@ -435,7 +469,7 @@ impl<'a> TokenFetch<'a> {
                 let (window, count) = rejected;
                 known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));
                 share(&known);
-                entry.rate_limiter.response_received(sharing, sent);
+                response_received();
                 Ok(None)
             }
             TokenErrorKind::RateLimited { retry_after } => {
@@ -492,6 +526,38 @@ impl Drop for TokenFetch<'_> {
     fn drop(&mut self) {
         if !self.finished {
             self.finish(|token_state, fetch_id| token_state.fetch_abandoned(fetch_id));
+        }
+    }
+}
+
+/// The connection for one token request.
+struct Connection<'a> {
+    endpoint: &'a dyn TokenEndpoint,
+    request: &'a TokenRequest,
+    call: &'a CallContext,
+    open: Option<(Box<dyn TokenConnection + 'a>, Instant)>,
+}
+
+impl Connection<'_> {
+    /// Opens the connection unless it is open. Returns whether it opened one.
+    fn open(&mut self) -> Result<bool, FetchError> {
+        if let Some((open, since)) = &mut self.open
+            && since.elapsed() < MAX_CONNECTION_AGE
+            && open.is_open()
+        {
+            return Ok(false);
+        }
+        self.open = None;
+        let open = self.endpoint.connect(self.request, self.call)?;
+        self.open = Some((open, Instant::now()));
+        Ok(true)
+    }
+
+    /// Sends the request. Returns the result, and when the first byte was sent.
+    fn send(&mut self) -> (Result<TokenResponse, FetchError>, Option<Instant>) {
+        match &mut self.open {
+            Some((open, _)) => (open.send(self.call), open.sent_at()),
+            None => unreachable!("a permit is granted to a request with a connection"),
         }
     }
 }

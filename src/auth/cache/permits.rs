@@ -6,13 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
-use crate::auth::StoreLock;
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
 use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::store::{LockResult, SHORT_LEASE, Store, StoreChain, StoreTime};
 use crate::auth::time::{Clock, Timestamp};
+use crate::auth::{FetchError, StoreLock, TokenErrorKind};
 use crate::call::{CallContext, StopReason};
 
 /// A rate limiter's lock in a store is held for a moment only. An owner that holds it longer is
@@ -26,6 +26,18 @@ const MAX_LOCK_RETRIES: u32 = 10;
 /// several client secrets that share a store, short enough that a tenant who writes such records
 /// all the time does not block the others.
 const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(10);
+
+/// How long before its permit a request opens its connection.
+const CONNECT_AHEAD: Duration = MIN_REQUEST_INTERVAL;
+/// Maximum number of connections that are opened for one request: a server may close each of them
+/// while the request waits.
+const MAX_CONNECTIONS: u32 = 3;
+
+/// How often a permit is written if writing takes longer than expected, how long it is expected to
+/// take at most, and by how much it may take longer.
+const MAX_RECORD_WRITES: u32 = 3;
+const MAX_WRITE_TIME: Duration = Duration::from_millis(500);
+const WRITE_TOLERANCE: Duration = Duration::from_millis(5);
 
 /// A rate limiter with its lock.
 #[derive(Debug)]
@@ -74,6 +86,8 @@ pub(super) enum Permit {
     Granted(Timestamp),
     /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
+    /// No connection can be opened: no permit was granted.
+    NotConnected(FetchError),
     /// Another process has stored a result: send no request.
     NotNeeded,
     Cancelled(StopReason),
@@ -117,14 +131,16 @@ impl SharedRateLimiter {
 
     /// Waits for a permit and records it. Calls `expect` when the expected time of the permit
     /// changes. Without `may_block`, grants only a permit that is available immediately. After a
-    /// wait, calls `is_resolved`, which returns true if the request is no longer needed. No lock is
-    /// held during either callback.
+    /// wait, calls `is_resolved`, which returns true if the request is no longer needed. Calls
+    /// `connect` before the permit, which opens a connection if there is none, and returns whether it
+    /// did. No lock is held during the callbacks.
     pub(super) fn acquire(
         &self,
         sharing: Sharing<'_>,
         may_block: bool,
         expect: impl Fn(Duration),
         mut is_resolved: impl FnMut() -> bool,
+        mut connect: impl FnMut() -> Result<bool, FetchError>,
     ) -> Permit {
         let Sharing { clock, call, .. } = sharing;
         let queued = QueueGuard {
@@ -135,13 +151,15 @@ impl SharedRateLimiter {
         let mut unverified_budget = MAX_UNVERIFIED_DELAY.min(clock.remaining(call) / 2);
         let mut expected = Duration::ZERO;
         let mut has_waited = false;
+        let mut is_connected = false;
+        let mut connections = 0;
         loop {
             let step = match call.next_wait(Duration::MAX) {
                 Ok(step) => step,
                 Err(stop) => return Permit::Cancelled(stop),
             };
             let now = clock.now();
-            let mut rate_limiter = self.lock();
+            let rate_limiter = self.lock();
             let permit_at = rate_limiter.permit_at(Some(queued.ticket), now);
             let wait = permit_at.saturating_sub(now.mono);
             let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
@@ -153,12 +171,33 @@ impl SharedRateLimiter {
                 has_waited = false;
                 continue;
             }
-            if wait.is_zero() {
+            let is_near = !ends && wait <= CONNECT_AHEAD && rate_limiter.can_connect();
+            if wait.is_zero() || (is_near && !is_connected) {
+                drop(rate_limiter);
+                let is_new = match connect() {
+                    Ok(is_new) => is_new,
+                    Err(error) => {
+                        if error.kind != TokenErrorKind::Cancelled {
+                            self.lock().connection_failed(clock.now());
+                        }
+                        return Permit::NotConnected(error);
+                    }
+                };
+                is_connected = true;
+                connections += u32::from(is_new);
+                // Opening it took some time.
+                if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
+                    continue;
+                }
                 if sharing.stores.is_empty() {
+                    let mut rate_limiter = self.lock();
+                    let now = clock.now();
+                    if rate_limiter.permit_at(Some(queued.ticket), now) > now.mono {
+                        continue;
+                    }
                     rate_limiter.record_request(now);
                     return Permit::Granted(now);
                 }
-                drop(rate_limiter);
                 has_waited = true;
                 match self.acquire_in_stores(sharing, queued.ticket, unverified_budget) {
                     StorePermit::Granted(now) => return Permit::Granted(now),
@@ -207,14 +246,15 @@ impl SharedRateLimiter {
             return StorePermit::Stopped;
         };
         let unavailable = sharing.stores.is_unavailable();
-        let records = self.read_and_merge(sharing);
+        let began = clock.now().mono;
+        let mut records = self.read_and_merge(sharing);
         if !unavailable && sharing.stores.is_unavailable() {
             // The lock is in a store that failed since. Other processes now take that of the fallback.
             return StorePermit::Refused;
         }
         let now = clock.now();
         {
-            let mut rate_limiter = self.lock();
+            let rate_limiter = self.lock();
             if rate_limiter.permit_at(Some(ticket), now) > now.mono {
                 return StorePermit::Refused;
             }
@@ -222,9 +262,23 @@ impl SharedRateLimiter {
             if !unverified.is_zero() && unverified <= unverified_budget {
                 return StorePermit::Unverified(unverified);
             }
-            rate_limiter.record_request(now);
         }
-        self.write(sharing, records);
+        // The request is sent after the record is written, so the record has a time at which it will
+        // have been sent: otherwise a process whose write is faster could send too early.
+        let mut write_time = now.mono.saturating_sub(began);
+        for _ in 0..MAX_RECORD_WRITES {
+            let began = clock.now();
+            let recorded = began.after(write_time.min(MAX_WRITE_TIME));
+            self.lock().record_request(recorded);
+            self.write(sharing, &mut records);
+            let now = clock.now().mono;
+            if now <= recorded.mono.saturating_add(WRITE_TOLERANCE) {
+                break;
+            }
+            write_time = now.saturating_sub(began.mono).saturating_mul(2);
+        }
+        let now = clock.now();
+        self.lock().request_sent(now);
         StorePermit::Granted(now)
     }
 
@@ -301,7 +355,7 @@ impl SharedRateLimiter {
             }
             if unverified_block && !self.warned_of_unverified.swap(true, Ordering::Relaxed) {
                 log::warn!(
-                    "rate limit record not verified, its block is ignored: store={} token_host={}",
+                    "rate limit record not verified, its block is ignored: store={:?} token_host={}",
                     store.describe(),
                     self.key.as_str()
                 );
@@ -317,11 +371,11 @@ impl SharedRateLimiter {
 
     /// Writes the record to the stores: to the fallback too, for when the shared store becomes
     /// unavailable. Returns whether the shared store has it.
-    fn write(&self, sharing: Sharing<'_>, records: Vec<ReadRecord<'_>>) -> bool {
+    fn write(&self, sharing: Sharing<'_>, records: &mut [ReadRecord<'_>]) -> bool {
         let mut is_shared = false;
         // The fallback first: a shared store that fails takes a while, and other processes then read the
         // fallback meanwhile.
-        for (index, mut record) in records.into_iter().enumerate().rev() {
+        for (index, record) in records.iter_mut().enumerate().rev() {
             let store = record.store;
             let now = record.time.latest(sharing.clock.now().mono);
             let state = {
@@ -385,9 +439,9 @@ impl SharedRateLimiter {
                 _ => break,
             }
         }
-        let records = self.read_and_merge(sharing);
+        let mut records = self.read_and_merge(sharing);
         event(&mut self.lock());
-        let is_shared = self.write(sharing, records);
+        let is_shared = self.write(sharing, &mut records);
         drop(lock);
         is_shared
     }

@@ -32,7 +32,7 @@ use super::diagnostics::{StoreReport, StoreRole};
 use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::{Clock, Timestamp};
-use super::{StoreLock, StoreTls, TokenCacheConfig, TokenStore};
+use super::{Fallback, StoreLock, StoreTls, TokenCacheConfig, TokenStore};
 use crate::backoff::exponential;
 use crate::call::CallContext;
 use crate::error::Error;
@@ -205,7 +205,7 @@ fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
     match choice {
         TokenCacheConfig::Directory(path)
         | TokenCacheConfig::Redis {
-            directory: Some(path),
+            fallback: Fallback::Directory(path),
             ..
         } => Some(path.clone()),
         _ if needs_directory(choice) => default_directory(),
@@ -219,7 +219,7 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
         choice,
         TokenCacheConfig::Auto
             | TokenCacheConfig::Redis {
-                directory: None,
+                fallback: Fallback::Auto,
                 ..
             }
     )
@@ -280,7 +280,7 @@ pub(crate) struct StoreId {
 enum SharedStoreId {
     None,
     /// Digest of the URL, and the identity of the TLS settings.
-    Redis(Vec<u8>, Option<String>),
+    Redis(Vec<u8>, Option<Vec<u8>>),
     /// Address of the object, which is unique while the configuration refers to it.
     Custom(usize),
 }
@@ -565,8 +565,9 @@ impl Store {
             && let Err(error) = times.set_times(name, record.state.into())
         {
             log::debug!(
-                "rate limit not stored: store={} error={error}",
-                self.store.describe()
+                "rate limit not stored: store={:?} error={:?}",
+                self.store.describe(),
+                error.to_string()
             );
         }
         stored
@@ -662,7 +663,7 @@ impl Store {
         let recovered = failed_before && health.problem().is_none();
         drop(health);
         if recovered {
-            log::info!("token store works again: store={}", self.store.describe());
+            log::info!("token store works again: store={:?}", self.store.describe());
         }
     }
 
@@ -692,10 +693,11 @@ impl Store {
         };
         log::log!(
             level,
-            "token store failed, not used to {} for {} s: store={} error={error}",
+            "token store failed, not used to {} for {} s: store={:?} error={:?}",
             ability.name(),
             suspended.as_secs(),
-            self.store.describe()
+            self.store.describe(),
+            error.to_string()
         );
     }
 
@@ -723,7 +725,7 @@ fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
-        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY}");
+        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY:?}");
     }
 }
 
@@ -762,6 +764,29 @@ mod tests {
         store.reads_fail.store(false, Ordering::SeqCst);
         assert!(shared.read(&call(), "a").is_none());
         assert_eq!(shared.report().failures, 1);
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn redis_without_files_has_no_fallback() {
+        let chain = |fallback| {
+            let choice = TokenCacheConfig::Redis {
+                url: Secret::from("redis://127.0.0.1"),
+                fallback,
+                tls: None,
+            };
+            StoreChain::new(&choice, &Clock::Real).unwrap()
+        };
+        let without_files = chain(Fallback::Memory);
+        assert!(without_files.shared().is_some());
+        assert!(without_files.fallback().is_none());
+        // Its files are not missing either.
+        assert_eq!(without_files.reports().count(), 1);
+        let with_files = chain(Fallback::Directory("/var/tokens".into()));
+        assert_eq!(
+            with_files.fallback().unwrap().describe(),
+            "files in /var/tokens"
+        );
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! Invariants of the cache and its stores within one process; see also `multi_process_tests`.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::test_support::{
-    Endpoint, MEMORY, MemoryStore, Reply, call, call_within, failure, request,
+    Endpoint, MEMORY, MemoryStore, Reply, RespondToTokenRequest, call, call_within, failure,
+    request,
 };
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
-use crate::auth::{FetchError, Token, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{
+    FetchError, StoreLock, Token, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
+    TokenStore,
+};
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::deadline_check::in_time;
 use crate::error::{ErrorKind, Outcome, Stage};
@@ -640,6 +645,64 @@ fn fetch_proceeds_without_lock_after_lock_timeout() {
     }
 }
 
+/// A store whose writes take 200 ms.
+struct SlowWrites {
+    store: MemoryStore,
+    clock: Clock,
+}
+
+impl TokenStore for SlowWrites {
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.store.get(name)
+    }
+
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
+        if let Clock::Simulated(simulation) = &self.clock {
+            simulation.advance(Duration::from_millis(200));
+        }
+        self.store.put(name, value, ttl)
+    }
+
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
+        self.store.try_lock(name, lease)
+    }
+
+    fn describe(&self) -> String {
+        "slow, for tests".to_owned()
+    }
+}
+
+#[test]
+fn permit_in_a_store_has_the_time_after_the_write() {
+    let clock = Clock::Simulated(ManualClock::auto_advancing());
+    let store: Arc<dyn TokenStore> = Arc::new(SlowWrites {
+        store: MemoryStore::default(),
+        clock: clock.clone(),
+    });
+    let mut endpoint = Endpoint::with_script(&clock, []);
+    let handle = |audience: &str| {
+        let request = TokenRequest {
+            audience: audience.to_owned(),
+            ..request()
+        };
+        let choice = TokenCacheConfig::Custom(Arc::clone(&store));
+        Cache::new(clock.clone()).handle(request, &choice).unwrap()
+    };
+    // The first request gets its response after the second was sent.
+    let second = handle("two.example");
+    let other = Endpoint::new(&clock, []);
+    endpoint.meanwhile = Some(Box::new({
+        let other = Arc::clone(&other);
+        move |_| {
+            second.token(&*other, &call()).unwrap();
+        }
+    }));
+    handle("one.example").token(&endpoint, &call()).unwrap();
+    let (first, second) = (endpoint.sent(), other.sent());
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert!(second[0].mono - first[0].mono >= MIN_REQUEST_INTERVAL);
+}
+
 #[test]
 fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     let (cache, clock) = auto_advancing();
@@ -678,8 +741,8 @@ impl DelayedRejection {
     }
 }
 
-impl TokenEndpoint for DelayedRejection {
-    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+impl RespondToTokenRequest for DelayedRejection {
+    fn respond(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let cause = match self.accepts.load(Ordering::SeqCst) {
             true => {

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::test_support::{MEMORY, MemoryStore, call, failure, request};
+use super::test_support::{MEMORY, MemoryStore, RespondToTokenRequest, call, failure, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, QueueTicket, RateLimiter};
 use crate::auth::record::{MAX_BLOCK, RateLimitRecord};
@@ -17,7 +17,7 @@ use crate::auth::token::Token;
 use crate::auth::token_state::{
     CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState,
 };
-use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{FetchError, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
@@ -595,8 +595,8 @@ struct RecordingEndpoint {
     issued: Mutex<HashMap<String, (Timestamp, u64)>>,
 }
 
-impl TokenEndpoint for RecordingEndpoint {
-    fn fetch(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
+impl RespondToTokenRequest for RecordingEndpoint {
+    fn respond(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
         let now = self.clock.now();
         let mut requests = self.requests.lock().unwrap();
         requests.push(now);

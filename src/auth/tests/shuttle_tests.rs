@@ -90,11 +90,11 @@ use std::time::Duration;
 use process_cache::{Cache, TokenCacheHandle};
 use shuttle::thread;
 
-use super::test_support::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
-use crate::auth::time::{Clock, ManualClock};
-use crate::auth::{
-    FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+use super::test_support::{
+    Endpoint, MEMORY, MemoryStore, Reply, RespondToTokenRequest, call, request,
 };
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{FetchError, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::error::ErrorKind;
 
@@ -131,15 +131,15 @@ impl CheckedEndpoint {
     }
 }
 
-impl TokenEndpoint for CheckedEndpoint {
-    fn fetch(
+impl RespondToTokenRequest for CheckedEndpoint {
+    fn respond(
         &self,
         request: &TokenRequest,
         call: &CallContext,
     ) -> Result<TokenResponse, FetchError> {
         self.set_busy(request, true);
         thread::yield_now();
-        let result = self.endpoint.fetch(request, call);
+        let result = self.endpoint.respond(request, call);
         thread::yield_now();
         self.set_busy(request, false);
         result

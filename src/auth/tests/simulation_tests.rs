@@ -10,10 +10,10 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::test_support::{MEMORY, call, failure, request};
+use super::test_support::{MEMORY, RespondToTokenRequest, call, failure, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::time::{Clock, ManualClock, Timestamp};
-use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{FetchError, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::secret::Secret;
 
@@ -37,8 +37,8 @@ struct Service {
     revoked: AtomicU64,
 }
 
-impl TokenEndpoint for Service {
-    fn fetch(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
+impl RespondToTokenRequest for Service {
+    fn respond(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let failed = |cause| {
             Err(FetchError {

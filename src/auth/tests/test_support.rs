@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::auth::time::{Clock, Timestamp};
 use crate::auth::{
-    FetchError, StoreLock, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest,
-    TokenRequestFormat, TokenResponse, TokenStore,
+    FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
+    TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
 };
 use crate::call::{CallContext, CallOptions, DEFAULT_TIMEOUT};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -37,6 +37,48 @@ pub(crate) fn call() -> CallContext {
 
 pub(crate) fn call_within(timeout: Duration) -> CallContext {
     CallContext::start(&CallOptions::new(), timeout)
+}
+
+/// A token endpoint to which no connection is needed.
+pub(crate) trait RespondToTokenRequest {
+    fn respond(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError>;
+}
+
+impl<T: RespondToTokenRequest> TokenEndpoint for T {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        _: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        Ok(Box::new(NoConnection {
+            endpoint: self,
+            request,
+        }))
+    }
+}
+
+struct NoConnection<'a> {
+    endpoint: &'a dyn RespondToTokenRequest,
+    request: &'a TokenRequest,
+}
+
+impl TokenConnection for NoConnection<'_> {
+    fn is_open(&mut self) -> bool {
+        true
+    }
+
+    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError> {
+        self.endpoint.respond(self.request, call)
+    }
+
+    fn sent_at(&self) -> Option<Instant> {
+        // At the time of the permit, on the test's clock.
+        None
+    }
 }
 
 /// One response of the [`Endpoint`].
@@ -89,8 +131,8 @@ impl Endpoint {
     }
 }
 
-impl TokenEndpoint for Endpoint {
-    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+impl RespondToTokenRequest for Endpoint {
+    fn respond(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         self.sent.lock().unwrap().push(self.clock.now());
         if let Some(meanwhile) = &self.meanwhile {
             meanwhile(call);

@@ -4,7 +4,9 @@
 
 use crate::ffi::boundary::PANIC;
 use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;
-use crate::ffi::{admin, call, config, credentials, dispatch, object, operations_generated, token, value};
+use crate::ffi::{
+    admin, call, config, credentials, dispatch, object, operations_generated, token, value,
+};
 
 #[test]
 #[rustfmt::skip]
@@ -27,6 +29,8 @@ fn exported_function_returns_internal_error_on_panic() {
             ("camunda_call_options_set_interrupt_check", call::camunda_call_options_set_interrupt_check(null_mut(), None, null_mut(), null_mut())),
             ("camunda_config_from_env", config::camunda_config_from_env(null_mut(), null_mut())),
             ("camunda_config_from_env_file", config::camunda_config_from_env_file(null(), null_mut(), null_mut())),
+            ("camunda_config_load_env", config::camunda_config_load_env(null_mut(), null_mut())),
+            ("camunda_config_load_env_file", config::camunda_config_load_env_file(null_mut(), null(), null_mut())),
             ("camunda_config_from_credentials", config::camunda_config_from_credentials(null(), null_mut(), null_mut())),
             ("camunda_config_set", config::camunda_config_set(null_mut(), null(), null(), null_mut())),
             ("camunda_config_set_log", config::camunda_config_set_log(null_mut(), 0, None, null_mut(), null_mut())),

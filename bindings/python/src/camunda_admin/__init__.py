@@ -17,14 +17,9 @@ from __future__ import annotations
 
 from ._client import (
     AdminClient,
-    Stats,
-    TokenSource,
 )
 from ._connection import (
     Cancel,
-)
-from ._credentials import (
-    ClusterCredentials,
 )
 from ._errors import (
     ArgumentTypeError,
@@ -48,73 +43,6 @@ from ._errors import (
     TimeoutError,
     WaitFailedError,
 )
-from ._model_base import (
-    Model,
-    OpenEnum,
-    OpenEnumType,
-    Secrets,
-)
-from ._models import (
-    AssignableRole,
-    AuditEvent,
-    AuditType,
-    Backup,
-    BackupOption,
-    BackupRegionOption,
-    BackupRegionRef,
-    BackupSchedule,
-    BackupStatus,
-    Channel,
-    ChannelRef,
-    ClientLinks,
-    ClientPermission,
-    Cluster,
-    ClusterClient,
-    ClusterClientConnectionDetails,
-    ClusterComponentStatus,
-    ClusterEncryption,
-    ClusterLinks,
-    ClusterRef,
-    ClusterStage,
-    ClusterStatus,
-    Condition,
-    CreatedClusterClient,
-    CreatedMonitoringClient,
-    EncryptionKeyType,
-    EncryptionStatus,
-    EndpointConnection,
-    FailoverResult,
-    FailoverResults,
-    FailoverStep,
-    Generation,
-    GenerationClassification,
-    GenerationRef,
-    GenerationUpgrade,
-    IpAllowlistEntry,
-    IpRanges,
-    Member,
-    MetricsEndpoint,
-    Monitoring,
-    MonitoringClient,
-    MonitoringStatus,
-    OrgLabel,
-    OrganizationRole,
-    Parameters,
-    PlanType,
-    PlanTypeRef,
-    Region,
-    RegionRef,
-    Restore,
-    RestoreState,
-    SecureConnectivityMetadata,
-    SecureConnectivityOrEmpty,
-    SecureConnectivitySpec,
-    SecureConnectivityState,
-    SecureConnectivityStatus,
-    SecureEndpoint,
-    UpgradedCluster,
-    UpgradedGeneration,
-)
 from ._operations import (
     Activity,
     AdminOperations,
@@ -127,14 +55,93 @@ from ._operations import (
     Members,
     SecureConnectivity,
 )
-from ._token_store import (
-    TokenStore,
-)
 from ._errors import combined_class as _combined_class
 from ._library import version as _version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._models import (
+        AssignableRole,
+        AuditEvent,
+        AuditType,
+        Backup,
+        BackupOption,
+        BackupRegionOption,
+        BackupRegionRef,
+        BackupSchedule,
+        BackupStatus,
+        Channel,
+        ChannelRef,
+        ClientLinks,
+        ClientPermission,
+        Cluster,
+        ClusterClient,
+        ClusterClientConnectionDetails,
+        ClusterComponentStatus,
+        ClusterEncryption,
+        ClusterLinks,
+        ClusterRef,
+        ClusterStage,
+        ClusterStatus,
+        Condition,
+        CreatedClusterClient,
+        CreatedMonitoringClient,
+        EncryptionKeyType,
+        EncryptionStatus,
+        EndpointConnection,
+        FailoverResult,
+        FailoverResults,
+        FailoverStep,
+        Generation,
+        GenerationClassification,
+        GenerationRef,
+        GenerationUpgrade,
+        IpAllowlistEntry,
+        IpRanges,
+        Member,
+        MetricsEndpoint,
+        Monitoring,
+        MonitoringClient,
+        MonitoringStatus,
+        OrgLabel,
+        OrganizationRole,
+        Parameters,
+        PlanType,
+        PlanTypeRef,
+        Region,
+        RegionRef,
+        Restore,
+        RestoreState,
+        Secrets,
+        SecureConnectivityMetadata,
+        SecureConnectivityOrEmpty,
+        SecureConnectivitySpec,
+        SecureConnectivityState,
+        SecureConnectivityStatus,
+        SecureEndpoint,
+        UpgradedCluster,
+        UpgradedGeneration,
+    )
+    from ._credentials import (
+        ClusterCredentials,
+    )
+    from ._model_base import (
+        Model,
+        OpenEnum,
+        OpenEnumType,
+    )
+    from ._stats import (
+        Stats,
+    )
+    from ._token import (
+        Token,
+    )
+    from ._token_source import (
+        TokenSource,
+    )
+    from ._token_store import (
+        TokenStore,
+    )
     from ._types import (
         AllowlistEntry,
         Id,
@@ -249,6 +256,7 @@ __all__ = [
     "ServiceError",
     "Stats",
     "TimeoutError",
+    "Token",
     "TokenSource",
     "TokenStore",
     "UpgradedCluster",
@@ -271,16 +279,48 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Return a type alias, or an exception class with several base classes, when it is first used."""
-    if name in __all__:
-        from . import _types
+# The modules of names that are imported when they are first used, since that takes time; all other
+# names that are missing here are in `_models`.
+_MODULES = {
+    "ClusterCredentials": "_credentials",
+    "Model": "_model_base",
+    "OpenEnum": "_model_base",
+    "OpenEnumType": "_model_base",
+    "Stats": "_stats",
+    "Token": "_token",
+    "TokenSource": "_token_source",
+    "TokenStore": "_token_store",
+    "AllowlistEntry": "_types",
+    "Id": "_types",
+    "Idempotency": "_types",
+    "IpRange": "_types",
+    "Method": "_types",
+    "Number": "_types",
+    "Outcome": "_types",
+    "Progress": "_types",
+    "Settings": "_types",
+    "Stage": "_types",
+    "StrPath": "_types",
+    "Timeout": "_types",
+    "TokenSettings": "_types",
+}
 
-        return getattr(_types, name)
-    found = _combined_class(name)
-    if found is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found
+
+def __getattr__(name: str) -> object:
+    """Return a name that is imported when it is first used, or an exception class with several base
+    classes.
+    """
+    if name in __all__:
+        from importlib import import_module
+
+        module = import_module(f".{_MODULES.get(name, '_models')}", __name__)
+        value: object = getattr(module, name)
+    else:
+        value = _combined_class(name)
+        if value is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ._arguments import check_list, check_str, empty, encode_str, invalid, wrong_type
-from ._models import IpAllowlistEntry
+from ._lazy import models
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check_allowlist(name: str, values: Iterable[AllowlistEntry]) -> List[Dict[st
 
 
 def _entry(name: str, value: Any) -> Dict[str, Any]:
-    if isinstance(value, IpAllowlistEntry):
+    if isinstance(value, models.IpAllowlistEntry):
         # Fields that only a response has (`extra`) are not part of the request.
         return {"ip": value.ip, "description": value.description}
     expected = "a pair of CIDR and description, or an IpAllowlistEntry"

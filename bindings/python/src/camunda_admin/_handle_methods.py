@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from . import _models
 from ._allowlist import encode_range
 from ._arguments import check_list, check_str, encode_body, encode_path, encode_str
 from ._connection import Resource
+from ._lazy import models
 from ._library import lib
 from ._native_handle import NamedFile
 
@@ -142,7 +142,7 @@ class ClusterClientsMethods(Resource):
             return self._calls(timeout, cancel).call_value(
                 lib.camunda_cluster_client_create_env_file,
                 "create client",
-                _models.CreatedClusterClient._of,
+                models.CreatedClusterClient._of,
                 self._id,
                 *encode_body(body),
                 encoded,
@@ -150,4 +150,4 @@ class ClusterClientsMethods(Resource):
 
 
 def _entries(data: Any) -> List[IpAllowlistEntry]:
-    return list(map(_models.IpAllowlistEntry._of, data))
+    return list(map(models.IpAllowlistEntry._of, data))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json
+from ._model_base import FailoverStep, Model, OpenEnum, Secrets, to_datetime, to_json
 from ._model_methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FailoverStep",
+    "Secrets",
     "ChannelRef",
     "GenerationRef",
     "RegionRef",
@@ -3668,6 +3669,10 @@ class IpRanges(IpRangesMethods):
         """CIDRs of the Web Modeler."""
         return tuple(self._data.get("web-modeler") or ())
 
+
+# Tracebacks, `repr` and pickles show the name that programs import.
+for _name in __all__:
+    globals()[_name].__module__ = "camunda_admin"
 
 if TYPE_CHECKING:
     # What arguments accept: a constant of the enumeration, or the string of a known value.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from . import _models
 from ._allowlist import check_allowlist
 from ._arguments import (
     check_bool,
@@ -17,14 +16,15 @@ from ._arguments import (
 from ._connection import Resource
 from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods
 from ._hidden import hide
+from ._lazy import models
 from ._library import lib
-from ._model_base import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload
 
     from ._connection import Cancel
+    from ._model_base import Secrets
     from ._types import AllowlistEntry, Id, Progress, Timeout
     from ._models import (
         AssignableRoleValue,
@@ -84,7 +84,7 @@ class Clusters(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_list,
             "list clusters",
-            lambda response: list(map(_models.Cluster._of, response)),
+            lambda response: list(map(models.Cluster._of, response)),
         )
 
     def create(
@@ -159,7 +159,7 @@ class Clusters(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_create,
             "create cluster",
-            _models.CreatedCluster._of,
+            models.CreatedCluster._of,
             *encode_body(body),
         ).cluster_id
 
@@ -180,7 +180,7 @@ class Clusters(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_parameters,
             "list creation parameters",
-            _models.Parameters._of,
+            models.Parameters._of,
         )
 
 
@@ -203,7 +203,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_get,
             "get cluster",
-            _models.Cluster._of,
+            models.Cluster._of,
             self._id,
         )
 
@@ -300,7 +300,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_upgrade,
             "upgrade cluster",
-            _models.GenerationUpgrade._of,
+            models.GenerationUpgrade._of,
             self._id,
         )
 
@@ -343,7 +343,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_set_encryption,
             "update cluster encryption",
-            _models.Cluster._of,
+            models.Cluster._of,
             self._id,
             *encode_body(body),
         )
@@ -406,7 +406,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_fail_over,
             "trigger failover",
-            _models.FailoverResult._of,
+            models.FailoverResult._of,
             self._id,
             *encode_body(body),
         )
@@ -440,7 +440,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).wait_value(
             lib.camunda_cluster_wait_until_healthy,
             "wait until healthy",
-            _models.Cluster._of,
+            models.Cluster._of,
             (self._id,),
             max_poll_interval,
             progress,
@@ -473,7 +473,7 @@ class ClusterHandle(ClusterHandleMethods):
         self._calls(timeout, cancel).wait_void(
             lib.camunda_cluster_wait_until_deleted,
             "wait until deleted",
-            _models.Cluster._of,
+            models.Cluster._of,
             (self._id,),
             max_poll_interval,
             progress,
@@ -509,7 +509,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).wait_value(
             lib.camunda_cluster_wait_until_upgraded,
             "wait until upgraded",
-            _models.Cluster._of,
+            models.Cluster._of,
             (self._id, encode_segment("generation_id", check_id("generation_id", generation_id)),),
             max_poll_interval,
             progress,
@@ -544,7 +544,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).wait_value(
             lib.camunda_cluster_wait_until_woken,
             "wait until woken",
-            _models.Cluster._of,
+            models.Cluster._of,
             (self._id,),
             max_poll_interval,
             progress,
@@ -579,7 +579,7 @@ class ClusterHandle(ClusterHandleMethods):
         return self._calls(timeout, cancel).wait_value(
             lib.camunda_cluster_wait_until_encrypted,
             "wait until encrypted",
-            _models.Cluster._of,
+            models.Cluster._of,
             (self._id,),
             max_poll_interval,
             progress,
@@ -637,7 +637,7 @@ class ClusterClients(ClusterClientsMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_client_list,
             "list clients",
-            lambda response: list(map(_models.ClusterClient._of, response)),
+            lambda response: list(map(models.ClusterClient._of, response)),
             self._id,
         )
 
@@ -676,7 +676,7 @@ class ClusterClients(ClusterClientsMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_client_create,
             "create client",
-            _models.CreatedClusterClient._of,
+            models.CreatedClusterClient._of,
             self._id,
             *encode_body(body),
         )
@@ -703,7 +703,7 @@ class ClusterClients(ClusterClientsMethods):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_client_get,
             "get client",
-            _models.ClusterClientConnectionDetails._of,
+            models.ClusterClientConnectionDetails._of,
             self._id,
             encode_segment("client_id", check_id("client_id", client_id)),
         )
@@ -759,7 +759,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_list,
             "list backups",
-            lambda response: list(map(_models.Backup._of, response)),
+            lambda response: list(map(models.Backup._of, response)),
             self._id,
         )
 
@@ -782,7 +782,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_create,
             "create backup",
-            _models.Backup._of,
+            models.Backup._of,
             self._id,
         )
 
@@ -806,7 +806,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_delete,
             "delete backup",
-            _models.Backup._of,
+            models.Backup._of,
             self._id,
             encode_segment("backup_id", check_id("backup_id", backup_id)),
         )
@@ -832,7 +832,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_restore_status,
             "get restore",
-            _models.Restore._of,
+            models.Restore._of,
             self._id,
             encode_segment("backup_id", check_id("backup_id", backup_id)),
         )
@@ -860,7 +860,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_restore,
             "restore from backup",
-            _models.Restore._of,
+            models.Restore._of,
             self._id,
             encode_segment("backup_id", check_id("backup_id", backup_id)),
         )
@@ -885,7 +885,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_schedule,
             "get backup schedule",
-            _models.BackupSchedule._of,
+            models.BackupSchedule._of,
             self._id,
         )
 
@@ -916,7 +916,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_set_schedule,
             "set backup schedule",
-            _models.BackupSchedule._of,
+            models.BackupSchedule._of,
             self._id,
             *encode_body(body),
         )
@@ -973,7 +973,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).wait_value(
             lib.camunda_backup_wait_until_complete,
             "wait until backup complete",
-            _models.Backup._of,
+            models.Backup._of,
             (self._id, encode_segment("backup_id", check_id("backup_id", backup_id)),),
             max_poll_interval,
             progress,
@@ -1008,7 +1008,7 @@ class Backups(Resource):
         return self._calls(timeout, cancel).wait_value(
             lib.camunda_backup_wait_until_restored,
             "wait until restored",
-            _models.Restore._of,
+            models.Restore._of,
             (self._id, encode_segment("backup_id", check_id("backup_id", backup_id)),),
             max_poll_interval,
             progress,
@@ -1040,7 +1040,7 @@ class ClusterSecrets(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_secret_list,
             "list secrets",
-            Secrets,
+            models.Secrets,
             self._id,
         )
 
@@ -1215,7 +1215,7 @@ class ClusterMonitoring(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_monitoring_get,
             "list monitoring clients",
-            _models.Monitoring._of,
+            models.Monitoring._of,
             self._id,
         )
 
@@ -1244,7 +1244,7 @@ class ClusterMonitoring(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_monitoring_create_client,
             "create monitoring client",
-            _models.CreatedMonitoringClient._of,
+            models.CreatedMonitoringClient._of,
             self._id,
             *encode_body(body),
         )
@@ -1296,7 +1296,7 @@ class ClusterMonitoring(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_monitoring_rotate_password,
             "rotate monitoring client password",
-            _models.CreatedMonitoringClient._of,
+            models.CreatedMonitoringClient._of,
             self._id,
             encode_segment("client_uuid", check_id("client_uuid", client_uuid)),
         )
@@ -1327,7 +1327,7 @@ class SecureConnectivity(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_secure_connectivity_get,
             "get secure connectivity",
-            _models.SecureConnectivityStatus._of,
+            models.SecureConnectivityStatus._of,
             self._id,
         )
 
@@ -1413,7 +1413,7 @@ class Members(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_member_list,
             "list members",
-            lambda response: list(map(_models.Member._of, response)),
+            lambda response: list(map(models.Member._of, response)),
         )
 
     def set_roles(
@@ -1496,7 +1496,7 @@ class Activity(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_activity_list,
             "list activity events",
-            lambda response: list(map(_models.AuditEvent._of, response)),
+            lambda response: list(map(models.AuditEvent._of, response)),
         )
 
     if TYPE_CHECKING:
@@ -1548,5 +1548,5 @@ class AdminOperations(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_ip_ranges,
             "list egress IP ranges",
-            _models.IpRanges._of,
+            models.IpRanges._of,
         )

@@ -140,6 +140,8 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "camunda_config_new": (c_void_p, ()),
     "camunda_config_from_env": (c_int32, (_void_p_p, _void_p_p)),
     "camunda_config_from_env_file": (c_int32, (c_char_p, _void_p_p, _void_p_p)),
+    "camunda_config_load_env": (c_int32, (c_void_p, _void_p_p)),
+    "camunda_config_load_env_file": (c_int32, (c_void_p, c_char_p, _void_p_p)),
     "camunda_config_from_credentials": (c_int32, (c_void_p, _void_p_p, _void_p_p)),
     "camunda_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, _void_p_p)),
     "camunda_config_set_log": (c_int32, (c_void_p, c_int32, camunda_log_fn, c_void_p, _void_p_p)),

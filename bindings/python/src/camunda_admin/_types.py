@@ -1,6 +1,10 @@
 """Type aliases of the public API.
 
 The package imports this module when one of them is used, since `typing` is slow to import.
+
+The aliases name classes of other modules, and the type hints of these modules name the aliases. So
+those modules import this one for type checkers only (`TYPE_CHECKING`); when the package is loaded,
+imports have no cycle.
 """
 
 from __future__ import annotations

@@ -1,0 +1,201 @@
+//! What an object has besides the values of its known fields: unknown fields ([`Extra`]), and which
+//! known fields were `null` or an empty string.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::SerializeMap;
+
+use crate::api::json::Json;
+use crate::api::schema::HasSchema;
+
+/// Unknown fields of an object, with their unmodified values.
+///
+/// Also stores which known fields were `null` or an empty string instead of a value, so that they
+/// are encoded unchanged; comparisons ignore that. `Debug` shows only names, since an unknown field
+/// may be a secret.
+#[derive(Clone, Default)]
+// Boxed, since most objects have no unknown fields: 8 bytes instead of 32.
+pub struct Extra(Option<Box<ExtraFields>>);
+
+/// Content of an [`Extra`] that is not empty.
+#[derive(Clone, Default)]
+struct ExtraFields {
+    unknown: Vec<(String, Json)>,
+    blanks: Blanks,
+}
+
+/// Known fields of an object that had no value: a bit for each field, by its position.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Blanks {
+    /// Fields that were `null`.
+    nulls: u64,
+    /// Fields that were an empty string, which is not a value of their type.
+    empties: u64,
+}
+
+impl Blanks {
+    /// Records how the field at `position` was encoded; of duplicates, the last one counts. Returns
+    /// its value.
+    pub(crate) fn record<T>(&mut self, position: u32, value: FieldValue<T>) -> Option<T> {
+        let bit = 1 << position;
+        self.nulls &= !bit;
+        self.empties &= !bit;
+        match value {
+            FieldValue::Value(value) => return Some(value),
+            FieldValue::Null => self.nulls |= bit,
+            FieldValue::Empty => self.empties |= bit,
+        }
+        None
+    }
+
+    pub(crate) fn was_null(self, position: u32) -> bool {
+        self.nulls >> position & 1 != 0
+    }
+
+    pub(crate) fn was_empty(self, position: u32) -> bool {
+        self.empties >> position & 1 != 0
+    }
+}
+
+/// Value of a field that may be absent.
+pub(crate) enum FieldValue<T> {
+    Value(T),
+    Null,
+    /// An empty string, for a type with [`HasSchema::EMPTY_IS_ABSENT`].
+    Empty,
+}
+
+impl<'de, T: HasSchema + Deserialize<'de>> Deserialize<'de> for FieldValue<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !T::EMPTY_IS_ABSENT {
+            let value = Option::<T>::deserialize(deserializer)?;
+            return Ok(value.map_or(FieldValue::Null, FieldValue::Value));
+        }
+        struct StringVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for StringVisitor<T> {
+            type Value = FieldValue<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(FieldValue::Null)
+            }
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Self::Value, D::Error> {
+                deserializer.deserialize_str(self)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                if text.is_empty() {
+                    return Ok(FieldValue::Empty);
+                }
+                T::deserialize(StrDeserializer::new(text)).map(FieldValue::Value)
+            }
+        }
+        deserializer.deserialize_option(StringVisitor(PhantomData))
+    }
+}
+
+impl Extra {
+    /// Returns the field of that name, or `None`. Of duplicates, the last one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.iter()
+            .filter(|(field, _)| *field == name)
+            .last()
+            .map(|(_, value)| value)
+    }
+
+    /// Iterates over the names and values, in the order of the JSON object.
+    #[must_use]
+    pub fn iter(&self) -> ExtraIter<'_> {
+        let fields = self.0.as_ref().map_or(&[][..], |fields| &fields.unknown);
+        ExtraIter(fields.iter())
+    }
+
+    /// Returns the number of unknown fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |fields| fields.unknown.len())
+    }
+
+    /// Returns whether there are no unknown fields.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a field, for a request with a field that this version does not know.
+    pub fn insert(&mut self, name: impl Into<String>, value: Json) {
+        let fields = self.0.get_or_insert_default();
+        fields.unknown.push((name.into(), value));
+    }
+
+    /// Stores which known fields had no value.
+    pub(crate) fn set_blanks(&mut self, blanks: Blanks) {
+        if blanks != Blanks::default() {
+            self.0.get_or_insert_default().blanks = blanks;
+        }
+    }
+
+    /// Returns which known fields had no value.
+    pub(crate) fn blanks(&self) -> Blanks {
+        self.0
+            .as_ref()
+            .map_or_else(Blanks::default, |fields| fields.blanks)
+    }
+
+    pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.iter()
+            .try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+}
+
+/// Iterator over the names and values of an [`Extra`].
+#[derive(Debug, Clone)]
+pub struct ExtraIter<'a>(std::slice::Iter<'a, (String, Json)>);
+
+impl<'a> Iterator for ExtraIter<'a> {
+    type Item = (&'a str, &'a Json);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, value)| (name.as_str(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ExtraIter<'_> {}
+
+impl<'a> IntoIterator for &'a Extra {
+    type Item = (&'a str, &'a Json);
+    type IntoIter = ExtraIter<'a>;
+
+    fn into_iter(self) -> ExtraIter<'a> {
+        self.iter()
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

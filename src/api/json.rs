@@ -1,0 +1,164 @@
+//! JSON values that keep their text: [`Json`] and [`Number`].
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::secret::Zeroizing;
+
+/// Unparsed JSON value that keeps its text verbatim: numbers keep all digits, objects keep the
+/// order of their fields and duplicates.
+///
+/// The value may contain secrets, so its memory is zeroized on drop.
+///
+/// ```
+/// use camunda_admin::Json;
+///
+/// let json = Json::new(r#"{"price": 1.10}"#)?;
+/// assert_eq!(json.as_str(), r#"{"price": 1.10}"#);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Json(
+    /// `None` is `null`.
+    Option<Box<RawValue>>,
+);
+
+impl Json {
+    /// Parses a JSON text. Surrounding white space is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if `text` is not valid
+    /// JSON.
+    pub fn new(text: impl Into<String>) -> crate::Result<Self> {
+        let text = Zeroizing::new(text.into());
+        match serde_json::from_str::<Box<RawValue>>(&text) {
+            Ok(raw) => Ok(Json(Some(raw))),
+            Err(error) => Err(crate::Error::invalid_argument(format!("not JSON: {error}"))),
+        }
+    }
+
+    /// Returns the JSON text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().map_or("null", RawValue::get)
+    }
+
+    /// Decodes the value as `T`.
+    ///
+    /// # Errors
+    ///
+    /// The `serde_json` error if the value does not match `T`.
+    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        serde_json::from_str(self.as_str())
+    }
+}
+
+impl Drop for Json {
+    fn drop(&mut self) {
+        if let Some(raw) = self.0.take() {
+            drop(Zeroizing::new(Box::<str>::from(raw).into_boxed_bytes()));
+        }
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+/// Writes the length of the text instead of the text, which can contain a secret.
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.as_str().len())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Json(Some(raw)))
+    }
+}
+
+/// JSON number that keeps its text verbatim, with all digits.
+#[derive(Clone, PartialEq)]
+pub struct Number(Json);
+
+impl Number {
+    /// Returns the number as `i64`, or `None` if it is not an integer or out of range.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        self.as_str().parse().ok()
+    }
+
+    /// Returns the nearest floating-point number.
+    #[must_use]
+    pub fn as_f64(&self) -> f64 {
+        self.as_str().parse().unwrap_or(f64::NAN)
+    }
+
+    /// Returns the number as the API wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl Default for Number {
+    /// Zero.
+    fn default() -> Self {
+        Number::from(0)
+    }
+}
+
+impl From<i64> for Number {
+    fn from(number: i64) -> Self {
+        Number(Json(Some(
+            RawValue::from_string(number.to_string()).expect("an integer is valid JSON"),
+        )))
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        match json.as_str().as_bytes() {
+            [b'-' | b'0'..=b'9', ..] => Ok(Number(json)),
+            _ => Err(serde::de::Error::custom("expected a number")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_json_shows_its_length_only() {
+        let json = Json::new(r#"{"clientSecret":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{json:?}"), "Json(26 bytes)");
+        let number: Number = serde_json::from_str("1.50").unwrap();
+        assert_eq!(format!("{number:?}"), "1.50");
+    }
+}
