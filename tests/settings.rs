@@ -92,7 +92,7 @@ fn setter_accepts_exactly_the_listed_keys() {
     let config = read(CONFIG);
     let setter = section(
         &config,
-        "fn set(&mut self, key: &str, value: &str)",
+        "fn set_value(&mut self, key: &str, value: &str)",
         "\n    }\n",
     );
     let accepted: BTreeSet<&str> = setter
@@ -140,7 +140,7 @@ fn c_header_documents_each_key() {
     let lines = header.lines().collect::<Vec<_>>();
     let function = lines
         .iter()
-        .position(|line| line.contains("camunda_config_set("))
+        .position(|line| line.starts_with("camunda_status camunda_config_set("))
         .expect("no camunda_config_set");
     let start = lines[..function]
         .iter()
