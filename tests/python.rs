@@ -208,6 +208,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
     fs::create_dir_all(copied.parent().unwrap()).unwrap();
     for (from, to) in [
         ("bindings/python", "bindings/python"),
+        ("bindings/cargo_build.py", "bindings/cargo_build.py"),
         ("src", "src"),
         ("include", "include"),
         ("build.rs", "build.rs"),
@@ -241,6 +242,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
     for name in [
         "LICENSE",
         "PKG-INFO",
+        "cargo_build.py",
         "hatch_build.py",
         "rust/Cargo.lock",
         "rust/Cargo.toml",

@@ -99,7 +99,9 @@ fn panic_test(header: &str) -> String {
          \n\
          use crate::ffi::boundary::PANIC;\n\
          use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
-         use crate::ffi::{\n    admin, call, config, credentials, dispatch, object, operations_generated, token, value,\n};\n\n\
+         use crate::ffi::{\n    \
+             admin, call, config, credentials, dispatch, object, operations_generated, token, value,\n\
+         };\n\n\
          #[test]\n\
          #[rustfmt::skip]\n\
          fn exported_function_returns_internal_error_on_panic() {\n    \

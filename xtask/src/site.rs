@@ -11,7 +11,8 @@ use camunda_admin::description::{
 
 use crate::{Generated, NOTICE};
 
-/// An example of a call. C needs only the body: the call follows from the description.
+/// An example of a call that is more than the call with placeholders, which [`derived`] returns. C needs
+/// only the body: the call follows from the description.
 struct Example {
     /// Name of the call, such as `cluster.backups.list`.
     call: &'static str,
@@ -48,14 +49,6 @@ const EXAMPLES: &[Example] = &[
         rust: "admin.cluster(&id).update(&UpdateCluster::new().name(\"invoices\"))?;",
         cpp: "camunda::UpdateCluster change;\nchange.name = \"invoices\";\nadmin.cluster(id).update(change);",
         python: "admin.cluster(cluster_id).update(name=\"invoices\")" },
-    Example { call: "cluster.delete", body: "",
-        rust: "admin.cluster(&id).delete()?;",
-        cpp: "admin.cluster(id).remove();",
-        python: "admin.cluster(cluster_id).delete()" },
-    Example { call: "cluster.wake", body: "",
-        rust: "admin.cluster(&id).wake()?;",
-        cpp: "admin.cluster(id).wake();",
-        python: "admin.cluster(cluster_id).wake()" },
     Example { call: "cluster.upgrade", body: "",
         rust: "let upgrade = admin.cluster(&id).upgrade()?;",
         cpp: "const auto upgrade = admin.cluster(id).upgrade();",
@@ -119,10 +112,6 @@ const EXAMPLES: &[Example] = &[
         rust: "let schedule = admin.cluster(&id).backups().set_schedule(\"0 2 * * *\")?;",
         cpp: "const auto schedule = admin.cluster(id).backups().set_schedule(\"0 2 * * *\");",
         python: "schedule = admin.cluster(cluster_id).backups.set_schedule(\"0 2 * * *\")" },
-    Example { call: "cluster.backups.delete_schedule", body: "",
-        rust: "admin.cluster(&id).backups().delete_schedule()?;",
-        cpp: "admin.cluster(id).backups().delete_schedule();",
-        python: "admin.cluster(cluster_id).backups.delete_schedule()" },
     Example { call: "cluster.secrets.list", body: "",
         rust: "let secrets = admin.cluster(&id).secrets().list()?;",
         cpp: "const auto secrets = admin.cluster(id).secrets().list();",
@@ -140,14 +129,6 @@ const EXAMPLES: &[Example] = &[
         rust: "admin.cluster(&id).secrets().delete(\"API_KEY\")?;",
         cpp: "admin.cluster(id).secrets().remove(\"API_KEY\");",
         python: "admin.cluster(cluster_id).secrets.delete(\"API_KEY\")" },
-    Example { call: "cluster.monitoring.activate", body: "",
-        rust: "admin.cluster(&id).monitoring().activate()?;",
-        cpp: "admin.cluster(id).monitoring().activate();",
-        python: "admin.cluster(cluster_id).monitoring.activate()" },
-    Example { call: "cluster.monitoring.deactivate", body: "",
-        rust: "admin.cluster(&id).monitoring().deactivate()?;",
-        cpp: "admin.cluster(id).monitoring().deactivate();",
-        python: "admin.cluster(cluster_id).monitoring.deactivate()" },
     Example { call: "cluster.monitoring.get", body: "",
         rust: "let monitoring = admin.cluster(&id).monitoring().get()?;",
         cpp: "const auto monitoring = admin.cluster(id).monitoring().get();",
@@ -173,10 +154,6 @@ const EXAMPLES: &[Example] = &[
         rust: "let request =\n    ActivateSecureConnectivity::new([\"arn:aws:iam::111122223333:root\"], [\"us-east-1\"]);\nadmin.cluster(&id).secure_connectivity().activate(&request)?;",
         cpp: "camunda::ActivateSecureConnectivity request;\nrequest.allowed_principals = {\"arn:aws:iam::111122223333:root\"};\nrequest.allowed_regions = {\"us-east-1\"};\nadmin.cluster(id).secure_connectivity().activate(request);",
         python: "admin.cluster(cluster_id).secure_connectivity.activate(\n    allowed_principals=[\"arn:aws:iam::111122223333:root\"], allowed_regions=[\"us-east-1\"]\n)" },
-    Example { call: "cluster.secure_connectivity.deactivate", body: "",
-        rust: "admin.cluster(&id).secure_connectivity().deactivate()?;",
-        cpp: "admin.cluster(id).secure_connectivity().deactivate();",
-        python: "admin.cluster(cluster_id).secure_connectivity.deactivate()" },
     Example { call: "members.list", body: "",
         rust: "let members = admin.members().list()?;",
         cpp: "const auto members = admin.members().list();",
@@ -265,7 +242,13 @@ pub(crate) fn operations() -> Generated {
 }
 
 fn push_operation(text: &mut String, operation: &Operation) {
-    let example = example(operation.sdk_method);
+    let path_arguments: Vec<&str> = operation.arguments().collect();
+    let result = match operation.response {
+        Some(_) => "response",
+        None => "",
+    };
+    let body = operation.body.as_ref();
+    let example = example(operation.sdk_method, &path_arguments, body, result);
     write!(
         text,
         "\n### {}\n\n`{} {}`: {}\n\n",
@@ -316,11 +299,11 @@ fn push_operation(text: &mut String, operation: &Operation) {
         false => c_call(
             operation.c_function,
             &arguments,
-            example.body,
+            &example.body,
             operation.response.is_some(),
         ),
     };
-    push_tabs(text, example, &c);
+    push_tabs(text, &example, &c);
 }
 
 /// Returns the heading above an operation, which is the same for all operations of a resource.
@@ -340,18 +323,120 @@ fn group(call: &str) -> &'static str {
 }
 
 fn push_waiter(text: &mut String, waiter: &Waiter) {
-    let example = example(waiter.sdk_method);
+    let result = match waiter.response {
+        Some(_) => "resource",
+        None => "",
+    };
+    let example = example(waiter.sdk_method, waiter.arguments, None, result);
     write!(text, "\n### {}\n\n{}\n", sentence(waiter.name), waiter.doc).unwrap();
     let arguments: Vec<&str> = waiter.arguments.iter().map(|name| argument(name)).collect();
     let c = c_call(waiter.c_function, &arguments, "", waiter.response.is_some());
-    push_tabs(text, example, &c);
+    push_tabs(text, &example, &c);
 }
 
-fn example(call: &str) -> &'static Example {
-    EXAMPLES
-        .iter()
-        .find(|example| example.call == call)
-        .unwrap_or_else(|| panic!("no example of {call} in xtask/src/site.rs"))
+/// An example as shown.
+struct Shown {
+    body: String,
+    rust: String,
+    cpp: String,
+    python: String,
+}
+
+/// Returns the example of a call: from the list, else derived from its description.
+fn example(call: &str, arguments: &[&str], body: Option<&BodySchema>, result: &str) -> Shown {
+    match EXAMPLES.iter().find(|example| example.call == call) {
+        Some(listed) => Shown {
+            body: listed.body.into(),
+            rust: listed.rust.into(),
+            cpp: listed.cpp.into(),
+            python: listed.python.into(),
+        },
+        None => derived(call, arguments, body, result)
+            .unwrap_or_else(|| panic!("add an example of {call} to EXAMPLES in xtask/src/site.rs")),
+    }
+}
+
+/// Returns the call with placeholders, or `None` if it needs values other than the id of a cluster and
+/// simple fields. `result`: name of the variable for its result; empty if it has none.
+fn derived(
+    call: &str,
+    arguments: &[&str],
+    body: Option<&BodySchema>,
+    result: &str,
+) -> Option<Shown> {
+    if arguments.iter().any(|argument| *argument != "clusterUuid") {
+        return None;
+    }
+    let (place, method) = call.rsplit_once('.').unwrap_or(("", call));
+    let accessors = place
+        .split('.')
+        .filter(|part| !matches!(*part, "" | "cluster"));
+    let (mut native, mut python) = (String::new(), String::new());
+    for accessor in accessors {
+        write!(native, ".{accessor}()").unwrap();
+        write!(python, ".{accessor}").unwrap();
+    }
+    let (rust_admin, cpp_admin, python_admin) =
+        match place.starts_with("cluster.") || place == "cluster" {
+            true => (
+                "admin.cluster(&id)",
+                "admin.cluster(id)",
+                "admin.cluster(cluster_id)",
+            ),
+            false => ("admin", "admin", "admin"),
+        };
+    let (mut json, mut rust_body, mut cpp_body, mut keywords) = Default::default();
+    if let Some(body) = body {
+        let BodyKind::Object(Description::Object { name, fields, .. }) = &body.kind else {
+            return None;
+        };
+        let required = fields
+            .iter()
+            .filter(|field| field.presence == Presence::Required);
+        let samples: Vec<(&Field, &str)> = required
+            .map(|field| Some((field, sample(field)?)))
+            .collect::<Option<_>>()?;
+        let join = |format: fn(&(&Field, &str)) -> String| {
+            samples.iter().map(format).collect::<Vec<_>>().join(", ")
+        };
+        json = format!(
+            "{{{}}}",
+            join(|(field, value)| format!("\"{}\": {value}", field.json))
+        );
+        rust_body = format!("&{name}::new({})", join(|(_, value)| (*value).to_owned()));
+        cpp_body = format!("{{{}}}", join(|(_, value)| (*value).to_owned()));
+        keywords = join(|(field, value)| format!("{}={value}", field.name));
+    }
+    if method.starts_with("wait_until_") {
+        rust_body = "&Wait::new()".into();
+    }
+    let [let_rust, let_cpp, let_python] = match result {
+        "" => [String::new(), String::new(), String::new()],
+        result => [
+            format!("let {result} = "),
+            format!("const auto {result} = "),
+            format!("{result} = "),
+        ],
+    };
+    let cpp_method = match method {
+        "delete" => "remove",
+        method => method,
+    };
+    Some(Shown {
+        body: json,
+        rust: format!("{let_rust}{rust_admin}{native}.{method}({rust_body})?;"),
+        cpp: format!("{let_cpp}{cpp_admin}{native}.{cpp_method}({cpp_body});"),
+        python: format!("{let_python}{python_admin}{python}.{method}({keywords})"),
+    })
+}
+
+/// Returns a placeholder of a field that is the same in all languages.
+fn sample(field: &Field) -> Option<&'static str> {
+    match field.rust_type {
+        "String" => Some("\"…\""),
+        "u32" => Some("1"),
+        _ => None,
+    }
 }
 
 /// Returns the value of a path argument in the examples.
@@ -396,8 +481,8 @@ fn c_csv(function: &str) -> String {
     )
 }
 
-fn push_tabs(text: &mut String, example: &Example, c: &str) {
-    let imports = imports(example.rust);
+fn push_tabs(text: &mut String, example: &Shown, c: &str) {
+    let imports = imports(&example.rust);
     let cluster = match example.rust.contains("&id") {
         true => format!("# let id = \"{CLUSTER}\".parse()?;\n"),
         false => String::new(),
@@ -412,14 +497,14 @@ fn push_tabs(text: &mut String, example: &Example, c: &str) {
             "const camunda::ClusterId id(\"{CLUSTER}\");\n{}",
             example.cpp
         ),
-        false => example.cpp.to_owned(),
+        false => example.cpp.clone(),
     };
     text.push_str("\n::::{tab-set}\n:sync-group: language\n");
     for (title, sync, language, code) in [
         ("Rust", "rust", "rust,no_run", rust.as_str()),
         ("C", "c", "c", c),
         ("C++", "cpp", "cpp", &cpp),
-        ("Python", "python", "python", example.python),
+        ("Python", "python", "python", &example.python),
     ] {
         write!(
             text,
@@ -587,6 +672,55 @@ mod tests {
             let known = OPERATIONS.iter().any(|it| it.sdk_method == example.call)
                 || WAITERS.iter().any(|it| it.sdk_method == example.call);
             assert!(known, "{}", example.call);
+        }
+    }
+
+    #[test]
+    fn derived_example_has_placeholders_for_required_fields() {
+        let update = OPERATIONS
+            .iter()
+            .find(|it| it.sdk_method == "cluster.set_encryption");
+        let body = update.unwrap().body.as_ref();
+        let shown = derived("cluster.set_encryption", &["clusterUuid"], body, "").unwrap();
+        assert_eq!(shown.body, "{\"primaryEncryptionKeyId\": \"…\"}");
+        assert_eq!(
+            shown.rust,
+            "admin.cluster(&id).set_encryption(&UpdateEncryption::new(\"…\"))?;"
+        );
+        assert_eq!(shown.cpp, "admin.cluster(id).set_encryption({\"…\"});");
+        assert_eq!(
+            shown.python,
+            "admin.cluster(cluster_id).set_encryption(primary_encryption_key_id=\"…\")"
+        );
+        assert!(
+            derived(
+                "cluster.backups.delete",
+                &["clusterUuid", "backupId"],
+                None,
+                ""
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn no_listed_example_is_the_derived_one() {
+        let calls = OPERATIONS.iter().map(|it| {
+            let arguments: Vec<&str> = it.arguments().collect();
+            (
+                it.sdk_method,
+                derived(it.sdk_method, &arguments, it.body.as_ref(), ""),
+            )
+        });
+        for (call, shown) in calls {
+            let (Some(shown), Some(listed)) = (shown, EXAMPLES.iter().find(|it| it.call == call))
+            else {
+                continue;
+            };
+            assert!(
+                (shown.rust.as_str(), shown.cpp.as_str()) != (listed.rust, listed.cpp),
+                "{call} is derived, remove it from EXAMPLES"
+            );
         }
     }
 

@@ -47,14 +47,14 @@ class Documentation(unittest.TestCase):
 
 
     def test_settings_types_have_all_settings(self):
-        from camunda_admin import _client
+        from camunda_admin import _settings
 
         names = set(typing.get_type_hints(camunda_admin.Settings, vars(camunda_admin._types)))
-        self.assertEqual(names, set(_client._KEYS))
+        self.assertEqual(names, set(_settings.KEYS))
         parameters = inspect.signature(camunda_admin.AdminClient).parameters
         self.assertEqual(names, set(parameters))
         names = set(typing.get_type_hints(camunda_admin.TokenSettings, vars(camunda_admin._types)))
-        self.assertEqual(names, set(_client._TOKEN_KEYS))
+        self.assertEqual(names, set(_settings.TOKEN_KEYS))
 
 
 class Imports(unittest.TestCase):

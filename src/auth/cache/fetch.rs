@@ -180,11 +180,11 @@ impl<'a> TokenFetch<'a> {
             }
         };
         let mut sent = None;
+        count(&entry.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&entry.counters.refreshes);
+        }
         let outcome = granted.and_then(|(granted, granted_at)| {
-            count(&entry.counters.token_requests);
-            if self.purpose == Purpose::Refresh {
-                count(&entry.counters.refreshes);
-            }
             let (outcome, sent_at) = connection.send();
             // The thread may have been delayed since the permit.
             let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
@@ -198,9 +198,11 @@ impl<'a> TokenFetch<'a> {
             token_of_response(response, generation, sent, now, entry.clock.jitter())
         });
         let response_received = || {
-            if let Some(sent) = sent {
-                entry.rate_limiter.response_received(sharing, sent);
-            }
+            match sent {
+                Some(sent) => entry.rate_limiter.response_received(sharing, sent),
+                // Recorded when it happened.
+                None => entry.rate_limiter.share(sharing, |_| {}),
+            };
         };
         match outcome {
             Ok((cached, record)) => {

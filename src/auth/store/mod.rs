@@ -280,7 +280,7 @@ pub(crate) struct StoreId {
 enum SharedStoreId {
     None,
     /// Digest of the URL, and the identity of the TLS settings.
-    Redis(Vec<u8>, Option<String>),
+    Redis(Vec<u8>, Option<Vec<u8>>),
     /// Address of the object, which is unique while the configuration refers to it.
     Custom(usize),
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::{Cmd, cmd};
 use rustix::process::Signal;
@@ -17,8 +17,10 @@ use serde_json::{Value, json};
 use super::multi_process_tests::with_redis::{
     Redis, retry_while_late, scenario, without_store_failures,
 };
-use super::multi_process_tests::{EndpointMode, FullDisk, Outcome, Scenario, assert_apart, place};
-use super::test_support::{Endpoint, Reply, call, call_within, request};
+use super::multi_process_tests::{
+    EndpointMode, FullDisk, Outcome, Scenario, assert_apart, libfaketime, place,
+};
+use super::test_support::{Endpoint, Reply, call, call_within, left_out, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::store::RedisStore;
 use crate::auth::time::Clock;
@@ -192,6 +194,84 @@ fn invariant_06_stopped_process_has_one_successor_on_hosts_with_skewed_clocks() 
     assert_same_token(&outcomes);
     // That of the stopped process, and one.
     assert_eq!(requests.len(), 2);
+}
+
+/// The clocks of the system differ here; in the tests above, only those of the token cache do.
+#[cfg(target_os = "linux")]
+#[test]
+fn invariants_01_to_03_hold_on_hosts_whose_system_clocks_differ() {
+    if libfaketime().is_none() {
+        return left_out("system clocks that differ, which needs libfaketime", true);
+    }
+    let Some(redis) = Redis::start() else { return };
+    for (separate_credentials, mode) in [
+        (false, EndpointMode::Tokens),
+        (true, EndpointMode::Tokens),
+        (false, EndpointMode::BadCredentials),
+    ] {
+        let (requests, outcomes) = without_store_failures(|| {
+            let place = place();
+            let scenario = Scenario {
+                threads: 1,
+                separate_credentials,
+                mode,
+                system_clock_since: Some(SystemTime::now().duration_since(UNIX_EPOCH).unwrap()),
+                ..scenario(&place, &redis)
+            };
+            let outcomes = run_on_skewed_hosts(&scenario);
+            redis.query::<()>(&cmd("FLUSHALL"));
+            (scenario.requests(), outcomes)
+        });
+        assert_eq!(outcomes.len(), SKEWS.len());
+        let expected = match separate_credentials {
+            true => SKEWS.len(),
+            false => 1,
+        };
+        assert_eq!(requests.len(), expected);
+        for pair in requests.windows(2) {
+            assert_apart(pair[0], pair[1]);
+        }
+        match mode {
+            EndpointMode::Tokens if !separate_credentials => assert_same_token(&outcomes),
+            EndpointMode::Tokens => assert!(outcomes.iter().all(|it| it.result.is_ok())),
+            _ => assert!(outcomes.iter().all(|it| it.result.is_err())),
+        }
+    }
+}
+
+#[test]
+fn invariant_06_stopped_process_has_one_successor_on_a_host_with_a_full_disk() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let on_full_disk = Scenario {
+        threads: 1,
+        host: Some(String::new()),
+        ..scenario(&place, &redis)
+    };
+    let Some(_disk) = FullDisk::mount(&on_full_disk.cache) else {
+        return;
+    };
+    let stopped = Scenario {
+        response_delay: Duration::from_secs(3600),
+        ..on_full_disk.clone()
+    };
+    let owner = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    while stopped.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    fs::remove_file(&stopped.go).unwrap();
+    owner.signal(Signal::STOP);
+    let scenario = Scenario {
+        response_delay: Duration::from_millis(1_500),
+        timeout: Duration::from_secs(12),
+        ..on_full_disk
+    };
+    let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+    owner.kill();
+    assert_same_token(&outcomes);
+    // That of the stopped process, and one.
+    assert_eq!(scenario.requests().len(), 2);
 }
 
 #[test]

@@ -1,97 +1,18 @@
 //! OpenAPI description of the API, the token endpoint and the control API.
 //!
-//! Objects and operations are from the API reference, see `schemas.txt` and [`ROWS`].
+//! Objects and operations are from the API reference, see `schemas.txt` and
+//! [`operations`].
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::operations;
+use crate::operations::{self, Operation};
 
 /// Objects and enumerations of the API, one per line.
 ///
 /// `Name: field type, field? type` has optional fields with a question mark; `[T]` is an array.
 /// `Name = a | b` is an enumeration.
 const SCHEMAS: &str = include_str!("schemas.txt");
-
-/// Documented properties of an operation.
-struct Row {
-    operation: &'static str,
-    summary: &'static str,
-    /// Object of the request body, or empty.
-    request: &'static str,
-    status: &'static str,
-    /// Type of the response body, or empty.
-    response: &'static str,
-    /// Documented error statuses, separated by spaces.
-    errors: &'static str,
-}
-
-impl Row {
-    const fn new(
-        operation: &'static str,
-        summary: &'static str,
-        request: &'static str,
-        status: &'static str,
-        response: &'static str,
-        errors: &'static str,
-    ) -> Self {
-        Self {
-            operation,
-            summary,
-            request,
-            status,
-            response,
-            errors,
-        }
-    }
-}
-
-#[rustfmt::skip]
-const ROWS: [Row; 43] = [
-    Row::new("GET /clusters", "list clusters", "", "200", "[Cluster]", ""),
-    Row::new("POST /clusters", "create cluster", "CreateCluster", "200", "CreatedCluster", "400 503"),
-    Row::new("GET /clusters/parameters", "list creation parameters", "", "200", "Parameters", ""),
-    Row::new("GET /clusters/{clusterUuid}", "get cluster", "", "200", "Cluster", "404"),
-    Row::new("PATCH /clusters/{clusterUuid}", "update cluster", "UpdateCluster", "204", "", "404"),
-    Row::new("DELETE /clusters/{clusterUuid}", "delete cluster", "", "204", "", "404"),
-    Row::new("PUT /clusters/{clusterUuid}/wake", "wake cluster", "", "204", "", ""),
-    Row::new("PUT /clusters/{clusterUuid}/upgrade", "upgrade cluster", "", "200", "GenerationUpgrade", "400 404 409 412"),
-    Row::new("PUT /clusters/{clusterUuid}/encryption", "update cluster encryption", "UpdateEncryption", "200", "Cluster", "400 403 404 409"),
-    Row::new("PUT /clusters/{clusterUuid}/ipallowlist", "set IP allowlist", "UpdateIpAllowlist", "204", "", ""),
-    Row::new("PUT /clusters/{clusterUuid}/ipwhitelist", "set IP whitelist", "UpdateIpWhitelist", "204", "", ""),
-    Row::new("POST /clusters/{clusterUuid}/failover", "trigger failover", "TriggerFailover", "200", "FailoverResult", "400 403 404 409 422"),
-    Row::new("GET /clusters/{clusterUuid}/clients", "list clients", "", "200", "[ClusterClient]", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/clients", "create client", "CreateClusterClient", "200", "CreatedClusterClient", "400 403 404"),
-    Row::new("GET /clusters/{clusterUuid}/clients/{clientId}", "get client", "", "200", "ClusterClientConnectionDetails", "403 404 412"),
-    Row::new("DELETE /clusters/{clusterUuid}/clients/{clientId}", "delete client", "", "204", "", "403 404"),
-    Row::new("GET /clusters/{clusterUuid}/backups", "list backups", "", "200", "[Backup]", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/backups", "create backup", "", "200", "Backup", "404"),
-    Row::new("DELETE /clusters/{clusterUuid}/backups/{backupId}", "delete backup", "", "200", "Backup", "403"),
-    Row::new("GET /clusters/{clusterUuid}/backups/{backupId}/restore", "get restore", "", "200", "Restore", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/backups/{backupId}/restore", "restore from backup", "", "200", "Restore", "403 404 409"),
-    Row::new("GET /clusters/{clusterUuid}/backups/schedule", "get backup schedule", "", "200", "BackupSchedule", "403 404"),
-    Row::new("PUT /clusters/{clusterUuid}/backups/schedule", "set backup schedule", "SetBackupSchedule", "200", "BackupSchedule", "400 403 404"),
-    Row::new("DELETE /clusters/{clusterUuid}/backups/schedule", "delete backup schedule", "", "204", "", "403 404"),
-    Row::new("GET /clusters/{clusterUuid}/secrets", "list secrets", "", "200", "{string}", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/secrets", "create secret", "CreateSecret", "204", "", "400 403 404 409"),
-    Row::new("PUT /clusters/{clusterUuid}/secrets/{secretName}", "update secret", "UpdateSecret", "204", "", "403 404 409"),
-    Row::new("DELETE /clusters/{clusterUuid}/secrets/{secretName}", "delete secret", "", "204", "", "403 409"),
-    Row::new("POST /clusters/{clusterUuid}/monitoring", "activate monitoring", "", "204", "", "403 404 409"),
-    Row::new("DELETE /clusters/{clusterUuid}/monitoring", "deactivate monitoring", "", "204", "", "403 404 409"),
-    Row::new("GET /clusters/{clusterUuid}/monitoring/clients", "list monitoring clients", "", "200", "Monitoring", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/monitoring/clients", "create monitoring client", "CreateMonitoringClient", "200", "CreatedMonitoringClient", "404"),
-    Row::new("DELETE /clusters/{clusterUuid}/monitoring/clients/{clientUuid}", "delete monitoring client", "", "204", "", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate", "rotate monitoring client password", "", "200", "CreatedMonitoringClient", "403 404"),
-    Row::new("GET /clusters/{clusterUuid}/secure-connectivity", "get secure connectivity", "", "200", "SecureConnectivityStatus", "403 404"),
-    Row::new("POST /clusters/{clusterUuid}/secure-connectivity", "activate secure connectivity", "ActivateSecureConnectivity", "204", "", "403 404 409"),
-    Row::new("DELETE /clusters/{clusterUuid}/secure-connectivity", "deactivate secure connectivity", "", "204", "", "403 404 409"),
-    Row::new("GET /members", "list members", "", "200", "[Member]", "403"),
-    Row::new("POST /members/{email}", "set member roles", "SetMemberRoles", "204", "", "400 403"),
-    Row::new("DELETE /members/{email}", "delete member", "", "204", "", "403 404"),
-    Row::new("GET /activity/json", "list activity events", "", "200", "[AuditEvent]", "403"),
-    Row::new("GET /activity/csv", "activity events as CSV", "", "200", "csv", "403"),
-    Row::new("GET /meta/ip-ranges", "list egress IP ranges", "", "200", "IpRanges", ""),
-];
 
 /// Control requests: method, path, summary, description of the JSON body.
 const CONTROLS: [(&str, &str, &str, &str); 15] = [
@@ -150,11 +71,7 @@ pub(crate) fn description(base_url: &str) -> Value {
         entry[method.to_ascii_lowercase()] = operation;
     };
     for operation in operations::all() {
-        let name = operation.name();
-        if let Some(row) = ROWS.iter().find(|row| row.operation == name) {
-            let described = describe(operation, row);
-            add(operation.method, operation.path, described);
-        }
+        add(operation.method, operation.path, describe(operation));
     }
     add("post", "/oauth/token", token_endpoint());
     for (path, summary) in [
@@ -192,25 +109,30 @@ pub(crate) fn description(base_url: &str) -> Value {
     })
 }
 
-fn describe(operation: &operations::Operation, row: &Row) -> Value {
+fn describe(operation: &Operation) -> Value {
     let mut described = json!({
-        "operationId": camel_case(row.summary),
-        "summary": row.summary,
+        "operationId": camel_case(operation.summary),
+        "summary": operation.summary,
         "tags": [tag(operation.path)],
         "parameters": parameters(operation.path),
     });
     if operation.has_body() {
-        described["requestBody"] = json_body(schema(row.request));
+        described["requestBody"] = json_body(schema(operation.request));
     }
     let mut responses = Map::new();
-    let mut success = json!({ "description": reason(row.status) });
-    if row.response == "csv" {
+    let status = match operation.response {
+        "" => "204",
+        _ => "200",
+    };
+    let mut success = json!({ "description": reason(status) });
+    if operation.response == "csv" {
         success["content"] = json!({ "text/csv": { "schema": { "type": "string" } } });
-    } else if !row.response.is_empty() {
-        success["content"] = json!({ "application/json": { "schema": schema(row.response) } });
+    } else if !operation.response.is_empty() {
+        success["content"] =
+            json!({ "application/json": { "schema": schema(operation.response) } });
     }
-    responses.insert(row.status.into(), success);
-    let mut errors: Vec<&str> = row.errors.split_whitespace().collect();
+    responses.insert(status.into(), success);
+    let mut errors: Vec<&str> = operation.errors.split_whitespace().collect();
     if operation.has_body() {
         errors.extend(["400", "415"]);
     }
@@ -426,13 +348,34 @@ fn schemas() -> Value {
 mod tests {
     use super::*;
 
-    #[test]
-    fn rows_cover_all_operations() {
-        for operation in operations::all() {
-            let name = operation.name();
-            let row = ROWS.iter().find(|row| row.operation == name).unwrap();
-            assert_eq!(operation.has_body(), !row.request.is_empty(), "{name}");
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(
+                    object
+                        .get("$ref")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
+                object.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
         }
-        assert_eq!(ROWS.len(), operations::all().len());
+    }
+
+    #[test]
+    fn every_type_that_is_referred_to_is_described() {
+        let description = description("http://localhost");
+        let mut found = Vec::new();
+        references(&description, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let pointer = reference.trim_start_matches('#');
+            assert!(
+                description.pointer(pointer).is_some(),
+                "{reference} is not in schemas.txt"
+            );
+        }
     }
 }

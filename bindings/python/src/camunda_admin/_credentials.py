@@ -130,3 +130,7 @@ def from_client(created: Hidden, cluster: Dict[str, Any]) -> ClusterCredentials:
     )
     check(status, error)
     return ClusterCredentials(decode(take_json(value), "make credentials", dict))
+
+
+# The name that programs import.
+ClusterCredentials.__module__ = "camunda_admin"

@@ -63,3 +63,7 @@ class Token(HiddenStr):
 
     def __repr__(self) -> str:
         return f"<Token, expires {self.expires_at.isoformat(sep=' ', timespec='seconds')}>"
+
+
+# The name that programs import.
+Token.__module__ = "camunda_admin"

@@ -2,8 +2,15 @@
 
 use serde_json::Value;
 
-use super::Call;
+use super::{Call, Operation};
+use crate::permissions::Permission;
 use crate::response::Response;
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/activity/json", "list activity events", Some(Permission::AuditLog), "", "[AuditEvent]", "403", list),
+    Operation::new("GET", "/activity/csv", "activity events as CSV", Some(Permission::AuditLog), "", "csv", "403", csv),
+];
 
 /// CSV columns: the fields of an event.
 const COLUMNS: [&str; 13] = [
@@ -22,12 +29,12 @@ const COLUMNS: [&str; 13] = [
     "timestamp",
 ];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&own_events(call).cloned().collect()))
 }
 
 /// Returns raw CSV, or a JSON string with the CSV if `csv_as_json_string` is set.
-pub(super) fn csv(call: &mut Call<'_>) -> Result<Response, Response> {
+fn csv(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut csv = COLUMNS.join(",") + "\r\n";
     for event in own_events(call) {
         let row = COLUMNS.map(|column| match &event[column] {

@@ -4,15 +4,28 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Change, array, cron, not_found};
+use super::{Call, Change, Operation, array, cron, not_found};
 use crate::clock::iso8601;
 use crate::cluster::{Backup, Restore};
+use crate::permissions::Permission;
 use crate::response::Response;
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/clusters/{clusterUuid}/backups", "list backups", Some(Permission::Backups), "", "[Backup]", "403 404", list),
+    Operation::new("POST", "/clusters/{clusterUuid}/backups", "create backup", Some(Permission::Backups), "", "Backup", "404", create),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/backups/{backupId}", "delete backup", Some(Permission::Backups), "", "Backup", "403", delete),
+    Operation::new("GET", "/clusters/{clusterUuid}/backups/{backupId}/restore", "get restore", Some(Permission::Backups), "", "Restore", "403 404", restore_status),
+    Operation::new("POST", "/clusters/{clusterUuid}/backups/{backupId}/restore", "restore from backup", Some(Permission::Backups), "", "Restore", "403 404 409", restore),
+    Operation::new("GET", "/clusters/{clusterUuid}/backups/schedule", "get backup schedule", Some(Permission::Backups), "", "BackupSchedule", "403 404", schedule),
+    Operation::new("PUT", "/clusters/{clusterUuid}/backups/schedule", "set backup schedule", Some(Permission::Backups), "SetBackupSchedule", "BackupSchedule", "400 403 404", set_schedule),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/backups/schedule", "delete backup schedule", Some(Permission::Backups), "", "", "403 404", delete_schedule),
+];
 
 /// Minimum time between two backups of a cluster.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let backups = &call.own_cluster()?.backups;
     Ok(Response::ok(&array(
@@ -22,7 +35,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
 
 /// Creates a backup. One within 15 minutes of the last one is rejected with 409, which is this
 /// sandbox's choice: the reference documents the limit, but no status for it.
-pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
+fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, takes) = (call.now, call.state.settings.healthy_after);
     let uuid = call.state.random.uuid();
     let cluster = call.cluster()?;
@@ -53,7 +66,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&response))
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let uuid = call.parameter("backupId");
     let backups = &mut call.own_cluster()?.backups;
@@ -66,7 +79,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&response))
 }
 
-pub(super) fn restore_status(call: &mut Call<'_>) -> Result<Response, Response> {
+fn restore_status(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let backup_id = call.parameter("backupId");
     let restores = &call.own_cluster()?.restores;
@@ -83,7 +96,7 @@ pub(super) fn restore_status(call: &mut Call<'_>) -> Result<Response, Response> 
     }
 }
 
-pub(super) fn restore(call: &mut Call<'_>) -> Result<Response, Response> {
+fn restore(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, takes) = (call.now, call.state.settings.healthy_after);
     let backup_id = call.parameter("backupId");
     let uuid = call.state.random.uuid();
@@ -126,14 +139,14 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&response))
 }
 
-pub(super) fn schedule(call: &mut Call<'_>) -> Result<Response, Response> {
+fn schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     match &call.own_cluster()?.backup_schedule {
         Some(schedule) => Ok(Response::ok(&schedule_response(schedule))),
         None => Err(Response::message(404, "no backup schedule is configured")),
     }
 }
 
-pub(super) fn set_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
+fn set_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let schedule = fields.string("schedule")?;
     fields.finish()?;
@@ -156,7 +169,7 @@ pub(super) fn set_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&response))
 }
 
-pub(super) fn delete_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     let uuid = cluster.uuid.clone();
     if cluster.backup_schedule.take().is_some() {

@@ -2,14 +2,23 @@
 
 use serde_json::json;
 
-use super::{Call, Change, array, not_empty, not_found};
+use super::{Call, Change, Operation, array, not_empty, not_found};
 use crate::cluster::ClusterClient;
+use crate::permissions::Permission;
 use crate::response::Response;
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/clusters/{clusterUuid}/clients", "list clients", Some(Permission::ClientGet), "", "[ClusterClient]", "403 404", list),
+    Operation::new("POST", "/clusters/{clusterUuid}/clients", "create client", Some(Permission::ClientCreate), "CreateClusterClient", "CreatedClusterClient", "400 403 404", create),
+    Operation::new("GET", "/clusters/{clusterUuid}/clients/{clientId}", "get client", Some(Permission::ClientGet), "", "ClusterClientConnectionDetails", "403 404 412", get),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/clients/{clientId}", "delete client", Some(Permission::ClientDelete), "", "", "403 404", delete),
+];
 
 /// Permissions that a client can have.
 pub(crate) const PERMISSIONS: [&str; 5] = ["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&array(
         call.own_cluster()?.clients.iter().map(|client| {
             json!({
@@ -21,7 +30,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     )))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
+fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let name = not_empty("clientName", fields.string("clientName")?)?;
     let permissions = fields
@@ -68,7 +77,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&response))
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
+fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let client_id = call.parameter("clientId");
     let oauth_url = call.state.setup.oauth_url();
@@ -92,7 +101,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     })))
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let client_id = call.parameter("clientId");
     let clients = &mut call.own_cluster()?.clients;
     let index = clients

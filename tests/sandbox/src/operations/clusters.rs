@@ -2,11 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Change, array, not_empty};
+use super::{Call, Change, Operation, array, not_empty};
 use crate::body::Fields;
 use crate::permissions::Permission;
 use crate::response::Response;
 use crate::status::{HEALTHY, Status};
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/clusters", "list clusters", Some(Permission::ClusterGet), "", "[Cluster]", "", list),
+    Operation::new("POST", "/clusters", "create cluster", Some(Permission::ClusterCreate), "CreateCluster", "CreatedCluster", "400 503", create),
+    Operation::new("GET", "/clusters/parameters", "list creation parameters", Some(Permission::ClusterGet), "", "Parameters", "", parameters),
+    Operation::new("GET", "/clusters/{clusterUuid}", "get cluster", Some(Permission::ClusterGet), "", "Cluster", "404", get),
+    Operation::new("PATCH", "/clusters/{clusterUuid}", "update cluster", Some(Permission::ClusterUpdate), "UpdateCluster", "", "404", update),
+    Operation::new("DELETE", "/clusters/{clusterUuid}", "delete cluster", Some(Permission::ClusterDelete), "", "", "404", delete),
+    Operation::new("PUT", "/clusters/{clusterUuid}/wake", "wake cluster", Some(Permission::ClusterUpdate), "", "", "", wake),
+    Operation::new("PUT", "/clusters/{clusterUuid}/upgrade", "upgrade cluster", Some(Permission::ClusterUpdate), "", "GenerationUpgrade", "400 404 409 412", upgrade),
+    Operation::new("PUT", "/clusters/{clusterUuid}/ipallowlist", "set IP allowlist", Some(Permission::IpAllowlist), "UpdateIpAllowlist", "", "", set_ip_allowlist),
+    Operation::new("PUT", "/clusters/{clusterUuid}/ipwhitelist", "set IP whitelist", Some(Permission::IpAllowlist), "UpdateIpWhitelist", "", "", set_ip_whitelist),
+];
 
 /// Maximum length of a cluster name, in characters.
 const MAX_NAME_LENGTH: usize = 50;
@@ -14,7 +28,7 @@ const MAX_NAME_LENGTH: usize = 50;
 const STAGES: [&str; 4] = ["dev", "test", "stage", "prod"];
 const ENCRYPTION_TYPES: [&str; 4] = ["Software", "Hardware", "Provider", "External"];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let allowlist = call
         .may(Permission::IpAllowlist)
@@ -32,7 +46,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     }))))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
+fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let name = cluster_name(fields.string("name")?)?;
     let channel_id = fields.string("channelId")?;
@@ -135,11 +149,11 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&json!({ "clusterId": uuid })))
 }
 
-pub(super) fn parameters(call: &mut Call<'_>) -> Result<Response, Response> {
+fn parameters(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&call.state.catalog.parameters()))
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
+fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let allowlist = call
         .may(Permission::IpAllowlist)
@@ -149,7 +163,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&cluster.to_json(now, allowlist)))
 }
 
-pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
+fn update(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let name = fields
         .optional_string("name")?
@@ -178,7 +192,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
 }
 
 /// The cluster remains visible for half of the creation time.
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let deleted_at = call.now + call.state.settings.healthy_after / 2;
     let cluster = call.cluster()?;
     cluster.deleted_at.get_or_insert(deleted_at);
@@ -188,7 +202,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
 }
 
 /// Has no effect on a cluster that is not suspended.
-pub(super) fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
+fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, settings) = (call.now, call.state.settings.clone());
     let cluster = call.cluster()?;
     if cluster.failed_over {
@@ -206,7 +220,7 @@ pub(super) fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
 }
 
 /// The generation changes when the upgrade is complete.
-pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
+fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, settings) = (call.now, call.state.settings.clone());
     let cluster = call.cluster()?;
     let uuid = cluster.uuid.clone();
@@ -257,11 +271,11 @@ pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
     })))
 }
 
-pub(super) fn set_ip_allowlist(call: &mut Call<'_>) -> Result<Response, Response> {
+fn set_ip_allowlist(call: &mut Call<'_>) -> Result<Response, Response> {
     set_allowed_addresses(call, "ipallowlist")
 }
 
-pub(super) fn set_ip_whitelist(call: &mut Call<'_>) -> Result<Response, Response> {
+fn set_ip_whitelist(call: &mut Call<'_>) -> Result<Response, Response> {
     set_allowed_addresses(call, "ipwhitelist")
 }
 

@@ -1,10 +1,15 @@
 //! Customer-managed keys.
 
-use super::{Call, Change};
+use super::{Call, Change, Operation};
 use crate::permissions::Permission;
 use crate::response::Response;
 
-pub(super) fn set(call: &mut Call<'_>) -> Result<Response, Response> {
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("PUT", "/clusters/{clusterUuid}/encryption", "update cluster encryption", Some(Permission::ClusterUpdate), "UpdateEncryption", "Cluster", "400 403 404 409", set),
+];
+
+fn set(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, settings) = (call.now, call.state.settings.clone());
     let allowlist = call
         .may(Permission::IpAllowlist)

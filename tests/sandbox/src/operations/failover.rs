@@ -2,12 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Change, not_found};
+use super::{Call, Change, Operation, not_found};
 use crate::cluster::Backup;
+use crate::permissions::Permission;
 use crate::response::Response;
 use crate::status::{HEALTHY, Status};
 
-pub(super) fn trigger(call: &mut Call<'_>) -> Result<Response, Response> {
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("POST", "/clusters/{clusterUuid}/failover", "trigger failover", Some(Permission::ClusterUpdate), "TriggerFailover", "FailoverResult", "400 403 404 409 422", trigger),
+];
+
+fn trigger(call: &mut Call<'_>) -> Result<Response, Response> {
     fail_over(call).map_err(Response::into_text)
 }
 

@@ -2,9 +2,17 @@
 
 use serde_json::json;
 
-use super::{Call, Change, array, not_found};
+use super::{Call, Change, Operation, array, not_found};
+use crate::permissions::Permission;
 use crate::response::Response;
 use crate::state::Member;
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/members", "list members", Some(Permission::Members), "", "[Member]", "403", list),
+    Operation::new("POST", "/members/{email}", "set member roles", Some(Permission::Members), "SetMemberRoles", "", "400 403", set_roles),
+    Operation::new("DELETE", "/members/{email}", "delete member", Some(Permission::Members), "", "", "403 404", delete),
+];
 
 const ASSIGNABLE_ROLES: [&str; 7] = [
     "admin",
@@ -16,7 +24,7 @@ const ASSIGNABLE_ROLES: [&str; 7] = [
     "modeler",
 ];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let organisation = &call.organisation;
     let own = call
         .state
@@ -33,7 +41,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     }))))
 }
 
-pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
+fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let roles = fields.strings("orgRoles")?;
     fields.finish()?;
@@ -75,7 +83,7 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let email = call.parameter("email");
     let members = &mut call.state.members;
     let index = members

@@ -1,7 +1,8 @@
 //! Operations of the API, one file per resource.
 //!
-//! [`all`] is the table of operations. A request reaches its operation only with a valid token, the
-//! permission from the table, and a body exactly if the table requires one.
+//! Each file has the table of its operations, with their entries in the OpenAPI description. A request
+//! reaches its operation only with a valid token, the permission from the table, and a body exactly if
+//! the table requires one.
 
 mod activity;
 mod backups;
@@ -16,7 +17,7 @@ mod monitoring;
 mod secrets;
 mod secure_connectivity;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -31,57 +32,44 @@ pub(crate) use cluster_clients::PERMISSIONS as CLIENT_PERMISSIONS;
 pub(crate) use cron::check as check_schedule;
 
 /// Operation of the API.
+#[derive(Clone, Copy)]
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
     /// Path template with parameters in braces.
     pub(crate) path: &'static str,
-    access: Access,
-    body: Body,
+    /// Name in the OpenAPI description, such as `list clusters`.
+    pub(crate) summary: &'static str,
+    /// Permission that it requires. `None`: it requires no token.
+    permission: Option<Permission>,
+    /// Object of the request body, see `schemas.txt`. Empty: the request has no body.
+    pub(crate) request: &'static str,
+    /// Type of the response body. Empty: the response has no body.
+    pub(crate) response: &'static str,
+    /// Documented error statuses, separated by spaces.
+    pub(crate) errors: &'static str,
     run: fn(&mut Call<'_>) -> Result<Response, Response>,
 }
 
-/// Access rule of an operation.
-enum Access {
-    /// No token required.
-    Open,
-    /// Requires a token with this permission.
-    Needs(Permission),
-}
-
-/// Request body of an operation.
-#[derive(PartialEq)]
-enum Body {
-    None,
-    Json,
-}
-
 impl Operation {
+    #[allow(clippy::too_many_arguments, reason = "a row of a table")]
     const fn new(
         method: &'static str,
         path: &'static str,
-        permission: Permission,
-        body: Body,
+        summary: &'static str,
+        permission: Option<Permission>,
+        request: &'static str,
+        response: &'static str,
+        errors: &'static str,
         run: fn(&mut Call<'_>) -> Result<Response, Response>,
     ) -> Self {
         Self {
             method,
             path,
-            access: Access::Needs(permission),
-            body,
-            run,
-        }
-    }
-
-    const fn open(
-        method: &'static str,
-        path: &'static str,
-        run: fn(&mut Call<'_>) -> Result<Response, Response>,
-    ) -> Self {
-        Self {
-            method,
-            path,
-            access: Access::Open,
-            body: Body::None,
+            summary,
+            permission,
+            request,
+            response,
+            errors,
             run,
         }
     }
@@ -93,14 +81,11 @@ impl Operation {
 
     /// Returns the permission that the operation requires, if it requires a token.
     pub(crate) fn permission(&self) -> Option<Permission> {
-        match self.access {
-            Access::Open => None,
-            Access::Needs(permission) => Some(permission),
-        }
+        self.permission
     }
 
     pub(crate) fn has_body(&self) -> bool {
-        self.body == Body::Json
+        !self.request.is_empty()
     }
 
     /// Handles a request for this operation.
@@ -111,7 +96,7 @@ impl Operation {
 
     fn try_respond(&self, state: &mut State, request: &Request<'_>) -> Result<Response, Response> {
         let mut credentials = None;
-        if let Access::Needs(needed) = self.access {
+        if let Some(needed) = self.permission {
             let unauthorized = || Response::message(401, "Unauthorized");
             let caller = request.caller.as_deref().ok_or_else(unauthorized)?;
             let known = state.credentials.get(caller).ok_or_else(unauthorized)?;
@@ -124,7 +109,7 @@ impl Operation {
                 Arc::clone(&known.organisation),
             ));
         }
-        if self.body == Body::None && !request.body.is_empty() {
+        if !self.has_body() && !request.body.is_empty() {
             return Err(Response::message(400, "a request body is not allowed"));
         }
         let now = state.now();
@@ -311,282 +296,23 @@ fn array(items: impl IntoIterator<Item = Value>) -> Value {
 
 /// Returns all operations.
 pub(crate) fn all() -> &'static [Operation] {
-    use Body::{Json, None};
-    use Permission as P;
-    const ALL: &[Operation] = &[
-        Operation::new("GET", "/clusters", P::ClusterGet, None, clusters::list),
-        Operation::new(
-            "POST",
-            "/clusters",
-            P::ClusterCreate,
-            Json,
-            clusters::create,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/parameters",
-            P::ClusterGet,
-            None,
-            clusters::parameters,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}",
-            P::ClusterGet,
-            None,
-            clusters::get,
-        ),
-        Operation::new(
-            "PATCH",
-            "/clusters/{clusterUuid}",
-            P::ClusterUpdate,
-            Json,
-            clusters::update,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}",
-            P::ClusterDelete,
-            None,
-            clusters::delete,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/wake",
-            P::ClusterUpdate,
-            None,
-            clusters::wake,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/upgrade",
-            P::ClusterUpdate,
-            None,
-            clusters::upgrade,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/encryption",
-            P::ClusterUpdate,
-            Json,
-            encryption::set,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/ipallowlist",
-            P::IpAllowlist,
-            Json,
-            clusters::set_ip_allowlist,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/ipwhitelist",
-            P::IpAllowlist,
-            Json,
-            clusters::set_ip_whitelist,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/failover",
-            P::ClusterUpdate,
-            Json,
-            failover::trigger,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/clients",
-            P::ClientGet,
-            None,
-            cluster_clients::list,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/clients",
-            P::ClientCreate,
-            Json,
-            cluster_clients::create,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/clients/{clientId}",
-            P::ClientGet,
-            None,
-            cluster_clients::get,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/clients/{clientId}",
-            P::ClientDelete,
-            None,
-            cluster_clients::delete,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/backups",
-            P::Backups,
-            None,
-            backups::list,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/backups",
-            P::Backups,
-            None,
-            backups::create,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/backups/{backupId}",
-            P::Backups,
-            None,
-            backups::delete,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/backups/{backupId}/restore",
-            P::Backups,
-            None,
-            backups::restore_status,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/backups/{backupId}/restore",
-            P::Backups,
-            None,
-            backups::restore,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/backups/schedule",
-            P::Backups,
-            None,
-            backups::schedule,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/backups/schedule",
-            P::Backups,
-            Json,
-            backups::set_schedule,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/backups/schedule",
-            P::Backups,
-            None,
-            backups::delete_schedule,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/secrets",
-            P::ConnectorSecrets,
-            None,
-            secrets::list,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/secrets",
-            P::ConnectorSecrets,
-            Json,
-            secrets::create,
-        ),
-        Operation::new(
-            "PUT",
-            "/clusters/{clusterUuid}/secrets/{secretName}",
-            P::ConnectorSecrets,
-            Json,
-            secrets::update,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/secrets/{secretName}",
-            P::ConnectorSecrets,
-            None,
-            secrets::delete,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/monitoring",
-            P::Monitoring,
-            None,
-            monitoring::activate,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/monitoring",
-            P::Monitoring,
-            None,
-            monitoring::deactivate,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/monitoring/clients",
-            P::Monitoring,
-            None,
-            monitoring::get,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/monitoring/clients",
-            P::Monitoring,
-            Json,
-            monitoring::create_client,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}",
-            P::Monitoring,
-            None,
-            monitoring::delete_client,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate",
-            P::Monitoring,
-            None,
-            monitoring::rotate_password,
-        ),
-        Operation::new(
-            "GET",
-            "/clusters/{clusterUuid}/secure-connectivity",
-            P::ClusterGet,
-            None,
-            secure_connectivity::get,
-        ),
-        Operation::new(
-            "POST",
-            "/clusters/{clusterUuid}/secure-connectivity",
-            P::ClusterUpdate,
-            Json,
-            secure_connectivity::activate,
-        ),
-        Operation::new(
-            "DELETE",
-            "/clusters/{clusterUuid}/secure-connectivity",
-            P::ClusterUpdate,
-            None,
-            secure_connectivity::deactivate,
-        ),
-        Operation::new("GET", "/members", P::Members, None, members::list),
-        Operation::new(
-            "POST",
-            "/members/{email}",
-            P::Members,
-            Json,
-            members::set_roles,
-        ),
-        Operation::new(
-            "DELETE",
-            "/members/{email}",
-            P::Members,
-            None,
-            members::delete,
-        ),
-        Operation::new("GET", "/activity/json", P::AuditLog, None, activity::list),
-        Operation::new("GET", "/activity/csv", P::AuditLog, None, activity::csv),
-        Operation::open("GET", "/meta/ip-ranges", meta::ip_ranges),
-    ];
-    ALL
+    static ALL: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+        [
+            clusters::OPERATIONS,
+            encryption::OPERATIONS,
+            failover::OPERATIONS,
+            cluster_clients::OPERATIONS,
+            backups::OPERATIONS,
+            secrets::OPERATIONS,
+            monitoring::OPERATIONS,
+            secure_connectivity::OPERATIONS,
+            members::OPERATIONS,
+            activity::OPERATIONS,
+            meta::OPERATIONS,
+        ]
+        .concat()
+    });
+    &ALL
 }
 
 #[cfg(test)]

@@ -2,12 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Change, array, not_empty, not_found};
+use super::{Call, Change, Operation, array, not_empty, not_found};
 use crate::clock::iso8601;
 use crate::cluster::MonitoringClient;
+use crate::permissions::Permission;
 use crate::response::Response;
 
-pub(super) fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("POST", "/clusters/{clusterUuid}/monitoring", "activate monitoring", Some(Permission::Monitoring), "", "", "403 404 409", activate),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/monitoring", "deactivate monitoring", Some(Permission::Monitoring), "", "", "403 404 409", deactivate),
+    Operation::new("GET", "/clusters/{clusterUuid}/monitoring/clients", "list monitoring clients", Some(Permission::Monitoring), "", "Monitoring", "403 404", get),
+    Operation::new("POST", "/clusters/{clusterUuid}/monitoring/clients", "create monitoring client", Some(Permission::Monitoring), "CreateMonitoringClient", "CreatedMonitoringClient", "404", create_client),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}", "delete monitoring client", Some(Permission::Monitoring), "", "", "403 404", delete_client),
+    Operation::new("POST", "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate", "rotate monitoring client password", Some(Permission::Monitoring), "", "CreatedMonitoringClient", "403 404", rotate_password),
+];
+
+fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let cluster = call.own_cluster()?;
     if cluster.monitoring_since.is_some() {
@@ -20,7 +31,7 @@ pub(super) fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
 }
 
 /// The clients are kept and work again after reactivation.
-pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
+fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     if cluster.monitoring_since.take().is_none() {
         return Err(Response::message(409, "monitoring is not active"));
@@ -35,7 +46,7 @@ pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
+fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     let status = match cluster.monitoring_since {
         None => json!({}),
@@ -65,7 +76,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     ))
 }
 
-pub(super) fn create_client(call: &mut Call<'_>) -> Result<Response, Response> {
+fn create_client(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let username = not_empty("username", fields.string("username")?)?;
     fields.finish()?;
@@ -89,7 +100,7 @@ pub(super) fn create_client(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&response))
 }
 
-pub(super) fn delete_client(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete_client(call: &mut Call<'_>) -> Result<Response, Response> {
     let uuid = call.parameter("clientUuid");
     let index = client_index(call, uuid)?;
     call.own_cluster()?.monitoring_clients.remove(index);
@@ -102,7 +113,7 @@ pub(super) fn delete_client(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-pub(super) fn rotate_password(call: &mut Call<'_>) -> Result<Response, Response> {
+fn rotate_password(call: &mut Call<'_>) -> Result<Response, Response> {
     let uuid = call.parameter("clientUuid");
     let index = client_index(call, uuid)?;
     let password = call.state.random.characters(32);

@@ -4,9 +4,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Call, Change, not_empty, not_found};
+use super::{Call, Change, Operation, not_empty, not_found};
 use crate::cluster::{Cluster, Secret};
+use crate::permissions::Permission;
 use crate::response::Response;
+
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/clusters/{clusterUuid}/secrets", "list secrets", Some(Permission::ConnectorSecrets), "", "{string}", "403 404", list),
+    Operation::new("POST", "/clusters/{clusterUuid}/secrets", "create secret", Some(Permission::ConnectorSecrets), "CreateSecret", "", "400 403 404 409", create),
+    Operation::new("PUT", "/clusters/{clusterUuid}/secrets/{secretName}", "update secret", Some(Permission::ConnectorSecrets), "UpdateSecret", "", "403 404 409", update),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/secrets/{secretName}", "delete secret", Some(Permission::ConnectorSecrets), "", "", "403 409", delete),
+];
 
 /// Exclusive maximum length of a name, in characters.
 const NAME_LIMIT: usize = 50;
@@ -14,7 +23,7 @@ const NAME_LIMIT: usize = 50;
 /// Time for which a deleted secret is still listed.
 const LISTED_AFTER_DELETION: Duration = Duration::from_millis(200);
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let secrets: Map<String, Value> = call
         .own_cluster()?
         .secrets
@@ -24,7 +33,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&secrets.into()))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
+fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let name = not_empty("secretName", fields.string("secretName")?)?;
     let value = fields.string("secretValue")?;
@@ -63,7 +72,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
+fn update(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let value = fields.string("secretValue")?;
     fields.finish()?;
@@ -84,7 +93,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
+fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let name = call.parameter("secretName");
     let listed_until = call.now + LISTED_AFTER_DELETION;
     let cluster = call.own_cluster()?;

@@ -2,12 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Change};
+use super::{Call, Change, Operation};
 use crate::clock::iso8601;
 use crate::cluster::{Cluster, SecureConnectivity};
+use crate::permissions::Permission;
 use crate::response::Response;
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
+#[rustfmt::skip]
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::new("GET", "/clusters/{clusterUuid}/secure-connectivity", "get secure connectivity", Some(Permission::ClusterGet), "", "SecureConnectivityStatus", "403 404", get),
+    Operation::new("POST", "/clusters/{clusterUuid}/secure-connectivity", "activate secure connectivity", Some(Permission::ClusterUpdate), "ActivateSecureConnectivity", "", "403 404 409", activate),
+    Operation::new("DELETE", "/clusters/{clusterUuid}/secure-connectivity", "deactivate secure connectivity", Some(Permission::ClusterUpdate), "", "", "403 404 409", deactivate),
+];
+
+fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let organisation = call.organisation.to_string();
     let cluster = call.own_cluster()?;
     let status = match &cluster.secure_connectivity {
@@ -17,7 +25,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&json!({ "status": status })))
 }
 
-pub(super) fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
+fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let mut fields = call.fields()?;
     let allowed_principals = fields.strings("allowedPrincipals")?;
@@ -45,7 +53,7 @@ pub(super) fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
+fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     if cluster.secure_connectivity.take().is_none() {
         return Err(Response::message(409, "secure connectivity is not active"));
