@@ -208,6 +208,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
     fs::create_dir_all(copied.parent().unwrap()).unwrap();
     for (from, to) in [
         ("bindings/python", "bindings/python"),
+        ("bindings/c", "bindings/c"),
         ("bindings/cargo_build.py", "bindings/cargo_build.py"),
         ("src", "src"),
         ("include", "include"),
