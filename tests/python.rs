@@ -208,6 +208,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
     fs::create_dir_all(copied.parent().unwrap()).unwrap();
     for (from, to) in [
         ("bindings/python", "bindings/python"),
+        ("bindings/c/library", "bindings/c/library"),
         ("bindings/cargo_build.py", "bindings/cargo_build.py"),
         ("src", "src"),
         ("include", "include"),
@@ -218,6 +219,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
         ("README.md", "README.md"),
         ("THIRD-PARTY-LICENSES.txt", "THIRD-PARTY-LICENSES.txt"),
     ] {
+        fs::create_dir_all(place.path().join(to).parent().unwrap()).unwrap();
         let mut command = Command::new("cp");
         command.arg("-R").arg(top().join(from));
         command.arg(place.path().join(to));
