@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+from sphinx.ext.autodoc.mock import mock
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bindings" / "python" / "src"))
 
@@ -30,8 +32,14 @@ nitpicky = False
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
-# The reference needs no native library.
+# The reference needs no native library. Names that the package imports when they are first used are read
+# while the mock is in place.
 autodoc_mock_imports = ["camunda_admin._library"]
+with mock(autodoc_mock_imports):
+    import camunda_admin
+
+    for name in camunda_admin.__all__:
+        getattr(camunda_admin, name)
 # A field is documented once, in the docstring of its class.
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"

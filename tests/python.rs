@@ -219,6 +219,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
         ("README.md", "README.md"),
         ("THIRD-PARTY-LICENSES.txt", "THIRD-PARTY-LICENSES.txt"),
     ] {
+        fs::create_dir_all(place.path().join(to).parent().unwrap()).unwrap();
         let mut command = Command::new("cp");
         command.arg("-R").arg(top().join(from));
         command.arg(place.path().join(to));
