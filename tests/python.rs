@@ -24,8 +24,8 @@ use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 #[test]
 fn package_tests_pass() {
     let Some(python) = python() else { return };
-    // For the pages of the documentation that use them.
-    for module in ["pandas", "gevent"] {
+    // For the pages of the documentation that use them, and for the test in a notebook.
+    for module in ["pandas", "gevent", "tqdm", "rich", "nbclient", "ipykernel"] {
         if !python.has_tool(module) {
             missing(&format!("{module} (from PyPI)"));
         }

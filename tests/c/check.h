@@ -159,9 +159,16 @@ static inline const char *variable(const char *name) {
   return value;
 }
 
+/* The directory of the test. wine does not pass HOME to programs. */
+#ifdef _WIN32
+#define CHECK_HOME "CHECK_HOME"
+#else
+#define CHECK_HOME "HOME"
+#endif
+
 /* Returns a path in the directory of the test. Free it with free(). */
 static inline char *scratch(const char *name) {
-  const char *home = variable("HOME");
+  const char *home = variable(CHECK_HOME);
   const size_t size = strlen(home) + strlen(name) + 2;
   char *path = (char *)malloc(size);
   snprintf(path, size, "%s/%s", home, name);

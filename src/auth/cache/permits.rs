@@ -186,6 +186,7 @@ impl SharedRateLimiter {
                 is_connected = true;
                 connections += u32::from(is_new);
                 // Opening it took some time.
+                has_waited |= is_new;
                 if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
                     continue;
                 }

@@ -23,8 +23,12 @@ use super::multi_process_tests::{
 use super::test_support::{Endpoint, Reply, call, call_within, left_out, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::store::RedisStore;
-use crate::auth::time::Clock;
-use crate::auth::{Fallback, TokenCacheConfig, TokenErrorKind, TokenStore};
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{
+    Fallback, FetchError, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
+    TokenRequest, TokenStore,
+};
+use crate::call::CallContext;
 use crate::secret::Secret;
 
 /// Clocks that differ by minutes.
@@ -498,6 +502,67 @@ fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Opening a connection takes so long that something happens meanwhile.
+struct SlowConnection<F> {
+    endpoint: Arc<Endpoint>,
+    meanwhile: F,
+}
+
+impl<F: Fn()> TokenEndpoint for SlowConnection<F> {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        (self.meanwhile)();
+        self.endpoint.connect(request, call)
+    }
+}
+
+#[test]
+fn host_without_redis_for_a_moment_uses_the_token_of_another() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    let place = place();
+    retry_while_late(|name| {
+        let request = || TokenRequest {
+            audience: name.to_owned(),
+            ..request()
+        };
+        network.cut(true);
+        let endpoint = Endpoint::new(&Clock::Real, []);
+        let other = Cache::new(Clock::Real);
+        let choice = TokenCacheConfig::Redis {
+            url: Secret::new(redis.url()),
+            fallback: Fallback::Memory,
+            tls: None,
+        };
+        let other = other.handle(request(), &choice).unwrap();
+        let connects = SlowConnection {
+            endpoint: Arc::clone(&endpoint),
+            meanwhile: || {
+                network.cut(false);
+                other.token(&*endpoint, &call()).unwrap();
+                // The rate limit does not keep the host from sending.
+                let sent = redis.time();
+                eventually(|| (redis.time() >= sent + 1_200).then_some(()));
+            },
+        };
+        // Waits without real time.
+        let host = Cache::new(Clock::Simulated(ManualClock::auto_advancing()));
+        let choice = network.choice(&place.path().join(name));
+        let handle = host.handle(request(), &choice).unwrap();
+        let token = handle.token(&connects, &call()).unwrap();
+        let failures: u64 = host.diagnostics().stores.iter().map(|it| it.failures).sum();
+        if failures != 1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        assert_eq!(endpoint.requests(), 1);
+        assert_eq!(token.expose(), "token-0");
+        Ok(())
+    });
+}
+
 #[test]
 fn token_obtained_during_a_partition_is_written_back() {
     let Some(redis) = Redis::start() else { return };
@@ -755,6 +820,33 @@ fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
         token.unwrap();
         assert!(started.elapsed() < Duration::from_secs(20));
     });
+}
+
+#[test]
+fn block_of_another_secret_costs_one_request_for_all_processes() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let with_secret = |secret: &str| Scenario {
+            threads: 2,
+            mode: EndpointMode::RateLimited,
+            secret: secret.to_owned(),
+            ..scenario(&place, &redis)
+        };
+        let (one, other) = (with_secret("one"), with_secret("other"));
+        let mut outcomes = one.run(vec![one.start(), one.start()]);
+        outcomes.extend(other.run((0..3).map(|_| other.start()).collect()));
+        outcomes.extend(one.run(vec![one.start()]));
+        redis.query::<()>(&cmd("FLUSHALL"));
+        (one.requests(), outcomes)
+    });
+    assert_eq!(outcomes.len(), 12);
+    for outcome in &outcomes {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    assert_eq!(requests.len(), 2);
+    assert_apart(requests[0], requests[1]);
 }
 
 #[test]

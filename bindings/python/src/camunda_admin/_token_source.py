@@ -6,7 +6,7 @@ from ctypes import byref, c_size_t, c_void_p, string_at
 
 from ._arguments import empty, encode_str, wrong_type
 from ._connection import UNSET, CallOptions, Connection
-from ._credentials import ClusterCredentials, parse
+from ._credentials import check_variables, parse
 from ._hidden import Hidden, hide, hide_values
 from ._json import decode
 from ._library import lib
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from ._connection import Cancel
     from ._types import Timeout, TokenSettings
-else:
-    # From where `collections.abc`, which is slow to import, has it.
-    from _collections_abc import Mapping
 
 __all__ = ["TokenSource", "source_of"]
 
@@ -57,10 +54,9 @@ class TokenSource(Closeable):
         self, credentials: Mapping[str, str], **settings: Unpack[TokenSettings]
     ) -> None:
         # Before any call that can fail, since a traceback may show local variables.
-        if not isinstance(credentials, Mapping):
-            raise wrong_type("credentials", credentials, "a ClusterCredentials, or a dict of variables")
         hide_values(settings, SECRETS)
-        credentials = ClusterCredentials(credentials)
+        expected = "a ClusterCredentials, or a dict of variables"
+        credentials = check_variables("credentials", credentials, expected)
         checked = check_settings(settings, TOKEN_KEYS, "TokenSource")
         variables = parse(Hidden(dict(credentials)))
         config, error = c_void_p(), c_void_p()
