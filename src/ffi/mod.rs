@@ -7,7 +7,7 @@
 #![allow(unsafe_code, non_camel_case_types)]
 // The header documents the requirements on pointers, in the conventions at its top.
 #![allow(clippy::missing_safety_doc)]
-// Doc comments are written for Doxygen, whose `@param[out]` is no link.
+// Doc comments are written for Doxygen; its `@param[out]` is not a link.
 #![allow(rustdoc::broken_intra_doc_links)]
 
 // In the order of the header.
