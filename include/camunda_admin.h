@@ -3,6 +3,26 @@
  * @file camunda_admin.h
  * Client for the Camunda 8 Administration API (SaaS).
  *
+ * @code
+ * camunda_config *config = NULL;
+ * camunda_admin *admin = NULL;
+ * camunda_value *clusters = NULL;
+ * camunda_error *error = NULL;
+ * if (camunda_config_from_env(&config, &error) || camunda_admin_new(config, &admin, &error) ||
+ *     camunda_cluster_list(admin, NULL, &clusters, &error)) {
+ *   fprintf(stderr, "%s\n", camunda_error_message(error));
+ * }
+ * size_t position = 0;
+ * const camunda_value *cluster;
+ * while ((cluster = camunda_value_next(clusters, &position)) != NULL) {
+ *   puts(camunda_value_path_str(cluster, "name", ""));
+ * }
+ * camunda_error_free(error);
+ * camunda_value_free(clusters);
+ * camunda_admin_free(admin);
+ * camunda_config_free(config);
+ * @endcode
+ *
  * Conventions of all functions:
  *
  * - Ownership. The caller owns a non-const pointer that a function returns or stores in an out pointer,
@@ -22,8 +42,8 @@
  *   camunda_value_path(), in which N is an index of an array; the JSON type, with the known values of
  *   an enumeration, to which the API may add others; and whether the field is required, expected
  *   (documented as required, but the API may omit it) or optional. An optional field can be `null`.
- *   Constants: CAMUNDA_FIELD_… for names of fields, for example CAMUNDA_CLUSTER_STATUS_HEALTHY for
- *   values.
+ *   Constants: CAMUNDA_FIELD_… for the names of fields; for values of enumerations, for example
+ *   CAMUNDA_CLUSTER_STATUS_HEALTHY.
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
  *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
@@ -840,28 +860,30 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
 /**
  * Sets a setting.
  *
+ * Keys:
+ * - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
+ *   the secret; the client reads it again when the credentials are rejected.
+ * - `access_token`: an access token that is used unmodified instead of credentials, without
+ *   token requests.
+ * - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
+ * - `oauth_url`: the URL of the token endpoint; default:
+ *   `https://login.cloud.camunda.io/oauth/token`.
+ * - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
+ *   scope.
+ * - `token_request_format`: encoding of token requests, `json` (default) or `form`.
+ * - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
+ *   beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
+ * - `timeout`: seconds, decimals allowed; default: 60.
+ * - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
+ * - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
+ *   environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
+ * - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
+ *   `client_cert` may contain both.
+ * - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
+ * - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+ *
  * @param config Settings to change.
- * @param key Key of the setting. One of:
- *   - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
- *     the secret; the client reads it again when the credentials are rejected.
- *   - `access_token`: an access token that is used unmodified instead of credentials, without
- *     token requests.
- *   - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
- *   - `oauth_url`: the URL of the token endpoint; default:
- *     `https://login.cloud.camunda.io/oauth/token`.
- *   - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
- *     scope.
- *   - `token_request_format`: encoding of token requests, `json` (default) or `form`.
- *   - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
- *     beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
- *   - `timeout`: seconds, decimals allowed; default: 60.
- *   - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
- *   - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
- *     environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
- *   - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
- *     `client_cert` may contain both.
- *   - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
- *   - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+ * @param key Key of the setting.
  * @param value Value of the setting; copied.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
@@ -1618,33 +1640,33 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  *
  * Response: a Parameters object.
  * - `channels` (array of objects, expected): Channels with their generations.
- * - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
+ * - `channels.N.uuid` (string, required): Its id, for `channelId` when a cluster is created.
  * - `channels.N.name` (string, expected): Its name, such as `Stable`.
  * - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
- * - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+ * - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generationId` when a
  *   cluster is created.
  * - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
  *   `orgUnlocked`, optional): Reason why the organization may use it.
  * - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
  *   for new clusters.
- * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
+ * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generationId` when a
  *   cluster is created.
  * - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
  *   `orgUnlocked`, optional): Reason why the organization may use it.
  * - `clusterPlanTypes` (array of objects, expected): Plan types.
- * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+ * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `planTypeId` when a cluster is
  *   created.
  * - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
  * - `regions` (array of objects, expected): Regions.
- * - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
+ * - `regions.N.uuid` (string, required): Its id, for `regionId` when a cluster is created.
  * - `regions.N.name` (string, expected): Its name, as the Console shows it.
  * - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
  * - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
  * - `regions.N.backups.N.uuid` (string, expected): The id of the option.
  * - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
- * - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
+ * - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backupRegionId` when a
  *   cluster is created.
  * - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
  *
@@ -1833,7 +1855,8 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  * - `oldGeneration` (object, required): Generation before the upgrade.
  * - `oldGeneration.id` (string, required): Its id.
  * - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
- * - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+ * - `newGeneration` (object, required): Generation after the upgrade, for
+ *   camunda_cluster_wait_until_upgraded().
  * - `newGeneration.id` (string, required): Its id.
  * - `newGeneration.name` (string, expected): Its name, as the Console shows it.
  * - `orgId` (string, expected): The organization that owns it.
@@ -1999,7 +2022,7 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  *
  * Request body: a TriggerFailover object.
  * - `backupIds` (array of strings, required): Ids of the backups to copy.
- * - `restoreBackupId` (string, required): Id of the backup to restore, one of `backup_ids`.
+ * - `restoreBackupId` (string, required): Id of the backup to restore, one of `backupIds`.
  *
  * Response: a FailoverResult object.
  * - `newClusterId` (string, required): Id of the new cluster in the paired region.
@@ -3082,8 +3105,8 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
  * if the cluster is suspended, waits for input of its owner, or does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3171,8 +3194,8 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  *
  * Waits until the cluster no longer exists, after its deletion.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * @param admin Client. Thread-safe.
@@ -3195,8 +3218,8 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
  * waits for input of its owner or does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3284,11 +3307,11 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
 /**
  * Wait until woken.
  *
- * Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
- * Fails immediately if the cluster waits for input of its owner or does not exist.
+ * Waits, after camunda_cluster_wake(), until the cluster is `Healthy` in two consecutive polls,
+ * and returns it. Fails immediately if the cluster waits for input of its owner or does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3377,8 +3400,8 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
  * cluster. Fails immediately if the key could not be set up or the cluster does not exist.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3467,8 +3490,8 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
  * not in the list of the cluster's backups.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Backup object.
@@ -3513,8 +3536,8 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
  * the restore failed or was aborted, or if there was none.
  *
- * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
- * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Restore object.
@@ -3900,7 +3923,7 @@ void camunda_value_free(camunda_value *value);
 /** Being resumed. */
 #define CAMUNDA_CLUSTER_STATUS_RESUMING "Resuming"
 
-/** Suspended; `wake` resumes it. */
+/** Suspended; camunda_cluster_wake() resumes it. */
 #define CAMUNDA_CLUSTER_STATUS_SUSPENDED "Suspended"
 
 /** Waits for input of its owner, such as an encryption key. */

@@ -6,7 +6,7 @@
 # TARGET is a target triple; for Linux with glibc, `x86_64-unknown-linux-gnu.2.17` selects the minimum
 # version of glibc. Uses the target of the active Rust toolchain if it is installed; else builds the
 # standard library from the sources of another toolchain (variables STD_RUSTC and STD_CARGO, default:
-# those of Debian's packages rustc-web, cargo-web and rust-web-src).
+# those of Debian's packages rustc-web, cargo-web and rust-web-src). BUILD_STD=true does that in any case.
 #
 # Also required: for aarch64-unknown-linux-gnu the package gcc-aarch64-linux-gnu, for
 # x86_64-unknown-linux-musl musl-tools, for x86_64-pc-windows-gnu mingw-w64; for other targets, and for a
@@ -51,13 +51,17 @@ case $target in
     if [ "${STATIC:-false}" = false ]; then
       flags=CARGO_TARGET_${upper}_RUSTFLAGS
       export "$flags=${!flags:-} -C target-feature=-crt-static"
+      unwind=$(rustc --print sysroot)/lib/rustlib/$target/lib/self-contained/libunwind.a
+      if [ -f "$unwind" ]; then
+        export UNWIND=$unwind
+      fi
     fi
     ;;
 esac
 
 std=()
 cargo=${CARGO:-cargo}
-if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+if [ "${BUILD_STD:-false}" = true ] || [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
   export RUSTC=${STD_RUSTC:-/usr/bin/rustc} RUSTC_BOOTSTRAP=1
   cargo=${STD_CARGO:-/usr/bin/cargo}
   std=(-Zbuild-std=std,panic_abort)

@@ -4,6 +4,9 @@
 #
 # rustc writes a version script without a version for each shared library, and linkers accept no second
 # one. This program adds the version to that script. LINKER is the program that links (default: cc).
+#
+# UNWIND is the library that is linked instead of libgcc_s, which for musl is not there: that of the system
+# is for glibc.
 set -eu
 script=
 name=
@@ -16,5 +19,12 @@ done
 if [ -n "$script" ] && [ -n "$name" ]; then
   sed -i "1s/^{/$name {/" "$script"
   grep -q "^$name {" "$script" || { echo "linker.sh: unknown form of $script" >&2; exit 1; }
+fi
+if [ -n "${UNWIND:-}" ]; then
+  for argument in "$@"; do
+    shift
+    [ "$argument" != -lgcc_s ] || argument=$UNWIND
+    set -- "$@" "$argument"
+  done
 fi
 exec ${LINKER:-cc} "$@"

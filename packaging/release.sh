@@ -10,7 +10,7 @@
 #
 # Requires a clean work tree, what packaging/cargo-for.sh requires for the targets, and from PyPI: build,
 # hatchling, twine, check-wheel-contents, auditwheel. The same commit gives the same files with the same
-# tools in the same folder; see CONTRIBUTING.md.
+# tools, in any folder; see CONTRIBUTING.md.
 #
 # Environment: PYTHON (default: python3), CARGO_TARGET_DIR (default: target/dist), and
 # ALLOW_DIRTY=true for a work tree with changes.
@@ -66,6 +66,9 @@ for target in "${targets[@]}"; do
   triple=${target%%.*}
   tag=$(platform "$target")
   folder=$CARGO_TARGET_DIR/$target
+  # Panic messages contain the paths of sources.
+  export "CARGO_TARGET_$(tr a-z- A-Z_ <<< "$triple")_RUSTFLAGS=--remap-path-prefix=$top=/camunda-admin \
+--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$folder=/target"
   CARGO_TARGET_DIR=$folder bash packaging/cargo-for.sh "$target" build --release --quiet \
     --lib --features capi
   CARGO_TARGET_DIR=$folder STATIC=true bash packaging/cargo-for.sh "$target" build --release --quiet \
@@ -77,11 +80,16 @@ for target in "${targets[@]}"; do
     aarch64-*) library=libcamunda_admin.so strip=aarch64-linux-gnu-strip ;;
     *) library=libcamunda_admin.so strip=strip ;;
   esac
+  for file in "$built/$library" "$built/$program"; do
+    ! grep -qF "$top" "$file" || fail "$file contains the path of the clone, $top"
+  done
   name=camunda-admin-$version-$triple
   stage=$work/$name
   LIBRARY_DIR=$built STRIP=$strip sh bindings/c/install.sh "$stage"
   mkdir -p "$stage/bin"
   install -m 755 "$built/$program" "$stage/bin/$program"
+  install -m 644 tests/sandbox/THIRD-PARTY-LICENSES.txt \
+    "$stage/share/doc/camunda_admin/THIRD-PARTY-LICENSES-SANDBOX.txt"
   tar --directory "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=ustar \
     --mtime="@$SOURCE_DATE_EPOCH" --create "$name" | gzip -9 -n > "$dist/$name.tar.gz"
   for package in python python-sandbox; do

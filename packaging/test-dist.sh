@@ -47,6 +47,40 @@ against_sandbox() {
   timeout 120 "$sandbox" -- "$@"
 }
 
+# Fails unless a shared library has the name and the symbol versions of its C ABI.
+check_abi() {
+  local abi
+  abi=$(sed -n 's/^#define CAMUNDA_VERSION "\(0\.[0-9]*\|[1-9][0-9]*\)\..*/\1/p' \
+    "$installation/include/camunda_admin.h")
+  readelf -d -W "$1" | grep -qF "soname: [libcamunda_admin.so.$abi]" \
+    || { echo "$1: SONAME is not libcamunda_admin.so.$abi" >&2; exit 1; }
+  # The version itself is defined as an absolute symbol.
+  if ! nm -D --defined-only "$1" | awk -v version="LIBCAMUNDA_ADMIN_$abi" '
+    $2 == "A" { next }
+    { count += 1; if ($3 !~ "^camunda_[a-z_0-9]+@@" version "$") { print "exported: " $3; bad = 1 } }
+    END { exit bad || count == 0 }' >&2; then
+    echo "$1: symbols without the version LIBCAMUNDA_ADMIN_$abi" >&2
+    exit 1
+  fi
+}
+
+step "symbol versions"
+check_abi "$installation/lib/libcamunda_admin.so"
+for file in "$dist"/camunda_admin-*_"$(uname -m)"*.whl; do
+  rm -rf wheel
+  python3 -m zipfile -e "$file" wheel
+  check_abi wheel/camunda_admin/libcamunda_admin.so
+done
+for file in "$dist"/libcamunda-admin0*.deb; do
+  if [ -f "$file" ] && command -v dpkg-deb > /dev/null; then
+    rm -rf deb
+    dpkg-deb --extract "$file" deb
+    for library in deb/usr/lib/*/libcamunda_admin.so.*.*.*; do
+      check_abi "$library"
+    done
+  fi
+done
+
 step "C, shared and static library by pkg-config"
 for package in camunda_admin camunda_admin-static; do
   # shellcheck disable=SC2046

@@ -33,7 +33,11 @@ impl ThreadLimit {
     }
 
     /// Returns a permit to start a thread, or `None` if the limit is reached.
+    ///
+    /// Waits for the end of a fork in progress, so it must not be called with a mutex locked that
+    /// other calls need.
     pub(crate) fn acquire(&'static self) -> Option<ThreadPermit> {
+        let sensitive = ForkSensitive::begin();
         let process = generation();
         let acquired = self
             .used
@@ -42,7 +46,10 @@ impl ThreadLimit {
                 (count < self.limit).then(|| packed(process, count + 1))
             });
         // Not `then_some`, which would create, and drop, a permit in any case.
-        acquired.is_ok().then(|| ThreadPermit { of: self, process })
+        acquired.is_ok().then(|| ThreadPermit {
+            count: PermitCount { of: self, process },
+            sensitive,
+        })
     }
 }
 
@@ -60,6 +67,12 @@ fn packed(process: u32, count: u32) -> u64 {
 
 /// A permit to run one thread; returned when dropped.
 pub(crate) struct ThreadPermit {
+    count: PermitCount,
+    sensitive: ForkSensitive,
+}
+
+/// Counts as a thread until it is dropped.
+struct PermitCount {
     of: &'static ThreadLimit,
     process: u32,
 }
@@ -74,16 +87,17 @@ impl ThreadPermit {
         self,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<AbandonableThread> {
-        let sensitive = ForkSensitive::begin();
-        let thread = Builder::new().name(self.of.name.into()).spawn(move || {
+        let ThreadPermit { count, sensitive } = self;
+        let name = count.of.name.to_owned();
+        let thread = Builder::new().name(name).spawn(move || {
             work();
-            drop(self);
+            drop(count);
         })?;
         Ok(AbandonableThread { thread, sensitive })
     }
 }
 
-impl Drop for ThreadPermit {
+impl Drop for PermitCount {
     fn drop(&mut self) {
         let _ = self
             .of

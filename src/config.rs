@@ -198,7 +198,8 @@ impl Config {
                      expected redis://, rediss://, valkey:// or valkeys://"
                 ))
             })?;
-            let url = plain("token_cache", &url).map_err(|error| in_variable(variable, &error))?;
+            let url = plain("token_cache", url.expose())
+                .map_err(|error| in_variable(variable, &error))?;
             let url = Secret::new(url);
             // The other variables are for the fallback.
             let fallback = match config.token_cache {
@@ -552,7 +553,7 @@ fn token_cache(value: &str) -> Result<TokenCacheConfig> {
         _ => {}
     }
     if let Some(url) = redis_url(value) {
-        let url = Secret::new(plain("token_cache", &url)?);
+        let url = Secret::new(plain("token_cache", url.expose())?);
         return Ok(TokenCacheConfig::Redis {
             tls: None,
             url,
@@ -579,11 +580,11 @@ fn token_cache(value: &str) -> Result<TokenCacheConfig> {
 
 /// Returns the URL of a Redis or Valkey server with its scheme in lower case, or `None` for any
 /// other value.
-fn redis_url(value: &str) -> Option<String> {
+fn redis_url(value: &str) -> Option<Secret> {
     let (scheme, rest) = value.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     matches!(&*scheme, "redis" | "rediss" | "valkey" | "valkeys")
-        .then(|| format!("{scheme}://{rest}"))
+        .then(|| Secret::new(format!("{scheme}://{rest}")))
 }
 
 /// Returns whether a value is a URL, possibly misspelt. Such a value is not used as a directory,

@@ -26,6 +26,7 @@ use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::read_env_file;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::{Secret, SecretBuffer};
 use crate::transport::probe::{Certificate, Finding, Prober, Step, StepResult};
 
 /// Default timeout of the token request and of each read.
@@ -272,7 +273,9 @@ impl fmt::Display for Report {
 /// Checks the environment and returns the report. Blocks.
 ///
 /// Sends at most one token request, through the shared cache and its rate limit, and only `GET`
-/// requests to the API; it changes nothing. To each server it sends one request without credentials,
+/// requests to the API; it changes nothing. As every call, it repeats a token request that fails
+/// with a transient error, up to three in total, and requests another token if the API rejects the
+/// first one or the secret in `client_secret_file` has changed. To each server it sends one request without credentials,
 /// for the time of the server. The report contains no secrets.
 #[must_use]
 pub fn run(options: &Options) -> Report {
@@ -349,10 +352,7 @@ impl Doctor {
     /// Lists the settings. Returns a builder with them, or `None` if one is invalid or missing.
     fn check_settings(&mut self, env_file: Option<&Path>) -> Option<AdminClientBuilder> {
         let variables = match env_file.map(read_env_file).transpose() {
-            Ok(Some(variables)) => variables
-                .iter()
-                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-                .collect(),
+            Ok(Some(variables)) => variables,
             Ok(None) => environment(VARIABLES),
             Err(error) => {
                 self.add("settings", Status::Failed, error.message());
@@ -626,18 +626,22 @@ fn read_activity(admin: &AdminClient) -> Result<()> {
     }
 }
 
-fn environment(names: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn environment(names: &[(&str, &str)]) -> BTreeMap<String, Secret> {
     let set = names.iter().filter_map(|(name, _)| {
         let value = std::env::var_os(name)?;
-        Some(((*name).to_owned(), value.to_string_lossy().into_owned()))
+        let value = value.into_string().unwrap_or_else(|value| {
+            // Not UTF-8: the configuration rejects it, whatever it contains.
+            value.to_string_lossy().into_owned()
+        });
+        Some(((*name).to_owned(), Secret::new(value)))
     });
     set.collect()
 }
 
 /// Returns the settings that are set, with their source, and the defaults of the others.
 fn settings(
-    variables: &BTreeMap<String, String>,
-    system: &BTreeMap<String, String>,
+    variables: &BTreeMap<String, Secret>,
+    system: &BTreeMap<String, Secret>,
 ) -> Vec<Setting> {
     let mut settings = Vec::new();
     for (names, values) in [(VARIABLES, variables), (SYSTEM_VARIABLES, system)] {
@@ -645,7 +649,7 @@ fn settings(
             if let Some(value) = values.get(*name).filter(|value| !value.is_empty()) {
                 settings.push(Setting {
                     key,
-                    value: shown(key, value),
+                    value: shown(key, value.expose()),
                     is_set: true,
                     source: (*name).to_owned(),
                 });
@@ -686,19 +690,31 @@ fn shown(key: &str, value: &str) -> Option<String> {
     if matches!(key, "client_secret" | "access_token") {
         return None;
     }
-    let value: String = value.chars().flat_map(char::escape_debug).collect();
-    // User name and password of a URL, which is possibly malformed, and its query.
+    let mut escaped = SecretBuffer::with_capacity(value.len());
+    for c in value.chars().flat_map(char::escape_debug) {
+        escaped.push(c);
+    }
+    let escaped = escaped.into_string()?;
+    let value = escaped.as_str();
+    if !is_url(key) {
+        return Some(value.to_owned());
+    }
+    // Without user name and password, also of a malformed URL, and without the query.
     let value = match value.rsplit_once('@') {
-        Some((before, after)) if is_url(key) => match before.split_once("://") {
-            Some((scheme, _)) => format!("{scheme}://…@{after}"),
-            None => format!("…@{after}"),
+        Some((before, after)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://…@{}", without_query(after)),
+            None => format!("…@{}", without_query(after)),
         },
-        _ => value,
+        None => without_query(value),
     };
-    Some(match value.split_once('?') {
-        Some((before, _)) if is_url(key) => format!("{before}?…"),
-        _ => value,
-    })
+    Some(value)
+}
+
+fn without_query(value: &str) -> String {
+    match value.split_once('?') {
+        Some((before, _)) => format!("{before}?…"),
+        None => value.to_owned(),
+    }
 }
 
 fn is_url(key: &str) -> bool {
@@ -792,10 +808,10 @@ fn advice_for(step: Step) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn variables(values: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn variables(values: &[(&str, &str)]) -> BTreeMap<String, Secret> {
         values
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| ((*name).to_owned(), Secret::from(*value)))
             .collect()
     }
 

@@ -67,8 +67,9 @@ pub(crate) enum Fallback {
 /// TLS settings of connections to a token store.
 #[derive(Clone)]
 pub(crate) struct StoreTls {
-    /// Distinguishes settings: clients with equal ones share a store.
-    pub(crate) id: String,
+    /// Distinguishes settings: clients with equal ones share a store. A digest of the files'
+    /// contents, which can change while their names do not.
+    pub(crate) id: Vec<u8>,
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) config: Arc<rustls::ClientConfig>,
 }

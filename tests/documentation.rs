@@ -297,7 +297,7 @@ fn python_blocks_run() {
     let mut problems = String::new();
     let mut count = 0;
     for page in pages() {
-        // `bindings/python/tests` runs these, which need third-party packages.
+        // `bindings/python/tests/test_documentation.py` runs these: some need third-party packages.
         if page.starts_with(top().join("docs/python")) {
             continue;
         }

@@ -24,8 +24,8 @@ use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 #[test]
 fn package_tests_pass() {
     let Some(python) = python() else { return };
-    // For the pages of the documentation that use them.
-    for module in ["pandas", "gevent"] {
+    // For the pages of the documentation that use them, and for the test in a notebook.
+    for module in ["pandas", "gevent", "tqdm", "rich", "nbclient", "ipykernel"] {
         if !python.has_tool(module) {
             missing(&format!("{module} (from PyPI)"));
         }
@@ -208,6 +208,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
     fs::create_dir_all(copied.parent().unwrap()).unwrap();
     for (from, to) in [
         ("bindings/python", "bindings/python"),
+        ("bindings/cargo_build.py", "bindings/cargo_build.py"),
         ("src", "src"),
         ("include", "include"),
         ("build.rs", "build.rs"),
@@ -241,6 +242,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
     for name in [
         "LICENSE",
         "PKG-INFO",
+        "cargo_build.py",
         "hatch_build.py",
         "rust/Cargo.lock",
         "rust/Cargo.toml",

@@ -10,6 +10,7 @@ const BUILDER: &str = "src/api/admin_builder.rs";
 const C_HEADER: &str = "include/camunda_admin.h";
 const CPP_HEADER: &str = "include/camunda_admin.hpp";
 const PYTHON: &str = "bindings/python/src/camunda_admin/_client.py";
+const PYTHON_KEYS: &str = "bindings/python/src/camunda_admin/_settings.py";
 const PAGE: &str = "docs/configuration.md";
 
 fn read(path: &str) -> String {
@@ -91,7 +92,7 @@ fn setter_accepts_exactly_the_listed_keys() {
     let config = read(CONFIG);
     let setter = section(
         &config,
-        "fn set(&mut self, key: &str, value: &str)",
+        "fn set_value(&mut self, key: &str, value: &str)",
         "\n    }\n",
     );
     let accepted: BTreeSet<&str> = setter
@@ -139,7 +140,7 @@ fn c_header_documents_each_key() {
     let lines = header.lines().collect::<Vec<_>>();
     let function = lines
         .iter()
-        .position(|line| line.contains("camunda_config_set("))
+        .position(|line| line.starts_with("camunda_status camunda_config_set("))
         .expect("no camunda_config_set");
     let start = lines[..function]
         .iter()
@@ -168,7 +169,10 @@ fn python_client_accepts_and_documents_each_key() {
     let client = read(PYTHON);
     let config = read(CONFIG);
     let keys = keys(&config);
-    assert_eq!(quoted(section(&client, "_KEYS = (", ")\n")), keys);
+    assert_eq!(
+        quoted(section(&read(PYTHON_KEYS), "\nKEYS = (", ")\n")),
+        keys
+    );
     let class = section(&client, "class AdminClient(", "settings = dict(locals())");
     let parameters: Vec<String> = keys
         .iter()

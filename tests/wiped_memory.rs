@@ -264,6 +264,35 @@ fn tokens_shared_through_files_leave_nothing() {
     });
 }
 
+#[cfg(feature = "redis")]
+#[test]
+fn url_of_a_redis_leaves_no_password() {
+    const PASSWORD: &str = "redis-password-0123456789";
+    // No server listens there.
+    const URL: &str = "redis://user:redis-password-0123456789@127.0.0.1:1/1";
+    const ENCODED: &str = "redis://user:redis%2Dpassword%2D0123456789@127.0.0.1:1/2";
+    let url = api();
+    let folder = tempfile::tempdir().unwrap();
+    let environment = folder.path().join("redis.env");
+    scanned(&[PASSWORD], || {
+        for redis in [URL, ENCODED] {
+            let builder = AdminClient::builder();
+            let builder = builder.client_id("id").client_secret(CLIENT_SECRET);
+            builder.token_cache(redis).build().unwrap();
+        }
+        unscanned(|| {
+            let lines = format!(
+                "CAMUNDA_CONSOLE_CLIENT_ID=id\nCAMUNDA_CONSOLE_CLIENT_SECRET=a\n\
+                 CAMUNDA_CONSOLE_BASE_URL={url}\nCAMUNDA_OAUTH_URL={url}/oauth/token\n\
+                 CAMUNDA_TOKEN_CACHE_REDIS_URL={URL}\nCAMUNDA_TOKEN_DISK_CACHE_DISABLE=true\n"
+            );
+            std::fs::write(&environment, lines).unwrap();
+        });
+        let admin = AdminClient::from_env_file(&environment).unwrap();
+        assert_eq!(admin.token("redis").unwrap().expose(), TOKEN);
+    });
+}
+
 #[test]
 fn creating_a_client_leaves_nothing() {
     let url = api();

@@ -1,7 +1,9 @@
 //! This library from Rust. Arguments: work (`get`, `list`, `decode` or `token`) and number of
-//! repetitions.
+//! repetitions. With BENCH_THREADS, that many threads share the calls of `get`, and the output ends with
+//! the number of open connections.
 
 use std::error::Error;
+use std::path::Path;
 
 use camunda_admin::{AdminClient, Cluster, ClusterId};
 
@@ -13,12 +15,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("missing argument: repetitions")?
         .parse()?;
     let mut totals = Totals::default();
+    let mut connections = None;
     match work.as_str() {
         "get" => {
             let admin = AdminClient::from_env()?;
             let id: ClusterId = std::env::var("BENCH_CLUSTER")?.parse()?;
-            // Several threads share the calls.
-            let threads = std::env::var("BENCH_THREADS").map_or(Ok(1), |text| text.parse())?;
+            let given = std::env::var("BENCH_THREADS").ok();
+            let threads = given.as_deref().map_or(Ok(1), str::parse)?;
             let results = std::thread::scope(|scope| {
                 let get_all = || -> Result<Totals, camunda_admin::Error> {
                     let mut totals = Totals::default();
@@ -40,6 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let of_thread = result?;
                 totals.clusters += of_thread.clusters;
                 totals.bytes += of_thread.bytes;
+            }
+            if given.is_some() {
+                connections = Some(open_sockets()?);
             }
         }
         "list" => {
@@ -69,7 +75,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("there is no such work".into()),
     }
     println!("{} {}", totals.clusters, totals.bytes);
+    if let Some(connections) = connections {
+        println!("{connections}");
+    }
     Ok(())
+}
+
+/// Returns the number of sockets of this process, on Linux.
+fn open_sockets() -> std::io::Result<usize> {
+    let mut sockets = 0;
+    for descriptor in Path::new("/proc/self/fd").read_dir()? {
+        let target = std::fs::read_link(descriptor?.path())?;
+        sockets += usize::from(target.to_string_lossy().starts_with("socket:"));
+    }
+    Ok(sockets)
 }
 
 /// Sizes of the decoded data, which must be equal for all programs.

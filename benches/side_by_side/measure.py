@@ -237,15 +237,23 @@ class Threads:
         )
 
     def measure(self, port: int, directory: Path, rounds: int) -> Iterator[Line]:
-        def cost(threads: int) -> float:
+        def cost(threads: int) -> Cost:
             program = replace(RUST_CLIENT, variables=(("BENCH_THREADS", str(threads)),))
             few = self.calls // 4
             row = Row(self.work, "get", "one", (), few=few, many=self.calls + few)
-            return row.cost(program, port, directory).cpu
+            return row.cost(program, port, directory)
 
-        pairs = [(cost(self.threads), cost(1)) for _ in range(rounds)]
-        comparison = Comparison(RUST_CLIENT, replace(RUST_CLIENT, name="one thread"), 1.0)
+        costs = [(cost(self.threads), cost(1)) for _ in range(rounds)]
+        pairs = [(many.cpu, one.cpu) for many, one in costs]
+        comparison = Comparison(RUST_CLIENT, replace(RUST_CLIENT, name="one thread"), 0.6)
         yield line(self.work, comparison, pairs, seconds, comparison.cpu)
+        connections = max(int(many.output.split()[-1]) for many, _ in costs)
+        yield Line(
+            "— its connections, at most",
+            str(connections),
+            target=f"≤ {self.threads}",
+            met=connections <= self.threads,
+        )
 
 
 @dataclass(frozen=True)
@@ -278,8 +286,8 @@ ROWS: list[Row | CachedToken | Threads | Import] = [
             Comparison(PYTHON_CLIENT, REQUESTS, 0.14),
             Comparison(PYTHON_CLIENT, SDK),
         ),
-        few=200,
-        many=1200,
+        few=1000,
+        many=6000,
     ),
     Row(
         "start, token, list 100 clusters, exit",

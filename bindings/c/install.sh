@@ -8,6 +8,8 @@
 #   --includedir DIR   directory of the headers, default include
 #   --docdir DIR       directory of the licences, default share/doc/camunda_admin
 #
+# The suppressions of ThreadSanitizer are installed as share/camunda_admin/camunda_admin.tsan.supp.
+#
 # Relative directories are below the prefix. An installation with only relative directories can be moved.
 #
 # Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release` of
@@ -118,7 +120,7 @@ done
 for file in LICENSE THIRD-PARTY-LICENSES.txt include/camunda_admin.h include/camunda_admin.hpp \
   bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-static.pc.in \
   bindings/c/camunda_admin-config.cmake.in bindings/c/camunda_admin-config-version.cmake.in \
-  bindings/c/camunda_admin-targets.cmake; do
+  bindings/c/camunda_admin-targets.cmake bindings/c/camunda_admin.tsan.supp; do
   [ -r "$top/$file" ] || fail "$top/$file does not exist"
 done
 # A library without the C ABI exports nothing.
@@ -143,7 +145,8 @@ fill() {
   chmod 644 "$root$2"
 }
 
-mkdir -p "$root$include" "$root$lib/pkgconfig" "$root$lib/cmake/camunda_admin" "$root$doc"
+data=$(below_prefix share/camunda_admin)
+mkdir -p "$root$include" "$root$lib/pkgconfig" "$root$lib/cmake/camunda_admin" "$root$doc" "$root$data"
 case $shared in
   *.so)
     put 755 "$libraries/$shared" "$lib/libcamunda_admin.so.$version"
@@ -180,5 +183,6 @@ fill "$top/bindings/c/camunda_admin-config.cmake.in" "$cmake/camunda_admin-confi
 fill "$top/bindings/c/camunda_admin-config-version.cmake.in" \
   "$cmake/camunda_admin-config-version.cmake"
 put 644 "$top/bindings/c/camunda_admin-targets.cmake" "$cmake/camunda_admin-targets.cmake"
+put 644 "$top/bindings/c/camunda_admin.tsan.supp" "$data/camunda_admin.tsan.supp"
 put 644 "$top/LICENSE" "$doc/LICENSE"
 put 644 "$top/THIRD-PARTY-LICENSES.txt" "$doc/THIRD-PARTY-LICENSES.txt"

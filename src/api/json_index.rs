@@ -51,7 +51,7 @@ impl Entry {
 /// While the text is parsed, the entries of finished containers are at the start of the slots, and
 /// those of open containers at the end, last entry first. Closing a container moves its children
 /// from the end to the start. A text of n bytes has at most (n + 1) / 2 entries. Responses have far
-/// fewer, so there is room for a quarter of them at first.
+/// fewer, so there is room for a fifth of them at first.
 #[derive(Debug)]
 pub(crate) struct Index {
     slots: Vec<u64>,
@@ -85,7 +85,7 @@ impl Index {
     /// Creates an index without entries for a text of `length` bytes.
     pub(crate) fn with_capacity(length: usize) -> Index {
         let max = length / 2 + 1;
-        let capacity = max.min(length / 8 + 16);
+        let capacity = max.min(length / 10 + 16);
         let (slots, base) = Index::allocate(capacity);
         Index {
             slots,
@@ -172,15 +172,17 @@ impl Index {
         } else {
             let (done, pending) = self.slots.split_at_mut(start);
             let mut slot = self.base + 1 + first + first / ENTRIES;
-            let mut left = ENTRIES - first % ENTRIES;
-            for child in pending[..children].iter().rev() {
-                if left == 0 {
-                    slot += 1;
-                    left = ENTRIES;
+            let mut room = ENTRIES - first % ENTRIES;
+            let mut rest = &pending[..children];
+            while !rest.is_empty() {
+                let (later, now) = rest.split_at(rest.len() - room.min(rest.len()));
+                let slots = &mut done[slot..slot + now.len()];
+                for (slot, child) in slots.iter_mut().zip(now.iter().rev()) {
+                    *slot = *child;
                 }
-                done[slot] = *child;
-                slot += 1;
-                left -= 1;
+                slot += room + 1;
+                room = ENTRIES;
+                rest = later;
             }
         }
         self.done += children;
@@ -216,6 +218,25 @@ impl Index {
     #[inline]
     pub(crate) fn slot(&self, index: usize) -> &u64 {
         &self.slots[self.slot_of(index)]
+    }
+
+    /// Returns the index and the entry of each name of an object, the last one first. `first`: index of
+    /// the first name; `count`: number of names.
+    #[inline]
+    pub(crate) fn names(&self, first: usize, count: usize) -> impl Iterator<Item = (usize, Entry)> {
+        let end = first + 2 * count;
+        let (mut slot, mut in_block) = (self.slot_of(end), end % ENTRIES);
+        (0..count).rev().map(move |number| {
+            // Two entries back, and one slot more if a block begins between them.
+            if in_block >= 2 {
+                in_block -= 2;
+                slot -= 2;
+            } else {
+                in_block += ENTRIES - 2;
+                slot -= 3;
+            }
+            (first + 2 * number, Entry::from_slot(self.slots[slot]))
+        })
     }
 
     /// Stores an address in the first slot of each block that has entries.

@@ -6,9 +6,9 @@
 pub(crate) fn plain_length(json: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
-    let mut length = 0;
-    while let Some(chunk) = json.get(length..length + 8) {
-        let bytes = u64::from_le_bytes(chunk.try_into().expect("8 bytes"));
+    let mut rest = json;
+    while let Some((chunk, after)) = rest.split_first_chunk() {
+        let bytes = u64::from_le_bytes(*chunk);
         // A byte that is less than a limit gets its highest bit by the subtraction of that limit, as may
         // bytes after it. Inverting a bit makes the quote (0x22) the byte after the control characters,
         // so that one limit serves for both.
@@ -16,13 +16,12 @@ pub(crate) fn plain_length(json: &[u8]) -> usize {
         let backslash = (bytes ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
         let special = (control_or_quote | backslash) & !bytes & HIGH;
         if special != 0 {
-            return length + (special.trailing_zeros() / 8) as usize;
+            return json.len() - rest.len() + (special.trailing_zeros() / 8) as usize;
         }
-        length += 8;
+        rest = after;
     }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
-    let rest = &json[length..];
-    length + rest.iter().position(is_special).unwrap_or(rest.len())
+    json.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 /// Returns the length of the escape at the start of `json`, or `None` if it is not valid. The

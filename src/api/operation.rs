@@ -96,16 +96,14 @@ impl Operation {
 
     /// Returns the names of the arguments in the path, in order, such as `clusterUuid`.
     pub fn arguments(&self) -> impl Iterator<Item = &'static str> {
-        self.path
-            .split('/')
-            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        segments(self.path).filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
 
     /// Returns the path with its arguments, each percent-encoded so that it stays one segment.
     pub(crate) fn path_with(&self, arguments: &[&str]) -> Result<String> {
         let mut path = String::with_capacity(self.path.len() + 48);
         let mut arguments = arguments.iter();
-        for segment in self.path.split('/').skip(1) {
+        for segment in segments(self.path).skip(1) {
             path.push('/');
             match segment
                 .strip_prefix('{')
@@ -222,6 +220,21 @@ impl Operation {
         .with_operation(self.name)
         .with_body(response)
     }
+}
+
+/// Returns the segments of a path. Not `split`, whose search is made for long texts.
+fn segments(path: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let path = rest?;
+        match path.bytes().position(|byte| byte == b'/') {
+            Some(end) => {
+                rest = Some(&path[end + 1..]);
+                Some(&path[..end])
+            }
+            None => rest.take(),
+        }
+    })
 }
 
 /// Characters that are percent-encoded in a segment: all but the unreserved ones of RFC 3986.

@@ -63,6 +63,8 @@ pub(crate) struct RateLimiter {
     blocked_until: Duration,
     /// 429s in a row.
     consecutive_429s: u32,
+    /// Whether the last attempt to connect failed.
+    connection_failed: bool,
     queue: BTreeSet<QueueTicket>,
     tickets: u64,
 }
@@ -113,7 +115,20 @@ impl RateLimiter {
 
     /// Records a request. Must be called before it is sent, since one that fails counts too.
     pub(crate) fn record_request(&mut self, now: Timestamp) {
+        self.connection_failed = false;
         self.last_request = Some(now.mono);
+    }
+
+    /// Records that no connection could be opened, which counts as a request.
+    pub(crate) fn connection_failed(&mut self, now: Timestamp) {
+        self.connection_failed = true;
+        self.request_sent(now);
+    }
+
+    /// Returns whether a connection can be opened ahead of a permit. After a failure, the next
+    /// attempt needs to wait for it.
+    pub(crate) fn can_connect(&self) -> bool {
+        !self.connection_failed
     }
 
     /// Records when the first byte of a request was sent, if that is later than its permit.

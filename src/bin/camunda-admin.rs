@@ -19,7 +19,8 @@ Usage:
 
 Commands:
   doctor   Checks settings, network, certificates, clock, token, token store and permissions. Sends
-           at most one token request and changes nothing.
+           at most one token request, unless that fails or the token is rejected, and changes
+           nothing.
   token    Prints an access token from the shared cache on stdout, for example for curl.
 
 Options:

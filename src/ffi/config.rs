@@ -234,28 +234,30 @@ unsafe fn settings<'a>(config: *mut camunda_config) -> Result<&'a mut camunda_co
 
 /// Sets a setting.
 ///
+/// Keys:
+/// - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
+///   the secret; the client reads it again when the credentials are rejected.
+/// - `access_token`: an access token that is used unmodified instead of credentials, without
+///   token requests.
+/// - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
+/// - `oauth_url`: the URL of the token endpoint; default:
+///   `https://login.cloud.camunda.io/oauth/token`.
+/// - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
+///   scope.
+/// - `token_request_format`: encoding of token requests, `json` (default) or `form`.
+/// - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
+///   beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
+/// - `timeout`: seconds, decimals allowed; default: 60.
+/// - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
+/// - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
+///   environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
+/// - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
+///   `client_cert` may contain both.
+/// - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
+/// - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+///
 /// @param config Settings to change.
-/// @param key Key of the setting. One of:
-///   - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
-///     the secret; the client reads it again when the credentials are rejected.
-///   - `access_token`: an access token that is used unmodified instead of credentials, without
-///     token requests.
-///   - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
-///   - `oauth_url`: the URL of the token endpoint; default:
-///     `https://login.cloud.camunda.io/oauth/token`.
-///   - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
-///     scope.
-///   - `token_request_format`: encoding of token requests, `json` (default) or `form`.
-///   - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
-///     beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
-///   - `timeout`: seconds, decimals allowed; default: 60.
-///   - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
-///   - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
-///     environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
-///   - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
-///     `client_cert` may contain both.
-///   - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
-///   - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+/// @param key Key of the setting.
 /// @param value Value of the setting; copied.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.

@@ -165,33 +165,33 @@ pub unsafe extern "C" fn camunda_cluster_create(
 ///
 /// Response: a Parameters object.
 /// - `channels` (array of objects, expected): Channels with their generations.
-/// - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
+/// - `channels.N.uuid` (string, required): Its id, for `channelId` when a cluster is created.
 /// - `channels.N.name` (string, expected): Its name, such as `Stable`.
 /// - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
-/// - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+/// - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generationId` when a
 ///   cluster is created.
 /// - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
 /// - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
 ///   `orgUnlocked`, optional): Reason why the organization may use it.
 /// - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
 ///   for new clusters.
-/// - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
+/// - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generationId` when a
 ///   cluster is created.
 /// - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
 /// - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
 ///   `orgUnlocked`, optional): Reason why the organization may use it.
 /// - `clusterPlanTypes` (array of objects, expected): Plan types.
-/// - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+/// - `clusterPlanTypes.N.uuid` (string, required): Its id, for `planTypeId` when a cluster is
 ///   created.
 /// - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
 /// - `regions` (array of objects, expected): Regions.
-/// - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
+/// - `regions.N.uuid` (string, required): Its id, for `regionId` when a cluster is created.
 /// - `regions.N.name` (string, expected): Its name, as the Console shows it.
 /// - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
 /// - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
 /// - `regions.N.backups.N.uuid` (string, expected): The id of the option.
 /// - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
-/// - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
+/// - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backupRegionId` when a
 ///   cluster is created.
 /// - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
 ///
@@ -400,7 +400,8 @@ pub unsafe extern "C" fn camunda_cluster_wake(
 /// - `oldGeneration` (object, required): Generation before the upgrade.
 /// - `oldGeneration.id` (string, required): Its id.
 /// - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
-/// - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+/// - `newGeneration` (object, required): Generation after the upgrade, for
+///   camunda_cluster_wait_until_upgraded().
 /// - `newGeneration.id` (string, required): Its id.
 /// - `newGeneration.name` (string, expected): Its name, as the Console shows it.
 /// - `orgId` (string, expected): The organization that owns it.
@@ -578,7 +579,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 ///
 /// Request body: a TriggerFailover object.
 /// - `backupIds` (array of strings, required): Ids of the backups to copy.
-/// - `restoreBackupId` (string, required): Id of the backup to restore, one of `backup_ids`.
+/// - `restoreBackupId` (string, required): Id of the backup to restore, one of `backupIds`.
 ///
 /// Response: a FailoverResult object.
 /// - `newClusterId` (string, required): Id of the new cluster in the paired region.
@@ -1789,8 +1790,8 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
 /// if the cluster is suspended, waits for input of its owner, or does not exist.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -1882,8 +1883,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
 ///
 /// Waits until the cluster no longer exists, after its deletion.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// @param admin Client. Thread-safe.
@@ -1910,8 +1911,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
 /// waits for input of its owner or does not exist.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2003,11 +2004,11 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 
 /// Wait until woken.
 ///
-/// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
-/// Fails immediately if the cluster waits for input of its owner or does not exist.
+/// Waits, after camunda_cluster_wake(), until the cluster is `Healthy` in two consecutive polls,
+/// and returns it. Fails immediately if the cluster waits for input of its owner or does not exist.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2100,8 +2101,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
 /// cluster. Fails immediately if the key could not be set up or the cluster does not exist.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2194,8 +2195,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 /// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
 /// not in the list of the cluster's backups.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Backup object.
@@ -2244,8 +2245,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
 /// the restore failed or was aborted, or if there was none.
 ///
-/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
-/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Restore object.

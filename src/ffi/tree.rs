@@ -248,28 +248,27 @@ impl<'a> Node<'a> {
     }
 
     /// Returns the value of the last field named `key`.
-    pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub(super) fn get(&self, key: &[u8]) -> Option<Node<'a>> {
         if !self.is_object() {
             return None;
         }
-        let first = self.entry.link as usize;
-        (0..self.len()).rev().find_map(|index| {
-            let name = self.root.entry(first + 2 * index);
+        let mut names = self.root.index.names(self.entry.link as usize, self.len());
+        names.find_map(|(index, name)| {
             if name.link & ESCAPED == 0 && name.link as usize != key.len() {
                 return None;
             }
-            let is_match = self.root.node_at(first + 2 * index).is_named(key);
-            is_match.then(|| self.root.node_at(first + 2 * index + 1))
+            let is_match = self.root.node_at(index).is_named(key);
+            is_match.then(|| self.root.node_at(index + 1))
         })
     }
 
-    fn is_named(&self, key: &str) -> bool {
+    fn is_named(&self, key: &[u8]) -> bool {
         if self.entry.link & ESCAPED == 0 {
-            return self.written() == key.as_bytes();
+            return self.written() == key;
         }
         let mut name = Zeroizing::new(Vec::with_capacity(self.written().len()));
         json_text::unescape(self.written(), &mut name);
-        *name == key.as_bytes()
+        *name == key
     }
 
     /// Returns the bytes between the quotes, escapes included.

@@ -3,7 +3,7 @@
 //! The index of a response is built while the response is validated, see `api/json_walk.rs`. Strings and
 //! the JSON of parts are returned NUL-terminated, and created when first read.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -15,7 +15,7 @@ use crate::api::json_walk::walk;
 use crate::api::operation::strip_bom;
 use crate::api::schema::JsonSchema;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{Owner, bytes, catch_panic_or, required, return_owned, set_null, text};
+use crate::ffi::boundary::{Owner, bytes, catch_panic_or, required, return_owned, set_null};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
 use crate::ffi::tree::{Kind, Node, PackedEntry, Root};
@@ -148,11 +148,20 @@ fn not_json(error: impl fmt::Display) -> Error {
     Error::invalid_argument(format!("not JSON: {error}"))
 }
 
-fn step<'a>(node: Node<'a>, step: &str) -> Option<Node<'a>> {
+fn step<'a>(node: Node<'a>, step: &[u8]) -> Option<Node<'a>> {
     match node.kind() {
-        Kind::Array => node.at(step.parse().ok()?),
+        Kind::Array => node.at(std::str::from_utf8(step).ok()?.parse().ok()?),
         _ => node.get(step),
     }
+}
+
+/// Borrows a name or path. It need not be UTF-8: no name in JSON equals one that is not.
+///
+/// # Safety
+/// `text` is NULL, or NUL-terminated and valid for `'a`.
+unsafe fn name<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: guaranteed by the caller.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// Reads from a value. Returns `fallback` if `value` is NULL.
@@ -236,7 +245,7 @@ pub unsafe extern "C" fn camunda_value_get(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         read(value, ptr::null(), |value| {
-            value.get(text("key", key).ok()?).map(address)
+            value.get(name(key)?).map(address)
         })
     }
 }
@@ -255,16 +264,8 @@ pub unsafe extern "C" fn camunda_value_path(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         read(value, ptr::null(), |value| {
-            let path = text("path", path).ok()?;
-            // Not `split`, whose search is made for long texts.
-            let (mut value, mut start) = (value, 0);
-            for (at, byte) in path.bytes().enumerate() {
-                if byte == b'.' {
-                    value = step(value, &path[start..at])?;
-                    start = at + 1;
-                }
-            }
-            step(value, &path[start..]).map(address)
+            let mut steps = name(path)?.split(|byte| *byte == b'.');
+            steps.try_fold(value, step).map(address)
         })
     }
 }
@@ -465,9 +466,9 @@ mod tests {
     fn get_finds_other_fields_when_a_name_has_an_unpaired_surrogate() {
         let value = parsed(r#"{"\ud800":1,"secret":"made up","a\u0000b\ud83d\ude00":2}"#);
         let node = value.node();
-        assert_eq!(node.get("secret").unwrap().json(), "\"made up\"");
+        assert_eq!(node.get(b"secret").unwrap().json(), "\"made up\"");
         assert_eq!(node.at(0).unwrap().json(), "1");
-        assert_eq!(node.get("a\0b😀").unwrap().json(), "2");
+        assert_eq!(node.get("a\0b😀".as_bytes()).unwrap().json(), "2");
         let name = node.name_at(0).unwrap().terminated(true).unwrap();
         assert_eq!(name, "\u{fffd}\0".as_bytes());
     }
@@ -496,7 +497,10 @@ mod tests {
         let json = r#" { "a" : [ [ ] , { } , [ [ 1 , 2 ] , 3 ] , [ [ 4 ] ] , { "b" : { "c" : [ 5 ] } } , "x\"]" ] , "d" : null , "a" : -1.5e3 } "#;
         let value = parsed(json);
         let at = |path: &str| {
-            let found = path.split('.').try_fold(value.node(), step);
+            let found = path
+                .split('.')
+                .map(str::as_bytes)
+                .try_fold(value.node(), step);
             found.map(|node| node.json().to_owned())
         };
         for (path, expected) in [
@@ -525,6 +529,7 @@ mod tests {
         );
         let of_array = |path: &str| {
             path.split('.')
+                .map(str::as_bytes)
                 .try_fold(array, step)
                 .map(|node| node.json())
         };
@@ -604,8 +609,23 @@ mod tests {
         for (index, element) in elements.iter().enumerate() {
             let part = value.node().at(index).unwrap();
             assert_eq!(part.json(), element);
-            let name = part.get("name").unwrap().terminated(false).unwrap();
+            let name = part.get(b"name").unwrap().terminated(false).unwrap();
             assert_eq!(name, format!("n{index}\0").as_bytes());
+        }
+    }
+
+    #[test]
+    fn get_finds_fields_in_every_block_of_the_index() {
+        for before in 0..3 {
+            let fields: Vec<_> = (0..200).map(|n| format!(r#""f{n}":{n}"#)).collect();
+            let array = format!("[{}", "[0],".repeat(before));
+            let value = parsed(&format!("{array}{{{}}}]", fields.join(",")));
+            let object = value.node().at(before).unwrap();
+            for number in 0..200 {
+                let found = object.get(format!("f{number}").as_bytes()).unwrap();
+                assert_eq!(found.json(), number.to_string());
+            }
+            assert!(object.get(b"f200").is_none());
         }
     }
 

@@ -124,10 +124,9 @@ pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
     if let TokenCacheConfig::Redis { url, tls, .. } = &mut choice
         && (url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:"))
     {
-        let files = [config.ca_file(), config.client_cert(), config.client_key()];
         *tls = Some(StoreTls {
-            id: format!("{files:?}"),
             config: tls::client_config(config)?,
+            id: tls::identity(config)?,
         });
     }
     Ok(choice)

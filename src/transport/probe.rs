@@ -1,7 +1,7 @@
 //! Step-by-step check of the way to a server, for `doctor`: DNS resolution, TCP connection, TLS
 //! handshake, HTTP response. Uses the settings of the client and sends no credentials.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -18,12 +18,16 @@ use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::response::Response;
 use super::{Method, UNCOMPRESSED, connect_error, tls};
+use crate::abandonable::ThreadLimit;
 use crate::call::CallContext;
 use crate::config::{Config, is_loopback};
 use crate::error::{self, Outcome, Stage};
 
 /// Maximum size of the response to the probe, in bytes; it is discarded.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
+
+/// The threads that resolve names.
+static LOOKUP_THREADS: ThreadLimit = ThreadLimit::new("camunda-doctor", 16);
 
 /// A step on the way to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,12 +175,7 @@ impl Prober {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let client =
             ClientConnection::new(self.tls.clone(), name).map_err(|error| error.to_string())?;
-        let limit = Some(call.remaining().max(Duration::from_millis(1)));
-        let limited = stream
-            .set_read_timeout(limit)
-            .and_then(|()| stream.set_write_timeout(limit));
-        limited.map_err(|error| error.to_string())?;
-        let mut stream = StreamOwned::new(client, stream);
+        let mut stream = StreamOwned::new(client, Limited { stream, call });
         while stream.conn.is_handshaking() {
             let progress = stream.conn.complete_io(&mut stream.sock);
             progress.map_err(|error| connect_error::describe_io(&error))?;
@@ -239,6 +238,40 @@ impl Prober {
     }
 }
 
+/// A connection whose reads and writes end with a call.
+struct Limited<'a> {
+    stream: TcpStream,
+    call: &'a CallContext,
+}
+
+impl Limited<'_> {
+    /// Returns the timeout of the next read or write.
+    fn limit(&self) -> io::Result<Option<Duration>> {
+        match self.call.remaining() {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(Some(left)),
+        }
+    }
+}
+
+impl Read for Limited<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.limit()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Limited<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.limit()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// Runs a step and appends its result. Returns what it made, or `None` if it failed.
 fn timed<T>(
     results: &mut Vec<StepResult>,
@@ -260,17 +293,18 @@ fn timed<T>(
 fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, String> {
     let name = format!("{host}:{port}");
     let (sender, receiver) = mpsc::channel();
-    std::thread::Builder::new()
-        .name("camunda-doctor".into())
-        .spawn(move || {
-            let found = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-            let _ = sender.send(found);
-        })
-        .map_err(|error| error.to_string())?;
+    let permit = LOOKUP_THREADS.acquire();
+    let permit = permit.ok_or("too many lookups do not end")?;
+    let thread = permit.start(move || {
+        let found = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        let _ = sender.send(found);
+    });
+    let thread = thread.map_err(|error| error.to_string())?;
     let found = receiver
         .recv_timeout(limit)
-        .map_err(|_| format!("no result within {:.1} s", limit.as_secs_f64()))?
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| format!("no result within {:.1} s", limit.as_secs_f64()))?;
+    thread.join();
+    let found = found.map_err(|error| error.to_string())?;
     match found.is_empty() {
         true => Err("the name has no address".to_owned()),
         // Plain HTTP is allowed to loopback addresses only, whatever the name resolves to.

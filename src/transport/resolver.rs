@@ -50,6 +50,25 @@ struct Names {
     in_progress: HashMap<String, Arc<Lookup>>,
 }
 
+/// What is known about a name.
+enum Found {
+    Addresses(Vec<SocketAddr>),
+    Lookup(Arc<Lookup>),
+}
+
+impl Names {
+    fn find(&self, name: &str) -> Option<Found> {
+        if let Some((at, addresses)) = self.known.get(name)
+            && at.elapsed() < DNS_CACHE_TTL
+        {
+            return Some(Found::Addresses(addresses.clone()));
+        }
+        let lookup = self.in_progress.get(name)?;
+        let is_stuck = lookup.began.elapsed() >= STUCK_AFTER;
+        (!is_stuck).then(|| Found::Lookup(lookup.clone()))
+    }
+}
+
 /// A lookup in progress.
 struct Lookup {
     began: Instant,
@@ -100,20 +119,18 @@ impl CachingResolver {
             return Ok(vec![address]);
         }
         let lookup = loop {
-            {
+            match lock(&self.names).find(&name) {
+                Some(Found::Addresses(addresses)) => return Ok(addresses),
+                Some(Found::Lookup(lookup)) => break lookup,
+                None => {}
+            }
+            // Without the lock: it may wait for a fork, and other calls need the cache only.
+            if let Some(permit) = self.threads.acquire() {
                 let mut names = lock(&self.names);
-                if let Some((at, addresses)) = names.known.get(&name)
-                    && at.elapsed() < DNS_CACHE_TTL
-                {
-                    return Ok(addresses.clone());
-                }
-                if let Some(lookup) = names.in_progress.get(&name)
-                    && lookup.began.elapsed() < STUCK_AFTER
-                {
-                    break lookup.clone();
-                }
-                if let Some(permit) = self.threads.acquire() {
-                    break self.start(&mut names, name, permit)?;
+                match names.find(&name) {
+                    Some(Found::Addresses(addresses)) => return Ok(addresses),
+                    Some(Found::Lookup(lookup)) => break lookup,
+                    None => break self.start(&mut names, name, permit)?,
                 }
             }
             std::thread::sleep(ExchangeGuard::next_wait()?.min(PERMIT_POLL));

@@ -20,7 +20,7 @@ pub struct Stats {
     pub requests: u64,
     /// Retries of API requests after transient errors.
     pub retries: u64,
-    /// Token requests sent by this client.
+    /// Token requests sent by this client, including those for which no connection could be opened.
     pub token_requests: u64,
     /// Calls that got their access token from the cache.
     pub token_cache_hits: u64,

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use ring::digest;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::sign::any_supported_type;
@@ -23,6 +24,7 @@ use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::private_file::warn_if_open_to_others;
+use crate::secret::Zeroizing;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
 /// 1.3, ring, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
@@ -181,6 +183,30 @@ fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
         Err(error) => Err(unusable_file("client_cert", certificates, error)),
     }
+}
+
+/// Returns a digest of the contents of the configured files.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) if a file cannot be read.
+pub(super) fn identity(config: &Config) -> Result<Vec<u8>> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for (setting, file) in [
+        ("ca_file", config.ca_file()),
+        ("client_cert", config.client_cert()),
+        ("client_key", config.client_key()),
+    ] {
+        let content = file.map(|file| {
+            let content = std::fs::read(file).map(Zeroizing::new);
+            content.map_err(|error| unusable_file(setting, file, error))
+        });
+        let content = content.transpose()?;
+        let length = content.as_ref().map(|content| content.len() as u64 + 1);
+        context.update(&length.unwrap_or_default().to_le_bytes());
+        context.update(content.as_ref().map_or(&[], |content| content.as_slice()));
+    }
+    Ok(context.finish().as_ref().to_vec())
 }
 
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -351,6 +377,32 @@ mod tests {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).into())
         })
+    }
+
+    #[test]
+    fn identity_depends_on_the_contents_of_the_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let of = |settings: &[(&str, &str)]| {
+            let mut config = Config::default();
+            for (key, value) in settings {
+                config.set(key, value).unwrap();
+            }
+            identity(&config).unwrap()
+        };
+        let (one, two) = (write("one.pem", "a"), write("two.pem", "a"));
+        let before = of(&[("ca_file", &one)]);
+        assert_eq!(before, of(&[("ca_file", &two)]));
+        write("one.pem", "b");
+        assert_ne!(before, of(&[("ca_file", &one)]));
+        assert_ne!(before, of(&[]));
+        assert_ne!(before, of(&[("client_cert", &two)]));
+        let empty = write("empty.pem", "");
+        assert_ne!(of(&[]), of(&[("ca_file", &empty)]));
     }
 
     #[test]

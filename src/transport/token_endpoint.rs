@@ -53,7 +53,11 @@ impl TokenEndpoint for Transport {
                 connection: Some(connection),
                 sent_at: None,
             })),
-            Err(error) => Err(self.connection_failed(request, &exchange, &error, call)),
+            Err(error) => {
+                // The attempt counts as a request; see `RateLimiter::connection_failed`.
+                self.stats.count_token_request();
+                Err(self.connection_failed(request, &exchange, &error, call))
+            }
         }
     }
 }

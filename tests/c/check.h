@@ -5,18 +5,24 @@
 #define CHECK_H
 
 #include <math.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef _WIN32
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#else
+#include <netdb.h>
+#include <sys/socket.h>
+#endif
 
 #include "camunda_admin.h"
 
@@ -153,9 +159,16 @@ static inline const char *variable(const char *name) {
   return value;
 }
 
+/* The directory of the test. wine does not pass HOME to programs. */
+#ifdef _WIN32
+#define CHECK_HOME "CHECK_HOME"
+#else
+#define CHECK_HOME "HOME"
+#endif
+
 /* Returns a path in the directory of the test. Free it with free(). */
 static inline char *scratch(const char *name) {
-  const char *home = variable("HOME");
+  const char *home = variable(CHECK_HOME);
   const size_t size = strlen(home) + strlen(name) + 2;
   char *path = (char *)malloc(size);
   snprintf(path, size, "%s/%s", home, name);
@@ -163,6 +176,23 @@ static inline char *scratch(const char *name) {
 }
 
 /* ---- Sandbox requests that do not use the library under test ---- */
+
+#ifdef _WIN32
+#define MSG_NOSIGNAL 0
+typedef SOCKET check_socket;
+typedef int check_size;
+static inline void start_sockets(void) {
+  WSADATA data;
+  if (WSAStartup(MAKEWORD(2, 2), &data) != 0) exit(2);
+}
+static inline void close_socket(check_socket connection) { closesocket(connection); }
+#else
+typedef int check_socket;
+typedef size_t check_size;
+static inline void start_sockets(void) {}
+static inline void close_socket(check_socket connection) { close(connection); }
+#define INVALID_SOCKET (-1)
+#endif
 
 /* Sends a request to the sandbox. Returns the response body. Free it with free(). */
 static inline char *sandbox_send(const char *method, const char *path, const char *body) {
@@ -173,14 +203,16 @@ static inline char *sandbox_send(const char *method, const char *path, const cha
     fprintf(stderr, "no sandbox at %s\n", url);
     exit(2);
   }
+  start_sockets();
   struct addrinfo hints;
   memset(&hints, 0, sizeof hints);
   hints.ai_family = AF_INET;
   hints.ai_socktype = SOCK_STREAM;
   struct addrinfo *address = NULL;
   if (getaddrinfo(host, port, &hints, &address) != 0) exit(2);
-  const int connection = socket(AF_INET, SOCK_STREAM, 0);
-  if (connection < 0 || connect(connection, address->ai_addr, address->ai_addrlen) != 0) {
+  const check_socket connection = socket(AF_INET, SOCK_STREAM, 0);
+  if (connection == INVALID_SOCKET ||
+      connect(connection, address->ai_addr, (socklen_t)address->ai_addrlen) != 0) {
     perror("the sandbox");
     exit(2);
   }
@@ -193,7 +225,7 @@ static inline char *sandbox_send(const char *method, const char *path, const cha
                               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                               method, path, host, strlen(body), body);
   for (ssize_t sent = 0, count; sent < length; sent += count) {
-    count = send(connection, request + sent, (size_t)(length - sent), MSG_NOSIGNAL);
+    count = send(connection, request + sent, (check_size)(length - sent), MSG_NOSIGNAL);
     if (count <= 0) exit(2);
   }
   free(request);
@@ -202,12 +234,12 @@ static inline char *sandbox_send(const char *method, const char *path, const cha
   size_t filled = 0;
   char *response = (char *)malloc(capacity);
   for (;;) {
-    const ssize_t count = recv(connection, response + filled, capacity - filled - 1, 0);
+    const ssize_t count = recv(connection, response + filled, (check_size)(capacity - filled - 1), 0);
     if (count <= 0) break;
     filled += (size_t)count;
     if (filled + 1 == capacity) response = (char *)realloc(response, capacity *= 2);
   }
-  close(connection);
+  close_socket(connection);
   response[filled] = '\0';
   const char *start = strstr(response, "\r\n\r\n");
   if (start == NULL || strncmp(response, "HTTP/1.1 2", 10) != 0) {

@@ -74,6 +74,7 @@ fn install_creates_versioned_library_links_and_licence() {
         &real,
         "lib/triple/pkgconfig/camunda_admin-static.pc",
         "lib/triple/pkgconfig/camunda_admin.pc",
+        "share/camunda_admin/camunda_admin.tsan.supp",
         "share/doc/camunda_admin/LICENSE",
         "share/doc/camunda_admin/THIRD-PARTY-LICENSES.txt",
     ];
@@ -172,6 +173,79 @@ fn pkg_config_finds_moved_installation() {
         command.env_remove("LD_LIBRARY_PATH");
         let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
         assert_eq!(ended.status.success(), !needs_shared, "{}", ended.stderr);
+    }
+}
+
+/// `pkg-config --static` is for programs without shared libraries, which `cc -static` links.
+#[test]
+fn pkg_config_static_links_the_archive() {
+    let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
+        return;
+    };
+    let Some(readelf) = tool("readelf") else {
+        return;
+    };
+    let stage = tempfile::tempdir().unwrap();
+    install(stage.path());
+    let mut command = Command::new(pkg_config);
+    command.args(["--static", "--cflags", "--libs", "camunda_admin"]);
+    command.env("PKG_CONFIG_PATH", stage.path().join("lib/pkgconfig"));
+    let flags = run(command);
+    let binary = stage.path().join("program");
+    let mut command = Command::new(compiler);
+    command.args(["-static", "-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
+    command.arg(top().join("tests/c/objects.c"));
+    command.arg("-o").arg(&binary);
+    command.args(flags.split_whitespace());
+    run(command);
+    let mut command = Command::new(readelf);
+    command.args(["-d", "-W"]).arg(&binary);
+    let read = run(command);
+    assert!(!read.contains("NEEDED"), "{read}");
+    run(Command::new(&binary));
+}
+
+/// `packaging/linker.sh` links a shared object with the version script that rustc passes.
+#[test]
+fn release_linker_gives_exported_symbols_a_version() {
+    let (Some(compiler), Some(nm)) = (tool("cc"), tool("nm")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(
+        path("library.c"),
+        "int camunda_a(void) { return 1; }\nint other(void) { return 2; }\n",
+    )
+    .unwrap();
+    // The form of rustc.
+    let script = "{\n  global:\n    camunda_a;\n\n  local:\n    *;\n};\n";
+    for (soname, expected) in [
+        (
+            "libcamunda_admin.so.0.1",
+            &["camunda_a@@LIBCAMUNDA_ADMIN_0.1"][..],
+        ),
+        ("libother.so.1", &["camunda_a"]),
+    ] {
+        fs::write(path("script"), script).unwrap();
+        let mut command = Command::new("sh");
+        command.arg(top().join("packaging/linker.sh"));
+        command.env("LINKER", &compiler);
+        command.args(["-shared", "-fPIC"]).arg(path("library.c"));
+        command.arg(format!("-Wl,--version-script={}", path("script").display()));
+        command.arg(format!("-Wl,-soname,{soname}"));
+        command.arg("-o").arg(path("library.so"));
+        run(command);
+        let mut command = Command::new(&nm);
+        command.args(["-D", "--defined-only", "--format=posix"]);
+        command.arg(path("library.so"));
+        let exported = run(command);
+        let names: Vec<_> = exported
+            .lines()
+            .filter(|line| line.contains(" T "))
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(names, expected, "{exported}");
     }
 }
 

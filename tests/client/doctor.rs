@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use camunda_admin_sandbox::{Permission, Sandbox};
@@ -471,4 +474,34 @@ fn errors_and_exit_status_of_invalid_arguments() {
         assert!(ended.status.success());
         assert!(ended.stdout.contains("camunda-admin"), "{}", ended.stdout);
     }
+}
+
+#[test]
+fn doctor_ends_a_tls_handshake_whose_bytes_arrive_one_by_one() {
+    let sandbox = Sandbox::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                // A TLS record with a handshake message of 16 KiB.
+                let mut bytes = vec![22, 3, 3, 64, 0, 2, 0, 63, 252];
+                bytes.resize(16 * 1024, 0);
+                for byte in bytes {
+                    if stream.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(50));
+                }
+            });
+        }
+    });
+    let environment = Environment::of(&sandbox).set("CAMUNDA_CONSOLE_BASE_URL", url);
+    let ended = environment.run(&["doctor", "--json", "--timeout", "1"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let handshake = &checks(&report, "tls")[0];
+    assert_eq!(handshake["status"], "failed", "{report:#}");
+    let duration = handshake["duration_ms"].as_f64().unwrap();
+    assert!(duration < 3_000.0, "{duration}");
 }

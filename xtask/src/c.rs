@@ -223,7 +223,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
         ),
     );
     doc(text, "");
-    doc(text, operation.doc);
+    doc(text, &c_bodies::in_c(operation.doc));
     doc(text, "");
     if let Some(shape) = &operation.body {
         push_body(text, "Request body", &shape.kind);
@@ -307,12 +307,12 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     text.push('\n');
     doc(text, &format!("{}.", sentence(waiter.name)));
     doc(text, "");
-    doc(text, waiter.doc);
+    doc(text, &c_bodies::in_c(waiter.doc));
     doc(text, "");
     doc(
         text,
-        "The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of \
-         `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the \
+        "The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of \
+         `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the \
          resource can no longer reach the state.",
     );
     doc(text, "");

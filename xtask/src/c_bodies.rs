@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use camunda_admin::description::{BodyKind, Description, EnumValue, Field, Presence, TYPES};
+use camunda_admin::description::{
+    BodyKind, Description, EnumValue, Field, OPERATIONS, Presence, TYPES, WAITERS,
+};
 
 /// Longest line of a comment, without its marker.
 const WIDTH: usize = 95;
@@ -93,7 +95,52 @@ fn plain(doc: &str) -> String {
     let plain = doc.replace("[`", "`").replace("`]", "`");
     // A method of the other languages.
     let plain = plain.replace("See `Cluster::allowlist`.", "");
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    in_c(&plain.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Returns documentation with the names of C: those of JSON fields, and of the functions of operations
+/// and waiters.
+pub(crate) fn in_c(doc: &str) -> String {
+    doc.split('`')
+        .enumerate()
+        .map(|(index, part)| match index % 2 {
+            // Between backticks.
+            1 => match function_of(part) {
+                Some(function) => format!("{function}()"),
+                None => format!("`{}`", json_name(part)),
+            },
+            _ => part.to_owned(),
+        })
+        .collect()
+}
+
+/// Returns the function of the operation or waiter whose method has a name, if only one has it.
+fn function_of(method: &str) -> Option<&'static str> {
+    let operations = OPERATIONS.iter().map(|it| (it.sdk_method, it.c_function));
+    let waiters = WAITERS.iter().map(|it| (it.sdk_method, it.c_function));
+    let mut found = operations
+        .chain(waiters)
+        .filter(|(known, _)| known.rsplit('.').next() == Some(method));
+    match (found.next(), found.next()) {
+        (Some((_, function)), None) => Some(function),
+        _ => None,
+    }
+}
+
+/// Returns the JSON name of a field whose name in Rust has several parts.
+fn json_name(name: &str) -> &str {
+    if !name.contains('_') {
+        return name;
+    }
+    TYPES
+        .iter()
+        .filter_map(|description| match description {
+            Description::Object { fields, .. } => Some(fields.iter()),
+            _ => None,
+        })
+        .flatten()
+        .find(|field| field.name == name)
+        .map_or(name, |field| field.json)
 }
 
 /// Adds a list item, wrapped.
@@ -215,6 +262,21 @@ mod tests {
             ("ipallowlist", "IPALLOWLIST"),
         ] {
             assert_eq!(constant(name), expected);
+        }
+    }
+
+    #[test]
+    fn documentation_has_the_names_of_c() {
+        for (doc, expected) in [
+            ("Its id, for `channel_id`.", "Its id, for `channelId`."),
+            (
+                "Waits, after `wake`, until it is `Healthy`.",
+                "Waits, after camunda_cluster_wake(), until it is `Healthy`.",
+            ),
+            // Several resources have this method.
+            ("See `create`.", "See `create`."),
+        ] {
+            assert_eq!(in_c(doc), expected);
         }
     }
 

@@ -96,9 +96,8 @@ const WITH_METHODS: &[&str] = &["Cluster", "CreatedClusterClient", "IpRanges"];
 
 /// Public names of the hand-written modules, in the order of the modules.
 const HAND_WRITTEN: &[(&str, &[&str])] = &[
-    ("_client", &["AdminClient", "Stats", "TokenSource"]),
+    ("_client", &["AdminClient"]),
     ("_connection", &["Cancel"]),
-    ("_credentials", &["ClusterCredentials"]),
     (
         "_errors",
         &[
@@ -124,15 +123,20 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
             "WaitFailedError",
         ],
     ),
-    (
-        "_model_base",
-        &["Model", "OpenEnum", "OpenEnumType", "Secrets"],
-    ),
+];
+
+/// Public names of the hand-written modules that are imported when they are first used, as the models
+/// and the type aliases are.
+const HAND_WRITTEN_LAZY: &[(&str, &[&str])] = &[
+    ("_credentials", &["ClusterCredentials"]),
+    ("_model_base", &["Model", "OpenEnum", "OpenEnumType"]),
+    ("_stats", &["Stats"]),
     ("_token", &["Token"]),
+    ("_token_source", &["TokenSource"]),
     ("_token_store", &["TokenStore"]),
 ];
 
-/// Public type aliases, which are imported when they are used, as the models are.
+/// Public type aliases, which are in `_types`.
 const ALIASES: &[&str] = &[
     "AllowlistEntry",
     "Id",
@@ -158,7 +162,7 @@ pub(crate) fn init() -> Generated {
 }
 
 fn init_text() -> String {
-    let mut models = vec!["FailoverStep"];
+    let mut models = vec!["FailoverStep", "Secrets"];
     models.extend(model_names());
     let operations: Vec<&str> = PLACES.iter().map(|(_, class, _)| *class).collect();
     let mut modules: Vec<(&str, Vec<&str>)> = HAND_WRITTEN
@@ -185,7 +189,17 @@ fn init_text() -> String {
         imports.push_str(&import(module, "", names));
         classes.extend(names.iter().copied());
     }
-    let lazy = import("_models", "    ", &models) + &import("_types", "    ", ALIASES);
+    let mut lazy = import("_models", "    ", &models);
+    let mut places = String::new();
+    for (module, names) in HAND_WRITTEN_LAZY.iter().chain([&("_types", ALIASES)]) {
+        lazy.push_str(&import(module, "    ", names));
+        for name in *names {
+            writeln!(places, "    \"{name}\": \"{module}\",").unwrap();
+        }
+        if *module != "_types" {
+            classes.extend(*names);
+        }
+    }
     classes.sort_unstable();
     let quoted_names = |names: &[&str]| {
         let mut text = String::new();
@@ -196,6 +210,7 @@ fn init_text() -> String {
     };
     text.replace("@IMPORTS@\n", &imports)
         .replace("    @LAZY_IMPORTS@\n", &lazy)
+        .replace("@MODULES@\n", &places)
         .replace("@CLASSES@\n", &quoted_names(&classes))
         .replace("@ALIAS_NAMES@\n", &quoted_names(ALIASES))
 }
@@ -377,7 +392,7 @@ fn models_text() -> String {
         "# mypy: disable-error-code=\"no-any-return\"\n\
          \"\"\"The response types and enumerations of the API.\"\"\"\n\n\
          from __future__ import annotations\n\n\
-         from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json\n\
+         from ._model_base import FailoverStep, Model, OpenEnum, Secrets, to_datetime, to_json\n\
          from ._model_methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
@@ -392,7 +407,7 @@ fn models_text() -> String {
          from ._types import Number\n\n",
     );
     let names = model_names();
-    text.push_str("__all__ = [\n    \"FailoverStep\",\n");
+    text.push_str("__all__ = [\n    \"FailoverStep\",\n    \"Secrets\",\n");
     for name in &names {
         writeln!(text, "    \"{name}\",").unwrap();
     }
@@ -668,11 +683,11 @@ fn operations_text() -> String {
          from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._hidden import hide\n\
          from ._lazy import models\n\
-         from ._library import lib\n\
-         from ._model_base import Secrets\n\n\
+         from ._library import lib\n\n\
          TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
          from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload\n\n    \
          from ._connection import Cancel\n    \
+         from ._model_base import Secrets\n    \
          from ._types import AllowlistEntry, Id, Progress, Timeout\n    \
          from ._models import (\n",
     );
@@ -794,7 +809,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     let one_field = one_field(operation);
     let (hint, decode) = match response {
         None => ("None".to_owned(), None),
-        Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("Secrets".to_owned())),
+        Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("models.Secrets".to_owned())),
         Some(BodyKind::Object(description)) => {
             let hint = match one_field {
                 Some(_) => "str".to_owned(),

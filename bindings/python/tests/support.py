@@ -6,6 +6,7 @@ sandbox's rate limit for token requests. A test that must start without a token 
 
 import contextlib
 import faulthandler
+import importlib.util
 import json
 import os
 import signal
@@ -93,6 +94,13 @@ class SandboxTest(unittest.TestCase):
 
     def fault(self, operation, **fault):
         send("POST", "/_sandbox/faults", {"operation": operation, **fault})
+
+    def require(self, module):
+        """Skip the test if a module is not installed; with `CI=true` fail it."""
+        if importlib.util.find_spec(module) is None:
+            self.assertNotEqual(os.environ.get("CI"), "true", f"{module} is required with CI=true, but is missing")
+            print(f"skipped: {module} is missing")
+            self.skipTest(f"{module} is missing")
 
     def run_python(self, program, *arguments, limit=60, **environment):
         """Run a program in a new interpreter.

@@ -5,6 +5,7 @@ import json
 import pickle
 import typing
 import unittest
+import unittest.mock
 
 import camunda_admin
 from camunda_admin import (
@@ -235,6 +236,25 @@ class Kinds(SandboxTest):
     def test_exception_classes_are_camunda_errors(self):
         for name in camunda_admin._errors.__all__:
             self.assertTrue(issubclass(getattr(camunda_admin, name), CamundaError), name)
+
+
+class Decoding(SandboxTest):
+    def test_responses_are_decoded_on_interpreters_without_the_c_api(self):
+        cluster_id = self.cluster(name="Zoë")
+        admin = self.client()
+        with unittest.mock.patch("camunda_admin._native_handle._decode_utf8", None):
+            self.assertEqual(admin.cluster(cluster_id).get().name, "Zoë")
+        self.assertEqual(admin.cluster(cluster_id).get().name, "Zoë")
+
+    def test_error_has_the_bytes_of_a_response_that_cannot_be_decoded(self):
+        from camunda_admin._json import decode
+
+        for encoded, value in [("\ufeff[1]", [1]), (b"\xef\xbb\xbf[1]", [1]), ("[1.50]", [1.5])]:
+            self.assertEqual(decode(encoded, "list", list), value)
+        for encoded, body in [("[Ü", "[Ü".encode()), ("\ufeff{", b"\xef\xbb\xbf{"), (b"[\xff]", b"[\xff]")]:
+            with self.assertRaises(DecodeError) as raised:
+                decode(encoded, "list", list)
+            self.assertEqual(raised.exception.body, body)
 
 
 class Arguments(SandboxTest):

@@ -2,13 +2,15 @@
 
 import decimal
 import fractions
+import inspect
 import io
 import ipaddress
+import itertools
 import re
 import threading
 import unittest
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import camunda_admin
@@ -16,11 +18,14 @@ from camunda_admin import (
     AdminClient,
     CamundaError,
     Cancel,
+    CancelledError,
     ClusterCredentials,
     ConfigError,
     FileError,
     InvalidArgumentError,
     Model,
+    OutcomeUnknownError,
+    Token,
     TokenSource,
 )
 from support import SandboxTest, stats
@@ -225,6 +230,68 @@ class Mistakes(SandboxTest):
                 self.assertEqual(error.outcome, "not_sent")
         # One of the mistakes reads the cluster.
         self.assertLessEqual(stats()["requests"] - before, 1)
+
+    def test_message_for_each_parameter_names_the_parameter(self):
+        path = self.folder / "console.env"
+        path.write_text("CAMUNDA_CONSOLE_ACCESS_TOKEN=a\n")
+        cancel = Cancel()
+        cancel.cancel()
+        # No call sends a request.
+        admin = AdminClient(access_token="a", base_url="http://127.0.0.1:9").with_options(cancel=cancel)
+        it = admin.cluster("a")
+        objects = [
+            admin, admin.clusters, admin.members, admin.activity, it, it.clients, it.backups, it.secrets,
+            it.monitoring, it.secure_connectivity, admin.token_source(),
+        ]
+        functions = [
+            getattr(each, name)
+            for each in objects
+            for name in dir(each)
+            if not name.startswith("_") and name != "close" and callable(getattr(each, name))
+        ]
+        self.assertGreater(len(functions), 60)
+        functions += [AdminClient, ClusterCredentials, TokenSource, Token, ClusterCredentials({}).write_env_file]
+        valid = {
+            "path": path, "method": "GET", "credentials": {}, "permissions": ["Zeebe"], "roles": ["admin"],
+            "allowed_principals": ["a"], "allowed_regions": ["a"], "backup_ids": ["a"],
+            "entries": [("::1", "a")], "expires_at": datetime.now(timezone.utc),
+        }
+        wrong = [
+            None, 5, -1.5, True, float("nan"), 10**400, b"a", object(), [5], [None], (), {"a": 5}, {5: "a"}, "",
+            "\ud800", "a\0b", [("a",)], [("a", 5)], len,
+        ]
+        checked = 0
+        for function in functions:
+            parameters = {
+                name: each.default is each.empty
+                for name, each in inspect.signature(function).parameters.items()
+                if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+            }
+            if getattr(function, "__name__", "") in ("from_env", "from_env_file"):
+                parameters.update(dict.fromkeys(inspect.signature(AdminClient).parameters, False))
+            arguments = {each: valid.get(each, "a") for each, required in parameters.items() if required}
+            if "method" in parameters:
+                arguments["path"] = "/clusters"
+            for name, value in itertools.product(parameters, wrong):
+                with self.subTest(function=function, parameter=name, value=value):
+                    try:
+                        function(**{**arguments, name: value})
+                    except (CancelledError, OutcomeUnknownError):
+                        continue
+                    except CamundaError as error:
+                        self.assertIsInstance(error, ValueError)
+                        message = str(error)
+                    else:
+                        continue
+                    checked += 1
+                    self.assertIn(f"`{name}", message)
+                    self.assertLess(len(message), 300)
+                    # Neither a name of JSON, nor a type of Rust or of JSON, nor a place in the JSON.
+                    self.assertNotRegex(
+                        re.sub(r"'[^']*'", "", message),
+                        r"\b[a-z]+[A-Z]|\b(u32|u64|usize|Vec|Option|boolean|sequence|invalid type|line \d|column)\b",
+                    )
+        self.assertGreater(checked, 2500)
 
     def test_unknown_keyword_argument_is_a_type_error_with_the_similar_name(self):
         for call, message in [

@@ -11,7 +11,9 @@ use crate::auth::key::CacheKey;
 use crate::auth::record::{
     RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
 };
-use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store};
+use crate::auth::store::{
+    FoundRecord, INITIAL_SERVER_SUSPENSION, LockResult, ReadScope, RecordStore, Store,
+};
 use crate::auth::time::Timestamp;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
@@ -43,9 +45,11 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(35);
 /// delayed that long.
 const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum random delay of a token request while the shared store is not available, so that hosts do
-/// not send at the same time.
-const MAX_START_JITTER: Duration = Duration::from_secs(5);
+/// Delay of a token request while the shared store is not available: at least as long as the store is
+/// not used after its first failure, which can be caused by a loaded machine, and random, so that
+/// hosts do not send at the same time.
+const MIN_START_DELAY: Duration = INITIAL_SERVER_SUSPENSION;
+const MAX_START_DELAY: Duration = Duration::from_secs(5);
 
 /// Delay of the next refresh after one was deferred.
 const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
@@ -123,8 +127,8 @@ impl<'a> TokenFetch<'a> {
         let may_block = self.purpose == Purpose::Fetch;
         if may_block && entry.stores.is_unavailable() {
             // Other hosts send requests now too, and this process cannot see them.
-            let delay = MAX_START_JITTER.min(entry.clock.remaining(call) / 4);
-            let delay = delay.mul_f64(entry.clock.jitter());
+            let jitter = (MAX_START_DELAY - MIN_START_DELAY).mul_f64(entry.clock.jitter());
+            let delay = (MIN_START_DELAY + jitter).min(entry.clock.remaining(call) / 4);
             call.sleep(entry.clock.real_wait(delay))
                 .map_err(|stop| stopped(call, stop))?;
         }
@@ -180,11 +184,11 @@ impl<'a> TokenFetch<'a> {
             }
         };
         let mut sent = None;
+        count(&entry.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&entry.counters.refreshes);
+        }
         let outcome = granted.and_then(|(granted, granted_at)| {
-            count(&entry.counters.token_requests);
-            if self.purpose == Purpose::Refresh {
-                count(&entry.counters.refreshes);
-            }
             let (outcome, sent_at) = connection.send();
             // The thread may have been delayed since the permit.
             let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
@@ -198,9 +202,11 @@ impl<'a> TokenFetch<'a> {
             token_of_response(response, generation, sent, now, entry.clock.jitter())
         });
         let response_received = || {
-            if let Some(sent) = sent {
-                entry.rate_limiter.response_received(sharing, sent);
-            }
+            match sent {
+                Some(sent) => entry.rate_limiter.response_received(sharing, sent),
+                // Recorded when it happened.
+                None => entry.rate_limiter.share(sharing, |_| {}),
+            };
         };
         match outcome {
             Ok((cached, record)) => {

@@ -12,7 +12,7 @@ use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
 use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::store::{LockResult, SHORT_LEASE, Store, StoreChain, StoreTime};
 use crate::auth::time::{Clock, Timestamp};
-use crate::auth::{FetchError, StoreLock};
+use crate::auth::{FetchError, StoreLock, TokenErrorKind};
 use crate::call::{CallContext, StopReason};
 
 /// A rate limiter's lock in a store is held for a moment only. An owner that holds it longer is
@@ -171,15 +171,22 @@ impl SharedRateLimiter {
                 has_waited = false;
                 continue;
             }
-            if wait.is_zero() || (!ends && wait <= CONNECT_AHEAD && !is_connected) {
+            let is_near = !ends && wait <= CONNECT_AHEAD && rate_limiter.can_connect();
+            if wait.is_zero() || (is_near && !is_connected) {
                 drop(rate_limiter);
                 let is_new = match connect() {
                     Ok(is_new) => is_new,
-                    Err(error) => return Permit::NotConnected(error),
+                    Err(error) => {
+                        if error.kind != TokenErrorKind::Cancelled {
+                            self.lock().connection_failed(clock.now());
+                        }
+                        return Permit::NotConnected(error);
+                    }
                 };
                 is_connected = true;
                 connections += u32::from(is_new);
                 // Opening it took some time.
+                has_waited |= is_new;
                 if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
                     continue;
                 }

@@ -52,7 +52,7 @@ const SUSPENSION: Duration = Duration::from_secs(30);
 
 /// The same for the first failure of a server; doubles with every consecutive failure up to
 /// [`SUSPENSION`]. Shorter, because other hosts go on using the server.
-const INITIAL_SERVER_SUSPENSION: Duration = Duration::from_secs(1);
+pub(crate) const INITIAL_SERVER_SUSPENSION: Duration = Duration::from_secs(1);
 
 /// Time that an operation of a remote store may take. The store is skipped for a call that has less
 /// time left.
@@ -280,7 +280,7 @@ pub(crate) struct StoreId {
 enum SharedStoreId {
     None,
     /// Digest of the URL, and the identity of the TLS settings.
-    Redis(Vec<u8>, Option<String>),
+    Redis(Vec<u8>, Option<Vec<u8>>),
     /// Address of the object, which is unique while the configuration refers to it.
     Custom(usize),
 }

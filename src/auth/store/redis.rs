@@ -19,10 +19,9 @@
 //! the host name is resolved again. A Redis Cluster is not supported: its nodes redirect commands,
 //! and this store has one connection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
-use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -94,7 +93,16 @@ struct Inner {
 struct IdleState {
     connection: Option<TimedConnection>,
     /// Packed commands that release locks, for the next idle connection.
-    releases: Vec<Vec<u8>>,
+    releases: VecDeque<Vec<u8>>,
+}
+
+impl IdleState {
+    /// Queues releases. The oldest ones are no longer needed, as their leases have expired.
+    fn queue(&mut self, releases: impl IntoIterator<Item = Vec<u8>>) {
+        self.releases.extend(releases);
+        let surplus = self.releases.len().saturating_sub(MAX_QUEUED_RELEASES);
+        self.releases.drain(..surplus);
+    }
 }
 
 impl RedisStore {
@@ -141,8 +149,9 @@ impl RedisStore {
         let failed = |mut connection: TimedConnection, error: io::Error| {
             if let Some(undo) = undo {
                 // If it fails too, the server has closed the connection.
-                let _ = connection.send_async(undo);
+                let _ = connection.connection.send_without_waiting(undo);
             }
+            inner.discard(connection);
             Err(error)
         };
         let idle = inner.idle().connection.take();
@@ -150,17 +159,20 @@ impl RedisStore {
             match connection.query(inner, commands, budget) {
                 // Dropped: the server is a replica, and a new connection may lead to the
                 // primary.
-                Ok(responses) if responses.iter().any(is_read_only) => {}
+                Ok(responses) if responses.iter().any(is_read_only) => inner.discard(connection),
                 Ok(responses) => return Ok(inner.make_idle(connection, responses)),
                 // The server may have closed it while it was idle. The command may have been
                 // executed all the same, so all commands of this store are idempotent.
-                Err(error) if is_closed(&error) => {}
+                Err(error) if is_closed(&error) => inner.discard(connection),
                 Err(error) => return failed(connection, error),
             }
         }
         let mut connection = self.connect(budget)?;
         match connection.query(inner, commands, budget) {
-            Ok(responses) if responses.iter().any(is_read_only) => Ok(responses),
+            Ok(responses) if responses.iter().any(is_read_only) => {
+                inner.discard(connection);
+                Ok(responses)
+            }
             Ok(responses) => Ok(inner.make_idle(connection, responses)),
             Err(error) => failed(connection, error),
         }
@@ -237,13 +249,7 @@ impl RedisStore {
     /// Releases a lock that may have been taken, on a new connection: the current one may be
     /// unusable.
     fn undo(&self, unlock: &[u8]) {
-        {
-            let mut idle = self.0.idle();
-            // The oldest ones are no longer needed, as their leases have expired.
-            let surplus = (idle.releases.len() + 1).saturating_sub(MAX_QUEUED_RELEASES);
-            idle.releases.drain(..surplus);
-            idle.releases.push(unlock.to_vec());
-        }
+        self.0.idle().queue([unlock.to_vec()]);
         // Does not wait. Without a connection now, the next caller's connection releases it.
         let _ = self.start_connecting(mpsc::channel().0);
     }
@@ -310,7 +316,7 @@ impl Inner {
         let budget = Budget::new(OPERATION_TIMEOUT);
         let mut connection = TimedConnection {
             connection: self.server.connect(budget)?,
-            pending_responses: 0,
+            pending: VecDeque::new(),
         };
         if !self.permissions_checked.load(Ordering::Relaxed) {
             self.check_permissions(&mut connection, budget)?;
@@ -366,20 +372,26 @@ impl Inner {
     /// Makes a connection idle, after sending the queued releases on it. Returns `response`.
     fn make_idle<T>(&self, mut connection: TimedConnection, response: T) -> T {
         loop {
-            let releases = {
+            let release = {
                 let mut idle = self.idle();
-                if idle.releases.is_empty() {
-                    idle.connection = Some(connection);
-                    return response;
+                match idle.releases.pop_front() {
+                    Some(release) => release,
+                    None => {
+                        idle.connection = Some(connection);
+                        return response;
+                    }
                 }
-                mem::take(&mut idle.releases)
             };
-            for release in releases {
-                if connection.send_async(&release).is_err() {
-                    return response;
-                }
+            if connection.send_async(release).is_err() {
+                self.discard(connection);
+                return response;
             }
         }
+    }
+
+    /// Closes a connection. The releases whose responses were not received are sent again.
+    fn discard(&self, connection: TimedConnection) {
+        self.idle().queue(connection.pending);
     }
 
     /// Releases a lock without waiting: now if a connection is idle, otherwise on the next idle
@@ -387,7 +399,7 @@ impl Inner {
     fn release(&self, command: &Cmd) {
         let connection = {
             let mut idle = self.idle();
-            idle.releases.push(command.get_packed_command());
+            idle.queue([command.get_packed_command()]);
             idle.connection.take()
         };
         if let Some(connection) = connection {
@@ -404,10 +416,10 @@ impl Inner {
     }
 }
 
-/// A connection, and the number of pending responses that no caller waits for.
+/// A connection, and the releases whose responses were not received yet; no caller waits for them.
 struct TimedConnection {
     connection: Connection,
-    pending_responses: usize,
+    pending: VecDeque<Vec<u8>>,
 }
 
 impl TimedConnection {
@@ -418,9 +430,9 @@ impl TimedConnection {
         commands: [&Cmd; N],
         budget: Budget,
     ) -> io::Result<[io::Result<Value>; N]> {
-        while self.pending_responses > 0 {
+        while !self.pending.is_empty() {
             let released = self.connection.read_response(budget)?;
-            self.pending_responses -= 1;
+            self.pending.pop_front();
             if let Err(error) = released {
                 log::debug!(
                     "lock not released: store=\"Redis\" error={:?}",
@@ -443,11 +455,11 @@ impl TimedConnection {
         Ok(responses.try_into().expect("there is one for each command"))
     }
 
-    /// Sends a command without waiting for its response.
-    fn send_async(&mut self, command: &[u8]) -> io::Result<()> {
-        self.connection.send_without_waiting(command)?;
-        self.pending_responses += 1;
-        Ok(())
+    /// Sends a command that releases a lock, without waiting for its response.
+    fn send_async(&mut self, release: Vec<u8>) -> io::Result<()> {
+        let sent = self.connection.send_without_waiting(&release);
+        self.pending.push_back(release);
+        sent
     }
 }
 

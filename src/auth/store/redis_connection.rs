@@ -4,16 +4,19 @@
 //! those of the API's connections. Parses URLs and responses with the `redis` crate.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use redis::{ConnectionInfo, IntoConnectionInfo, Parser, RedisError, Value, cmd};
+use percent_encoding::percent_decode_str;
+use redis::{Parser, RedisError, Value, cmd};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::auth::StoreTls;
 use crate::fork::ProcessOwned;
-use crate::secret::{Secret, Zeroizing};
+use crate::secret::{Secret, SecretBuffer, Zeroizing};
+
+const DEFAULT_PORT: u16 = 6379;
 
 /// Maximum time to pass a command to the system if no caller waits for its response. That is
 /// immediate unless the send buffer is full.
@@ -49,11 +52,18 @@ impl Budget {
 pub(super) struct Server {
     host: String,
     port: u16,
-    info: ConnectionInfo,
+    /// Empty for the default user.
+    user: Secret,
+    /// `None` if the server needs none.
+    password: Option<Secret>,
+    database: u32,
     tls: Option<StoreTls>,
 }
 
 impl Server {
+    /// Parses `redis://[[user]:password@]host[:port][/database]`. Not with the `redis` crate, which
+    /// leaves the password in freed memory.
+    ///
     /// # Errors
     ///
     /// What is wrong with the URL. Does not contain it, because of its password.
@@ -69,11 +79,17 @@ impl Server {
         if rest.contains('#') {
             return Err("has a fragment, which is not supported".into());
         }
-        let plain = Zeroizing::new(format!("redis://{rest}"));
-        // The error's message could contain the password.
-        let info = plain.as_str().into_connection_info().map_err(|_| EXAMPLE)?;
-        let redis::ConnectionAddr::Tcp(host, port) = info.addr().clone() else {
-            return Err(EXAMPLE.into());
+        if rest.contains('?') {
+            return Err("has a query, which is not supported".into());
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (credentials, location) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        let password = (!password.is_empty()).then(|| decoded(password));
+        let (host, port) = host_and_port(location).ok_or(EXAMPLE)?;
+        let database = match path.trim_matches('/') {
+            "" => 0,
+            number => number.parse().map_err(|_| EXAMPLE)?,
         };
         if is_encrypted && ServerName::try_from(host.as_str()).is_err() {
             return Err("has a host name that no certificate can have".into());
@@ -86,7 +102,9 @@ impl Server {
         Ok(Server {
             host,
             port,
-            info,
+            user: decoded(user).ok_or(EXAMPLE)?,
+            password: password.map(|it| it.ok_or(EXAMPLE)).transpose()?,
+            database,
             tls,
         })
     }
@@ -105,7 +123,7 @@ impl Server {
             Ok(address) => address.to_canonical().is_loopback(),
             Err(_) => self.host.eq_ignore_ascii_case("localhost"),
         };
-        self.tls.is_none() && !is_loopback && self.info.redis_settings().password().is_some()
+        self.tls.is_none() && !is_loopback && self.password.is_some()
     }
 
     /// Connects and authenticates. DNS resolution may exceed the budget.
@@ -114,9 +132,8 @@ impl Server {
             stream: self.open(budget).map_err(not_connected)?,
             parser: Parser::new(),
         };
-        let settings = self.info.redis_settings();
-        let user = settings.username().unwrap_or_default();
-        let password = settings.password().unwrap_or_default();
+        let user = self.user.expose();
+        let password = self.password.as_ref().map_or("", Secret::expose);
         // The capacity suffices: a buffer that grows leaves copies in memory.
         let capacity = user.len() + password.len() + 128;
         let mut handshake = Zeroizing::new(Vec::with_capacity(capacity));
@@ -130,8 +147,8 @@ impl Server {
             }
             responses += 1;
         }
-        if settings.db() != 0 {
-            handshake.extend(cmd("SELECT").arg(settings.db()).get_packed_command());
+        if self.database != 0 {
+            handshake.extend(cmd("SELECT").arg(self.database).get_packed_command());
             responses += 1;
         }
         if responses > 0 {
@@ -167,6 +184,34 @@ impl Server {
         }
         Ok(Stream::Tls(Box::new(stream)))
     }
+}
+
+/// Decodes the percent-encoding of a part of a URL. Returns `None` if it is not UTF-8.
+fn decoded(part: &str) -> Option<Secret> {
+    let mut decoded = SecretBuffer::with_capacity(part.len());
+    percent_decode_str(part).for_each(|byte| decoded.extend(&[byte]));
+    let mut decoded = decoded.into_string()?;
+    Some(Secret::new(std::mem::take(&mut *decoded)))
+}
+
+/// Parses `host[:port]`; an IPv6 address is in brackets.
+fn host_and_port(location: &str) -> Option<(String, u16)> {
+    let (host, rest) = match location.strip_prefix('[') {
+        Some(bracketed) => {
+            let (host, rest) = bracketed.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (host, rest)
+        }
+        None => location.split_at(location.find(':').unwrap_or(location.len())),
+    };
+    let port = match rest.strip_prefix(':') {
+        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
+        None if rest.is_empty() => DEFAULT_PORT,
+        None => return None,
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    let is_valid = !host.is_empty() && host.chars().all(is_name);
+    is_valid.then(|| (host.to_owned(), port))
 }
 
 /// A connection that sends commands and reads responses.
@@ -343,6 +388,56 @@ mod tests {
         ];
         for (url, address) in table {
             assert_eq!(server(url).address(), address);
+        }
+    }
+
+    #[test]
+    fn credentials_and_database_are_parts_of_the_url() {
+        #[rustfmt::skip]
+        let table = [
+            ("redis://host",                      "",      None,             0),
+            ("redis://host:7000/",                "",      None,             0),
+            ("redis://:hunter2@host",             "",      Some("hunter2"),  0),
+            ("redis://me:hunter2@host/15",        "me",    Some("hunter2"), 15),
+            ("redis://me@host",                   "me",    None,             0),
+            ("redis://m%40e:h%2Fu%3An%40ter@host/2/", "m@e", Some("h/u:n@ter"), 2),
+            ("redis://me:a:b@c@host",             "me",    Some("a:b@c"),    0),
+            ("redis://:%C3%A4@host",              "",      Some("ä"),        0),
+        ];
+        for (url, user, password, database) in table {
+            let server = server(url);
+            assert_eq!(server.user.expose(), user, "{url}");
+            let found = server.password.as_ref().map(Secret::expose);
+            assert_eq!((found, server.database), (password, database), "{url}");
+        }
+    }
+
+    #[test]
+    fn invalid_urls_are_rejected_without_their_password() {
+        for url in [
+            "redis:hunter2@host",
+            "http://:hunter2@host",
+            "redis://",
+            "redis://:hunter2@",
+            "redis://:hunter2@:6379",
+            "redis://:hunter2@host:port",
+            "redis://:hunter2@host:0",
+            "redis://:hunter2@host:65536",
+            "redis://:hunter2@host:",
+            "redis://:hunter2@host/one",
+            "redis://:hunter2@host/-1",
+            "redis://:hunter2@host/0?db=1",
+            "redis://:hunter2@host#insecure",
+            "redis://:hunter2@[::1",
+            "redis://:hunter2@[host]",
+            "redis://:hunter2@[::1]6379",
+            "redis://:hunter2@::1",
+            "redis://:hunter2@ho st",
+            "redis://:%FFhunter2@host",
+            "rediss://:hunter2@-",
+        ] {
+            let error = Server::new(&Secret::from(url), None).err().expect(url);
+            assert!(!error.contains("hunter2"), "{url}: {error}");
         }
     }
 

@@ -47,6 +47,9 @@ pub(super) struct Scenario {
     pub(super) host: Option<String>,
     /// By how many milliseconds the host's wall clock is ahead.
     pub(super) clock_skew: i64,
+    /// If libfaketime skews the wall clock that the system reports: the time at which the test
+    /// started, since 1970.
+    pub(super) system_clock_since: Option<Duration>,
     /// The log of requests, and the file whose creation starts all processes.
     pub(super) log: PathBuf,
     pub(super) go: PathBuf,
@@ -70,6 +73,7 @@ impl Scenario {
             redis: None,
             host: None,
             clock_skew: 0,
+            system_clock_since: None,
             log: place.path().join("requests"),
             go: place.path().join("go"),
             threads: 8,
@@ -100,6 +104,13 @@ impl Scenario {
     }
 
     fn start_by(&self, mut command: Command) -> ChildProcess {
+        if self.system_clock_since.is_some() {
+            let library = libfaketime().expect("its absence is reported before");
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME", format!("{:+.3}", self.clock_skew as f64 / 1e3))
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         command
             .args([
                 "--exact",
@@ -139,6 +150,20 @@ impl Scenario {
         sent.sort();
         sent
     }
+}
+
+/// Returns libfaketime, or `None` if it is not installed.
+pub(super) fn libfaketime() -> Option<PathBuf> {
+    let libraries = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+    ];
+    let mut libraries = libraries
+        .iter()
+        .map(|it| Path::new(it).join("faketime/libfaketime.so.1"));
+    libraries.find(|library| library.exists())
 }
 
 /// A running process.
@@ -209,7 +234,19 @@ fn run_scenario() {
     let scenario: Scenario = serde_json::from_str(&scenario).unwrap();
     log::set_logger(&WARNINGS).unwrap();
     log::set_max_level(log::LevelFilter::Warn);
-    let cache = Cache::new(Clock::Skewed(scenario.clock_skew));
+    let clock = match scenario.system_clock_since {
+        None => Clock::Skewed(scenario.clock_skew),
+        Some(since) => {
+            let skew = Clock::Real.now().wall.as_secs_f64() - since.as_secs_f64();
+            let expected = scenario.clock_skew as f64 / 1e3;
+            assert!(
+                (0.0..120.0).contains(&(skew - expected)),
+                "{skew} {expected}"
+            );
+            Clock::Real
+        }
+    };
+    let cache = Cache::new(clock);
     println!("{MARK}");
     while !scenario.go.exists() {
         thread::sleep(Duration::from_millis(1));
@@ -288,6 +325,9 @@ impl RespondToTokenRequest for Scenario {
             .duration_since(UNIX_EPOCH)
             .unwrap()
             .as_nanos();
+        // The log has the time of the machine.
+        let skew = self.system_clock_since.map_or(0, |_| self.clock_skew);
+        let now = (now as i128 - i128::from(skew) * 1_000_000) as u128;
         let mut log = OpenOptions::new()
             .append(true)
             .create(true)
@@ -735,6 +775,47 @@ fn invariant_02_at_most_one_request_in_1100_ms_with_a_full_disk() {
     assert_eq!(requests.len(), 6);
     for pair in requests.windows(2) {
         assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn invariant_06_killed_or_stopped_process_has_one_successor_with_a_full_disk() {
+    for stops in [false, true] {
+        let place = place();
+        let first = Scenario {
+            threads: 1,
+            response_delay: Duration::from_secs(3600),
+            ..Scenario::new(&place)
+        };
+        let Some(_disk) = FullDisk::mount(&first.cache) else {
+            return;
+        };
+        let owner = first.start();
+        fs::write(&first.go, "").unwrap();
+        while first.requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&first.go).unwrap();
+        let scenario = Scenario {
+            timeout: Duration::from_secs(12),
+            ..Scenario::new(&place)
+        };
+        // A process can share no token there, only the lock and the rate limit: of its threads, one
+        // succeeds the first process.
+        let successor = scenario.start();
+        match stops {
+            true => owner.signal(rustix::process::Signal::STOP),
+            false => owner.signal(rustix::process::Signal::KILL),
+        }
+        let outcomes = scenario.run(vec![successor]);
+        assert_eq!(outcomes.len(), 8);
+        for outcome in &outcomes {
+            assert_eq!(outcome.token(), outcomes[0].token());
+        }
+        let requests = scenario.requests();
+        assert_eq!(requests.len(), 2, "{stops}");
+        assert_apart(requests[0], requests[1]);
+        owner.kill();
     }
 }
 
@@ -1298,6 +1379,7 @@ pub(super) mod with_redis {
     /// disturbed.
     struct FaultyProxy {
         url: String,
+        clients: Arc<Mutex<Vec<TcpStream>>>,
         fault: Arc<Mutex<Option<Fault>>>,
     }
 
@@ -1310,6 +1392,8 @@ pub(super) mod with_redis {
             );
             let fault = Arc::new(Mutex::new(None));
             let (port, next) = (redis.port, Arc::clone(&fault));
+            let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
+            let known = Arc::clone(&clients);
             thread::spawn(move || {
                 for client in listener.incoming() {
                     let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
@@ -1317,6 +1401,7 @@ pub(super) mod with_redis {
                     };
                     let broken = Arc::new(AtomicBool::new(false));
                     let client = client.unwrap();
+                    known.lock().unwrap().push(client.try_clone().unwrap());
                     let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
                     let is_broken = Arc::clone(&broken);
                     thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_broken.load(SeqCst)));
@@ -1345,7 +1430,18 @@ pub(super) mod with_redis {
                     });
                 }
             });
-            FaultyProxy { url, fault }
+            FaultyProxy {
+                url,
+                clients,
+                fault,
+            }
+        }
+
+        /// Closes all connections.
+        fn cut(&self) {
+            for client in self.clients.lock().unwrap().drain(..) {
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            }
         }
 
         fn store(&self) -> RedisStore {
@@ -1394,6 +1490,31 @@ pub(super) mod with_redis {
                 other.get("a").unwrap();
             }
         }
+    }
+
+    #[test]
+    fn redis_lock_is_released_when_its_connection_closed_before_the_release() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let other = redis.store();
+        let proxy = FaultyProxy::to(&redis);
+        let store = proxy.store();
+        retry_while_late(|name| {
+            let first = store.try_lock(name, lease)?.expect("it is free");
+            let second = store.try_lock(&format!("second-{name}"), lease)?;
+            // No release is delivered, and no response to one is received.
+            proxy.cut();
+            drop((first, second));
+            store.get(name)?;
+            let begun = Instant::now();
+            for name in [name, &format!("second-{name}")] {
+                while other.try_lock(name, lease)?.is_none() {
+                    assert!(begun.elapsed() < lease / 2, "the lock is released");
+                    store.get(name)?;
+                }
+            }
+            Ok(())
+        });
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::{Cmd, cmd};
 use rustix::process::Signal;
@@ -17,12 +17,18 @@ use serde_json::{Value, json};
 use super::multi_process_tests::with_redis::{
     Redis, retry_while_late, scenario, without_store_failures,
 };
-use super::multi_process_tests::{EndpointMode, FullDisk, Outcome, Scenario, assert_apart, place};
-use super::test_support::{Endpoint, Reply, call, call_within, request};
+use super::multi_process_tests::{
+    EndpointMode, FullDisk, Outcome, Scenario, assert_apart, libfaketime, place,
+};
+use super::test_support::{Endpoint, Reply, call, call_within, left_out, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::store::RedisStore;
-use crate::auth::time::Clock;
-use crate::auth::{Fallback, TokenCacheConfig, TokenErrorKind, TokenStore};
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{
+    Fallback, FetchError, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
+    TokenRequest, TokenStore,
+};
+use crate::call::CallContext;
 use crate::secret::Secret;
 
 /// Clocks that differ by minutes.
@@ -192,6 +198,84 @@ fn invariant_06_stopped_process_has_one_successor_on_hosts_with_skewed_clocks() 
     assert_same_token(&outcomes);
     // That of the stopped process, and one.
     assert_eq!(requests.len(), 2);
+}
+
+/// The clocks of the system differ here; in the tests above, only those of the token cache do.
+#[cfg(target_os = "linux")]
+#[test]
+fn invariants_01_to_03_hold_on_hosts_whose_system_clocks_differ() {
+    if libfaketime().is_none() {
+        return left_out("system clocks that differ, which needs libfaketime", true);
+    }
+    let Some(redis) = Redis::start() else { return };
+    for (separate_credentials, mode) in [
+        (false, EndpointMode::Tokens),
+        (true, EndpointMode::Tokens),
+        (false, EndpointMode::BadCredentials),
+    ] {
+        let (requests, outcomes) = without_store_failures(|| {
+            let place = place();
+            let scenario = Scenario {
+                threads: 1,
+                separate_credentials,
+                mode,
+                system_clock_since: Some(SystemTime::now().duration_since(UNIX_EPOCH).unwrap()),
+                ..scenario(&place, &redis)
+            };
+            let outcomes = run_on_skewed_hosts(&scenario);
+            redis.query::<()>(&cmd("FLUSHALL"));
+            (scenario.requests(), outcomes)
+        });
+        assert_eq!(outcomes.len(), SKEWS.len());
+        let expected = match separate_credentials {
+            true => SKEWS.len(),
+            false => 1,
+        };
+        assert_eq!(requests.len(), expected);
+        for pair in requests.windows(2) {
+            assert_apart(pair[0], pair[1]);
+        }
+        match mode {
+            EndpointMode::Tokens if !separate_credentials => assert_same_token(&outcomes),
+            EndpointMode::Tokens => assert!(outcomes.iter().all(|it| it.result.is_ok())),
+            _ => assert!(outcomes.iter().all(|it| it.result.is_err())),
+        }
+    }
+}
+
+#[test]
+fn invariant_06_stopped_process_has_one_successor_on_a_host_with_a_full_disk() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let on_full_disk = Scenario {
+        threads: 1,
+        host: Some(String::new()),
+        ..scenario(&place, &redis)
+    };
+    let Some(_disk) = FullDisk::mount(&on_full_disk.cache) else {
+        return;
+    };
+    let stopped = Scenario {
+        response_delay: Duration::from_secs(3600),
+        ..on_full_disk.clone()
+    };
+    let owner = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    while stopped.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    fs::remove_file(&stopped.go).unwrap();
+    owner.signal(Signal::STOP);
+    let scenario = Scenario {
+        response_delay: Duration::from_millis(1_500),
+        timeout: Duration::from_secs(12),
+        ..on_full_disk
+    };
+    let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+    owner.kill();
+    assert_same_token(&outcomes);
+    // That of the stopped process, and one.
+    assert_eq!(scenario.requests().len(), 2);
 }
 
 #[test]
@@ -416,6 +500,67 @@ fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
         assert!(began.elapsed() < Duration::from_secs(60));
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Opening a connection takes so long that something happens meanwhile.
+struct SlowConnection<F> {
+    endpoint: Arc<Endpoint>,
+    meanwhile: F,
+}
+
+impl<F: Fn()> TokenEndpoint for SlowConnection<F> {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        (self.meanwhile)();
+        self.endpoint.connect(request, call)
+    }
+}
+
+#[test]
+fn host_without_redis_for_a_moment_uses_the_token_of_another() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    let place = place();
+    retry_while_late(|name| {
+        let request = || TokenRequest {
+            audience: name.to_owned(),
+            ..request()
+        };
+        network.cut(true);
+        let endpoint = Endpoint::new(&Clock::Real, []);
+        let other = Cache::new(Clock::Real);
+        let choice = TokenCacheConfig::Redis {
+            url: Secret::new(redis.url()),
+            fallback: Fallback::Memory,
+            tls: None,
+        };
+        let other = other.handle(request(), &choice).unwrap();
+        let connects = SlowConnection {
+            endpoint: Arc::clone(&endpoint),
+            meanwhile: || {
+                network.cut(false);
+                other.token(&*endpoint, &call()).unwrap();
+                // The rate limit does not keep the host from sending.
+                let sent = redis.time();
+                eventually(|| (redis.time() >= sent + 1_200).then_some(()));
+            },
+        };
+        // Waits without real time.
+        let host = Cache::new(Clock::Simulated(ManualClock::auto_advancing()));
+        let choice = network.choice(&place.path().join(name));
+        let handle = host.handle(request(), &choice).unwrap();
+        let token = handle.token(&connects, &call()).unwrap();
+        let failures: u64 = host.diagnostics().stores.iter().map(|it| it.failures).sum();
+        if failures != 1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        assert_eq!(endpoint.requests(), 1);
+        assert_eq!(token.expose(), "token-0");
+        Ok(())
+    });
 }
 
 #[test]
@@ -675,6 +820,33 @@ fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
         token.unwrap();
         assert!(started.elapsed() < Duration::from_secs(20));
     });
+}
+
+#[test]
+fn block_of_another_secret_costs_one_request_for_all_processes() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let with_secret = |secret: &str| Scenario {
+            threads: 2,
+            mode: EndpointMode::RateLimited,
+            secret: secret.to_owned(),
+            ..scenario(&place, &redis)
+        };
+        let (one, other) = (with_secret("one"), with_secret("other"));
+        let mut outcomes = one.run(vec![one.start(), one.start()]);
+        outcomes.extend(other.run((0..3).map(|_| other.start()).collect()));
+        outcomes.extend(one.run(vec![one.start()]));
+        redis.query::<()>(&cmd("FLUSHALL"));
+        (one.requests(), outcomes)
+    });
+    assert_eq!(outcomes.len(), 12);
+    for outcome in &outcomes {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    assert_eq!(requests.len(), 2);
+    assert_apart(requests[0], requests[1]);
 }
 
 #[test]

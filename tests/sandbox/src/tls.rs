@@ -206,6 +206,7 @@ impl Files {
             );
             io::Error::new(error.kind(), message)
         };
+        #[cfg_attr(not(unix), allow(unused_mut))]
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

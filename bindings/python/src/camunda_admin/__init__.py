@@ -17,14 +17,9 @@ from __future__ import annotations
 
 from ._client import (
     AdminClient,
-    Stats,
-    TokenSource,
 )
 from ._connection import (
     Cancel,
-)
-from ._credentials import (
-    ClusterCredentials,
 )
 from ._errors import (
     ArgumentTypeError,
@@ -48,12 +43,6 @@ from ._errors import (
     TimeoutError,
     WaitFailedError,
 )
-from ._model_base import (
-    Model,
-    OpenEnum,
-    OpenEnumType,
-    Secrets,
-)
 from ._operations import (
     Activity,
     AdminOperations,
@@ -65,12 +54,6 @@ from ._operations import (
     Clusters,
     Members,
     SecureConnectivity,
-)
-from ._token import (
-    Token,
-)
-from ._token_store import (
-    TokenStore,
 )
 from ._errors import combined_class as _combined_class
 from ._library import version as _version
@@ -129,6 +112,7 @@ if TYPE_CHECKING:
         RegionRef,
         Restore,
         RestoreState,
+        Secrets,
         SecureConnectivityMetadata,
         SecureConnectivityOrEmpty,
         SecureConnectivitySpec,
@@ -137,6 +121,26 @@ if TYPE_CHECKING:
         SecureEndpoint,
         UpgradedCluster,
         UpgradedGeneration,
+    )
+    from ._credentials import (
+        ClusterCredentials,
+    )
+    from ._model_base import (
+        Model,
+        OpenEnum,
+        OpenEnumType,
+    )
+    from ._stats import (
+        Stats,
+    )
+    from ._token import (
+        Token,
+    )
+    from ._token_source import (
+        TokenSource,
+    )
+    from ._token_store import (
+        TokenStore,
     )
     from ._types import (
         AllowlistEntry,
@@ -275,14 +279,42 @@ __all__ = [
 ]
 
 
+# The modules of names that are imported when they are first used, since that takes time; all other
+# names that are missing here are in `_models`.
+_MODULES = {
+    "ClusterCredentials": "_credentials",
+    "Model": "_model_base",
+    "OpenEnum": "_model_base",
+    "OpenEnumType": "_model_base",
+    "Stats": "_stats",
+    "Token": "_token",
+    "TokenSource": "_token_source",
+    "TokenStore": "_token_store",
+    "AllowlistEntry": "_types",
+    "Id": "_types",
+    "Idempotency": "_types",
+    "IpRange": "_types",
+    "Method": "_types",
+    "Number": "_types",
+    "Outcome": "_types",
+    "Progress": "_types",
+    "Settings": "_types",
+    "Stage": "_types",
+    "StrPath": "_types",
+    "Timeout": "_types",
+    "TokenSettings": "_types",
+}
+
+
 def __getattr__(name: str) -> object:
-    """Return a name that is slow to import, or an exception class with several base classes, when it is
-    first used.
+    """Return a name that is imported when it is first used, or an exception class with several base
+    classes.
     """
     if name in __all__:
-        from . import _models, _types
+        from importlib import import_module
 
-        value: object = getattr(_models if name in _models.__all__ else _types, name)
+        module = import_module(f".{_MODULES.get(name, '_models')}", __name__)
+        value: object = getattr(module, name)
     else:
         value = _combined_class(name)
         if value is None:

@@ -123,7 +123,7 @@ class SignalWatch:
 
 # C receives a number as its `user` pointer. The table holds a reference to the function while C has
 # the number.
-_targets: Dict[int, Callable[[bytes], object]] = {}
+_targets: Dict[int, Callable[[Any], object]] = {}
 _numbers = itertools.count(1)
 
 
@@ -132,7 +132,7 @@ class CallbackTarget:
 
     __slots__ = ("_function", "_number")
 
-    def __init__(self, function: Callable[[bytes], object]) -> None:
+    def __init__(self, function: Callable[[Any], object]) -> None:
         self._function = function
         self._number = next(_numbers)
 

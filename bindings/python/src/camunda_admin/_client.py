@@ -1,247 +1,37 @@
-"""The client `AdminClient`, its settings and call options, and token sources."""
+"""The client `AdminClient`, and its call options."""
 
 from __future__ import annotations
 
 import os
-from ctypes import byref, c_size_t, c_void_p, string_at
+from ctypes import byref, c_void_p
 
-from . import _callbacks, _prototypes
-from ._arguments import (
-    check_seconds,
-    describe,
-    empty,
-    encode_body,
-    encode_path,
-    encode_str,
-    invalid,
-    wrong_type,
-)
-from ._connection import UNSET, CallOptions, Connection, SharedClient, encode_cluster_id
-from ._credentials import ClusterCredentials, parse
-from ._errors import ArgumentTypeError, ConfigError, InvalidArgumentError
-from ._hidden import Hidden, hide, hide_values
+from . import _prototypes
+from ._arguments import describe, encode_body, encode_path, encode_str, invalid
+from ._connection import UNSET, CallOptions, Connection, encode_cluster_id
+from ._errors import ConfigError
+from ._hidden import Hidden, hide
 from ._json import decode
-from ._library import lib, shutdown
-from ._model_base import Model
+from ._library import lib
 from ._native_handle import Closeable, NamedFile, NativeHandle, check, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
-from ._token import Token
-from ._token_store import TokenStore, use_store
+from ._settings import KEYS, check_settings, configure, connect, describe_client, own_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any, Callable, Dict, Literal, Optional, Tuple, TypeVar, Union
+    from typing import Any, Callable, Dict, Literal, Optional, TypeVar, Union
 
     from typing_extensions import Unpack
 
     from ._connection import Cancel
-    from ._types import Id, Idempotency, Method, Settings, StrPath, Timeout, TokenSettings
+    from ._stats import Stats
+    from ._token import Token
+    from ._token_source import TokenSource
+    from ._token_store import TokenStore
+    from ._types import Id, Idempotency, Method, Settings, StrPath, Timeout
 
     T = TypeVar("T")
-else:
-    # From where `collections.abc`, which is slow to import, has it.
-    from _collections_abc import Mapping
 
-__all__ = ["AdminClient", "Stats", "TokenSource"]
-
-
-class Stats(Model):
-    """Counters of a client since it was created.
-
-    Attributes:
-        calls: Operations called.
-        requests: API requests sent, including retries.
-        retries: API requests retried after a transient error.
-        token_requests: Token requests sent by this client.
-        token_cache_hits: Tokens taken from the cache.
-        bytes_sent: Bytes sent over API connections, including TLS.
-        bytes_received: Bytes received over API connections, including TLS.
-        extra: Counters of a newer library.
-    """
-
-    __slots__ = ()
-    __match_args__ = (
-        "calls",
-        "requests",
-        "retries",
-        "token_requests",
-        "token_cache_hits",
-        "bytes_sent",
-        "bytes_received",
-    )
-    _names = {name: name for name in __match_args__}
-
-    def __init__(
-        self,
-        calls: int = 0,
-        requests: int = 0,
-        retries: int = 0,
-        token_requests: int = 0,
-        token_cache_hits: int = 0,
-        bytes_sent: int = 0,
-        bytes_received: int = 0,
-        extra: Optional[Mapping[str, Any]] = None,
-    ) -> None:
-        self._fill(
-            (
-                calls,
-                requests,
-                retries,
-                token_requests,
-                token_cache_hits,
-                bytes_sent,
-                bytes_received,
-            ),
-            extra,
-        )
-
-    @property
-    def calls(self) -> int:
-        """Operations called."""
-        return self["calls"]
-
-    @property
-    def requests(self) -> int:
-        """API requests sent, including retries."""
-        return self["requests"]
-
-    @property
-    def retries(self) -> int:
-        """API requests retried after a transient error."""
-        return self["retries"]
-
-    @property
-    def token_requests(self) -> int:
-        """Token requests sent by this client."""
-        return self["token_requests"]
-
-    @property
-    def token_cache_hits(self) -> int:
-        """Tokens taken from the cache."""
-        return self["token_cache_hits"]
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes sent over API connections, including TLS."""
-        return self["bytes_sent"]
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes received over API connections, including TLS."""
-        return self["bytes_received"]
-
-    def __getitem__(self, name: str) -> int:
-        if name not in self._data and name not in self._names:
-            raise KeyError(name)
-        value: int = self._data.get(name, 0)
-        return value
-
-
-# ---- Settings ---------------------------------------------------------------------------------
-
-
-def _configure(config: NativeHandle, settings: Mapping[str, Any]) -> None:
-    error = c_void_p()
-    for key, value in settings.items():
-        if value is None:
-            continue
-        if key == "token_cache" and isinstance(value, TokenStore):
-            use_store(config.pointer, value)
-            continue
-        text, problem = b"", None
-        try:
-            text = encode_str(key, _setting(key, value))
-        except ArgumentTypeError:
-            raise
-        except InvalidArgumentError as invalid_value:
-            problem = invalid_value.message
-        if problem is not None:
-            # Raised outside of `except`: the frames of the cause may show the value.
-            raise ConfigError(problem)
-        check(lib.camunda_config_set(config.pointer, key.encode(), text, byref(error)), error)
-
-
-def _setting(key: str, value: Any) -> str:
-    if key == "timeout":
-        return repr(check_seconds(key, value))
-    if key == "max_response_bytes":
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong_type(key, value, "an int")
-        return str(value)
-    if key in _PATHS:
-        if isinstance(value, os.PathLike):
-            path = os.fspath(value)
-            if isinstance(path, str):
-                # Made absolute, since the library takes a string without a separator for a keyword.
-                return os.path.abspath(os.path.expanduser(path)) if key == "token_cache" else path
-        elif isinstance(value, str):
-            return value
-        expected = "a str, a path or a TokenStore" if key == "token_cache" else "a str or a path"
-        raise wrong_type(key, value, expected)
-    if isinstance(value, str):
-        return value
-    raise wrong_type(key, value, "a str")
-
-
-_PATHS = ("client_secret_file", "token_cache", "ca_file", "client_cert", "client_key")
-
-
-def _check_settings(settings: Any, known: Tuple[str, ...], caller: str) -> Dict[str, Any]:
-    """Wrap the secrets of settings in their own dict; raise `TypeError` for one that does not exist.
-
-    A traceback may show the dict, which is a local variable of the caller. Returns the dict.
-    """
-    checked: Dict[str, Any] = settings
-    hide_values(checked, _SECRETS)
-    for key in checked:
-        if key not in known:
-            from difflib import get_close_matches
-
-            similar = [] if key in _KEYS else get_close_matches(key, known, 1)
-            hint = f"; did you mean {similar[0]!r}?" if similar else ""
-            raise TypeError(f"{caller}() got an unexpected keyword argument {key!r}{hint}")
-    return checked
-
-
-_SECRETS = ("client_secret", "access_token", "proxy")
-
-
-def _description(settings: Mapping[str, Any], variables: Mapping[str, str]) -> str:
-    """Return the server and the credentials of a client, for its `repr`."""
-    url = settings.get("base_url") or variables.get("CAMUNDA_CONSOLE_BASE_URL") or _DEFAULT_BASE_URL
-    replaced = any(map(settings.get, ("client_id", "client_secret", "client_secret_file")))
-    token = not replaced and variables.get("CAMUNDA_CONSOLE_ACCESS_TOKEN")
-    if settings.get("access_token") or token:
-        return f"{url} with an access token"
-    client_id = settings.get("client_id") or variables.get("CAMUNDA_CONSOLE_CLIENT_ID")
-    return f"{url} as {client_id}" if client_id else f"{url} without credentials"
-
-
-_DEFAULT_BASE_URL = "https://api.cloud.camunda.io"
-
-
-def _own_config(config: Any) -> NativeHandle:
-    """Take ownership of a configuration; calls of its clients are cancelled at interpreter exit."""
-    owned, error = NativeHandle(config, lib.camunda_config_free), c_void_p()
-    check(lib.camunda_config_set_shutdown(owned.pointer, shutdown, byref(error)), error)
-    return owned
-
-
-def _connect(config: NativeHandle, description: str) -> SharedClient:
-    admin, error = c_void_p(), c_void_p()
-    level = _callbacks.log_level()
-    if level is not None:
-        status = lib.camunda_config_set_log(
-            config.pointer, level, _callbacks.log, None, byref(error)
-        )
-        check(status, error)
-    check(lib.camunda_admin_new(config.pointer, byref(admin), byref(error)), error)
-    handle = NativeHandle(admin.value, lib.camunda_admin_free)
-    return SharedClient(handle, level is not None, description)
-
-
-# ---- The client -------------------------------------------------------------------------------
+__all__ = ["AdminClient"]
 
 _IDEMPOTENCY: Dict[Optional[Idempotency], int] = {
     None: _prototypes.CAMUNDA_IDEMPOTENCY_BY_METHOD,
@@ -334,9 +124,9 @@ class AdminClient(AdminOperations, Closeable):
         access_token = hide(access_token)
         token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
         settings = dict(locals())
-        config = _own_config(lib.camunda_config_new())
-        _configure(config, {key: settings[key] for key in _KEYS})
-        self._use(Connection(_connect(config, _description(settings, {})), CallOptions()), True)
+        config = own_config(lib.camunda_config_new())
+        configure(config, {key: settings[key] for key in KEYS})
+        self._use(Connection(connect(config, describe_client(settings, {})), CallOptions()), True)
 
     @classmethod
     def from_env(cls, **settings: Unpack[Settings]) -> AdminClient:
@@ -361,10 +151,10 @@ class AdminClient(AdminOperations, Closeable):
             ConfigError: a variable is not set or not valid; the message has its name.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
-        checked = _check_settings(settings, _KEYS, "AdminClient.from_env")
-        config, error = _own_config(lib.camunda_config_new()), c_void_p()
+        checked = check_settings(settings, KEYS, "AdminClient.from_env")
+        config, error = own_config(lib.camunda_config_new()), c_void_p()
         check(lib.camunda_config_load_env(config.pointer, byref(error)), error)
-        return cls._of(config, checked, _description(checked, os.environ))
+        return cls._of(config, checked, describe_client(checked, os.environ))
 
     @classmethod
     def from_env_file(cls, path: StrPath, **settings: Unpack[Settings]) -> AdminClient:
@@ -380,15 +170,17 @@ class AdminClient(AdminOperations, Closeable):
             ConfigError: a line or a variable is not valid, or a required variable is missing.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
-        checked = _check_settings(settings, _KEYS, "AdminClient.from_env_file")
-        config, error = _own_config(lib.camunda_config_new()), c_void_p()
+        checked = check_settings(settings, KEYS, "AdminClient.from_env_file")
+        config, error = own_config(lib.camunda_config_new()), c_void_p()
         encoded = encode_path("path", path)
         with NamedFile(path):
             status = lib.camunda_config_load_env_file(config.pointer, encoded, byref(error))
             check(status, error)
+        from ._credentials import ClusterCredentials
+
         variables = ClusterCredentials.from_env_file(path)
         try:
-            return cls._of(config, checked, _description(checked, variables))
+            return cls._of(config, checked, describe_client(checked, variables))
         except ConfigError as missing:
             name_file(missing, path)
             raise
@@ -397,9 +189,9 @@ class AdminClient(AdminOperations, Closeable):
     def _of(
         cls, config: NativeHandle, settings: Dict[str, Any], description: str
     ) -> AdminClient:
-        _configure(config, settings)
+        configure(config, settings)
         admin = cls.__new__(cls)
-        admin._use(Connection(_connect(config, description), CallOptions()), True)
+        admin._use(Connection(connect(config, description), CallOptions()), True)
         return admin
 
     def _use(self, connection: Connection, owns: bool) -> None:
@@ -464,13 +256,9 @@ class AdminClient(AdminOperations, Closeable):
         Args:
             audience: OAuth audience. Default: that of this client.
         """
-        source = TokenSource.__new__(TokenSource)
-        source._connection = self._connection
-        source._audience = None if audience is None else encode_str("audience", audience)
-        if source._audience == b"":
-            raise empty("audience", "an OAuth audience")
-        source._last = None
-        return source
+        from ._token_source import source_of
+
+        return source_of(self._connection, audience)
 
     def request(
         self,
@@ -520,6 +308,8 @@ class AdminClient(AdminOperations, Closeable):
 
     def stats(self) -> Stats:
         """Return the counters of this client and of those made from it with `with_options`."""
+        from ._stats import Stats
+
         return self._query(lib.camunda_admin_stats, "stats", Stats._of)
 
     def diagnostics(self) -> Dict[str, Any]:
@@ -571,32 +361,6 @@ class AdminClient(AdminOperations, Closeable):
         return f"<AdminClient {shared.description}{', closed' if shared.handle is None else ''}>"
 
 
-#: The settings.
-_KEYS = (
-    "client_id",
-    "client_secret",
-    "client_secret_file",
-    "access_token",
-    "base_url",
-    "oauth_url",
-    "audience",
-    "scope",
-    "token_cache",
-    "timeout",
-    "ca_file",
-    "client_cert",
-    "client_key",
-    "proxy",
-    "user_agent",
-    "token_request_format",
-    "max_response_bytes",
-)
-#: The settings of `TokenSource`: without those that the credentials have.
-_TOKEN_KEYS = tuple(
-    key
-    for key in _KEYS
-    if key not in ("client_id", "client_secret", "client_secret_file", "access_token", "base_url")
-)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -609,140 +373,3 @@ def _encode_request_path(path: str) -> bytes:
 
 def _unchanged(response: Any) -> Any:
     return response
-
-
-# ---- Tokens -----------------------------------------------------------------------------------
-
-
-class TokenSource(Closeable):
-    """Source of access tokens for any OAuth credentials, with the token cache of the clients.
-
-    With the credentials of a cluster client it returns tokens for Zeebe and the other components:
-    `TokenSource(ClusterCredentials.from_env_file("worker.env")).access_token()`.
-
-    Args:
-        credentials: The variables of a cluster client, such as a `ClusterCredentials`.
-        **settings: Settings of `AdminClient` for token requests: `token_cache`, `timeout`,
-            `ca_file`, `proxy`, …; all but the credentials and `base_url`.
-
-    Raises:
-        ConfigError: a variable or a setting is missing or not valid.
-        TypeError: there is no such setting, or a value is of the wrong type.
-    """
-
-    __slots__ = ("_connection", "_audience", "_last", "__weakref__")
-
-    _connection: Connection
-    _audience: Optional[bytes]
-    _last: Optional[NativeHandle]
-
-    def __init__(
-        self, credentials: Mapping[str, str], **settings: Unpack[TokenSettings]
-    ) -> None:
-        # Before any call that can fail, since a traceback may show local variables.
-        if not isinstance(credentials, Mapping):
-            raise wrong_type("credentials", credentials, "a ClusterCredentials, or a dict of variables")
-        hide_values(settings, _SECRETS)
-        credentials = ClusterCredentials(credentials)
-        checked = _check_settings(settings, _TOKEN_KEYS, "TokenSource")
-        variables = parse(Hidden(dict(credentials)))
-        config, error = c_void_p(), c_void_p()
-        status = lib.camunda_config_from_credentials(
-            variables.pointer, byref(config), byref(error)
-        )
-        check(status, error)
-        owned = _own_config(config.value)
-        _configure(owned, checked)
-        client_id = credentials.get("ZEEBE_CLIENT_ID")
-        description = f"as {client_id}" if client_id else "without credentials"
-        self._connection = Connection(_connect(owned, description), CallOptions())
-        self._audience = None
-        self._last = None
-
-    def with_options(
-        self, *, timeout: Optional[Timeout] = UNSET, cancel: Optional[Cancel] = UNSET
-    ) -> TokenSource:
-        """Return the same source with options for the calls made through it. Both share the connections.
-
-        Args:
-            timeout: Deadline of `access_token` in seconds or as a `timedelta`. None: that of the settings.
-                Default: unchanged.
-            cancel: A handle that cancels `access_token`. None: none. Default: unchanged.
-        """
-        source = type(self).__new__(type(self))
-        source._connection = self._connection.replaced(timeout, cancel)
-        source._audience = self._audience
-        source._last = self._last
-        return source
-
-    def stats(self) -> Stats:
-        """Return the counters of this source, or of the client that it was made from."""
-        handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
-        check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
-        return decode(take_json(value), "stats", Stats._of)
-
-    def access_token(self) -> Token:
-        """Return a valid access token, for the header `Authorization: Bearer TOKEN`.
-
-        Returns:
-            A `str` with the attribute `expires_at`. While the token is cached, the call sends no request.
-
-        Raises:
-            CamundaError: no token could be obtained.
-        """
-        value = c_void_p()
-        try:
-            self._connection.call_void(
-                lib.camunda_admin_token, "token", self._audience, byref(value)
-            )
-        except BaseException:
-            lib.camunda_token_free(value)
-            raise
-        token = NativeHandle(value.value, lib.camunda_token_free)
-        text = _token_text(token)
-        self._last = token
-        return Token._of(text, lib.camunda_token_expires_at(token.pointer))
-
-    def invalidate(self, token: str) -> None:
-        """Remove a token that a server rejected (401) from the cache, so that a new one is requested.
-
-        Does nothing if `token` is not the last one that this source returned.
-        """
-        token = hide(token)
-        if not isinstance(token, str):
-            raise wrong_type("token", token, "a str")
-        last = self._last
-        if last is None or _token_text(last) != token:
-            return
-        handle, error = self._connection.handle(), c_void_p()
-        status = lib.camunda_admin_invalidate_token(
-            handle.pointer, self._audience, last.pointer, byref(error)
-        )
-        check(status, error)
-
-    def close(self) -> None:
-        """Release the last token.
-
-        The connections close with the `AdminClient` that the source was made from, or with the last
-        reference to the source.
-        """
-        self._last = None
-
-    def __copy__(self) -> TokenSource:
-        return self.with_options()
-
-    def __enter__(self) -> TokenSource:
-        return self
-
-    def __repr__(self) -> str:
-        connection = getattr(self, "_connection", None)
-        if connection is None:  # if the constructor failed
-            return "<TokenSource>"
-        audience = f", audience {self._audience.decode()}" if self._audience else ""
-        return f"<TokenSource {connection.shared.description}{audience}>"
-
-
-def _token_text(token: NativeHandle) -> str:
-    length = c_size_t()
-    text = lib.camunda_token_str(token.pointer, byref(length))
-    return string_at(text, length.value).decode()

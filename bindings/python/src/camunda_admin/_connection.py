@@ -19,7 +19,7 @@ from ._native_handle import NativeHandle, check, take_error, take_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable, Iterator, Optional, Tuple, TypeVar
+    from typing import IO, Any, Callable, Iterator, Optional, Tuple, TypeVar, Union
 
     from ._types import Id, Progress, Timeout
 
@@ -345,7 +345,7 @@ class Connection:
 
             with reporter(progress) as report:
 
-                def receive(encoded: bytes) -> None:
+                def receive(encoded: Union[str, bytes]) -> None:
                     report(decode(encoded, operation, convert))
 
                 with _callbacks.CallbackTarget(receive) as number:

@@ -21,7 +21,7 @@ else:
     # From where `collections.abc`, which is slow to import, has it.
     from _collections_abc import Mapping
 
-__all__ = ["ClusterCredentials", "from_client", "parse"]
+__all__ = ["ClusterCredentials", "check_variables", "from_client", "parse"]
 
 
 class ClusterCredentials(Mapping[str, str]):
@@ -39,16 +39,7 @@ class ClusterCredentials(Mapping[str, str]):
     __slots__ = ("_variables",)
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        if not isinstance(variables, Mapping):
-            raise wrong_type("variables", variables, "a dict of names and values")
-        # Before any call that can fail, since a traceback may show local variables.
-        variables = Secrets(variables)
-        self._variables: Dict[str, str] = variables
-        for name, value in self._variables.items():
-            if not isinstance(name, str):
-                raise wrong_type("variables", name, "a str for each name")
-            if not isinstance(value, str):
-                raise wrong_type(f"variables[{name!r}]", value, "a str")
+        self._variables: Dict[str, str] = check_variables("variables", variables, "a dict of names and values")
 
     @classmethod
     def from_env_file(cls, path: StrPath) -> ClusterCredentials:
@@ -114,6 +105,23 @@ class ClusterCredentials(Mapping[str, str]):
         return f"ClusterCredentials({', '.join(map(repr, getattr(self, '_variables', ())))})"
 
 
+def check_variables(name: str, variables: Any, expected: str) -> Secrets:
+    """Return a mapping of strings to strings as a dict whose `repr` shows no values.
+
+    `name` and `expected` are the argument and what it is, for the message of an exception.
+    """
+    if not isinstance(variables, Mapping):
+        raise wrong_type(name, variables, expected)
+    # Before any call that can fail, since a traceback may show local variables.
+    variables = hidden = Secrets(variables)
+    for variable, value in hidden.items():
+        if not isinstance(variable, str):
+            raise wrong_type(name, variable, "a str for each name")
+        if not isinstance(value, str):
+            raise wrong_type(f"{name}[{variable!r}]", value, "a str")
+    return hidden
+
+
 def parse(data: Any) -> NativeHandle:
     """Return a JSON-serializable object as a value of the C ABI. Secrets are passed as `Hidden`."""
     value, error = c_void_p(), c_void_p()
@@ -130,3 +138,7 @@ def from_client(created: Hidden, cluster: Dict[str, Any]) -> ClusterCredentials:
     )
     check(status, error)
     return ClusterCredentials(decode(take_json(value), "make credentials", dict))
+
+
+# The name that programs import.
+ClusterCredentials.__module__ = "camunda_admin"

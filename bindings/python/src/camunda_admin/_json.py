@@ -43,13 +43,15 @@ def _parse_int(text: str) -> Union[int, Decimal]:
 _decoder: Any = None
 
 
-def _parse(encoded: bytes) -> Any:
+def _parse(encoded: Union[str, bytes]) -> Any:
     global _decoder
     from json import JSONDecoder  # slow to import, and not needed before the first response
 
     if _decoder is None:
         _decoder = JSONDecoder(parse_float=_parse_float)
-    text = encoded.decode("utf-8-sig" if encoded.startswith(b"\xef") else "utf-8")
+    text = encoded if isinstance(encoded, str) else encoded.decode()
+    if text.startswith("\ufeff"):
+        text = text[1:]
     try:
         return _decoder.decode(text)
     except ValueError:
@@ -57,7 +59,7 @@ def _parse(encoded: bytes) -> Any:
         return JSONDecoder(parse_float=_parse_float, parse_int=_parse_int).decode(text)
 
 
-def decode(encoded: bytes, operation: str, convert: Callable[[Any], T]) -> T:
+def decode(encoded: Union[str, bytes], operation: str, convert: Callable[[Any], T]) -> T:
     """Return `convert` of the decoded JSON of a response.
 
     Raises `DecodeError`, whose `body` is the response, if either of the two fails.
@@ -70,7 +72,7 @@ def decode(encoded: bytes, operation: str, convert: Callable[[Any], T]) -> T:
         f"{operation}: the response cannot be decoded ({problem}); the error's body has it",
         stage="decode",
         outcome="completed",
-        body=HiddenBytes(encoded),
+        body=HiddenBytes(encoded.encode() if isinstance(encoded, str) else encoded),
         operation=operation,
     )
     # Neither chained nor with the response in a local variable: a traceback may show both.

@@ -463,3 +463,8 @@ class Secrets(dict[str, str]):
         return f"Secrets({', '.join(map(repr, self))})"
 
     __str__ = __repr__
+
+
+# The name that programs import.
+for _class in (FailoverStep, Model, OpenEnum, OpenEnumType, Secrets):
+    _class.__module__ = "camunda_admin"

@@ -5,7 +5,6 @@ The types in `_models` inherit from them, so `_models` is imported here for type
 
 from __future__ import annotations
 
-from ._credentials import ClusterCredentials, from_client
 from ._hidden import Hidden
 from ._model_base import Model
 
@@ -13,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Optional, Tuple
 
+    from ._credentials import ClusterCredentials
     from ._models import Cluster, IpAllowlistEntry
 
 __all__ = ["ClusterMethods", "CreatedClusterClientMethods", "IpRangesMethods"]
@@ -50,6 +50,8 @@ class CreatedClusterClientMethods(Model):
         To keep them in a file, create the client with `clients.create_env_file` instead: with
         `write_env_file` the secret is lost if the file cannot be written.
         """
+        from ._credentials import from_client
+
         return from_client(Hidden(self.to_dict()), cluster.to_dict())
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json
+from ._model_base import FailoverStep, Model, OpenEnum, Secrets, to_datetime, to_json
 from ._model_methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FailoverStep",
+    "Secrets",
     "ChannelRef",
     "GenerationRef",
     "RegionRef",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from ctypes import byref, c_size_t, c_void_p, string_at
 
@@ -11,7 +12,7 @@ from ._library import lib, stopped_by_shutdown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, NoReturn, Optional
+    from typing import Any, Callable, Dict, NoReturn, Optional, Union
 
     from ._types import Outcome, Stage, StrPath
 
@@ -151,16 +152,44 @@ def _text(text: Optional[bytes]) -> Optional[str]:
     return None if text is None else text.decode("utf-8", "replace")
 
 
-def take_json(value: c_void_p) -> bytes:
-    """Return the JSON of a value of the C ABI, and free the value."""
+def take_json(value: c_void_p) -> Union[str, bytes]:
+    """Return the JSON of a value of the C ABI as `borrow_json` does, and free the value."""
     try:
         return borrow_json(value.value)
     finally:
         lib.camunda_value_free(value)
 
 
-def borrow_json(pointer: Optional[int]) -> bytes:
-    """Return the JSON of a value of the C ABI that the caller of this function does not own."""
+def borrow_json(pointer: Optional[int]) -> Union[str, bytes]:
+    """Return the JSON of a value of the C ABI that the caller of this function does not own.
+
+    It is a `str`, or `bytes` if it is not valid UTF-8.
+    """
     length = c_size_t()
     text = lib.camunda_value_json(pointer, byref(length))
-    return string_at(text, length.value) if text else b"null"
+    if not text:
+        return "null"
+    if _decode_utf8 is not None:
+        try:
+            decoded: str = _decode_utf8(text, length.value, None)
+            return decoded
+        except UnicodeDecodeError:
+            pass
+    return string_at(text, length.value)
+
+
+def _utf8_decoder() -> Any:
+    """Return the function that makes a `str` of memory without a copy in between; None if this
+    interpreter has none.
+    """
+    try:
+        # By item: the attribute is shared with all users of ctypes.
+        function: Any = ctypes.pythonapi["PyUnicode_DecodeUTF8"]
+    except AttributeError:
+        return None
+    function.restype = ctypes.py_object
+    function.argtypes = (c_void_p, ctypes.c_ssize_t, ctypes.c_char_p)
+    return function
+
+
+_decode_utf8 = _utf8_decoder()

@@ -18,13 +18,13 @@ from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods
 from ._hidden import hide
 from ._lazy import models
 from ._library import lib
-from ._model_base import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload
 
     from ._connection import Cancel
+    from ._model_base import Secrets
     from ._types import AllowlistEntry, Id, Progress, Timeout
     from ._models import (
         AssignableRoleValue,
@@ -1040,7 +1040,7 @@ class ClusterSecrets(Resource):
         return self._calls(timeout, cancel).call_value(
             lib.camunda_secret_list,
             "list secrets",
-            Secrets,
+            models.Secrets,
             self._id,
         )
 

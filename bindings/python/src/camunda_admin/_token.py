@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._arguments import wrong_type
-from ._hidden import HiddenStr
+from ._hidden import HiddenStr, hide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class Token(HiddenStr):
     def __new__(cls, value: str, expires_at: datetime) -> Token:
         from datetime import datetime, timedelta, timezone
 
+        value = hide(value)
+        if not isinstance(value, str):
+            raise wrong_type("value", value, "a str")
         if not isinstance(expires_at, datetime) or expires_at.tzinfo is None:
             raise wrong_type("expires_at", expires_at, "an aware datetime")
         since = expires_at - datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -63,3 +66,7 @@ class Token(HiddenStr):
 
     def __repr__(self) -> str:
         return f"<Token, expires {self.expires_at.isoformat(sep=' ', timespec='seconds')}>"
+
+
+# The name that programs import.
+Token.__module__ = "camunda_admin"

@@ -165,3 +165,7 @@ _table = _prototypes.camunda_token_store(
     _prototypes.camunda_token_store_describe_fn(_describe),
     _prototypes.camunda_token_store_free_fn(_free),
 )
+
+
+# The name that programs import.
+TokenStore.__module__ = "camunda_admin"

@@ -1,0 +1,121 @@
+"""Tests in environments of other packages: gevent, a Jupyter notebook, tqdm and rich."""
+
+import unittest
+
+from support import SandboxTest
+
+CONTROL = """
+import json, os, urllib.request
+
+def control(**changes):
+    request = urllib.request.Request(
+        os.environ["CAMUNDA_CONSOLE_BASE_URL"] + "/_sandbox/control", json.dumps(changes).encode(), method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+"""
+
+
+class Gevent(SandboxTest):
+    # `ticks` counts the steps of a greenlet, which stand still while the thread is blocked.
+    PROGRAM = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent, sys, time
+from camunda_admin import AdminClient, Cancel, CancelledError
+
+ticks = 0
+def tick():
+    global ticks
+    while True:
+        ticks += 1
+        gevent.sleep(0.001)
+
+admin = AdminClient.from_env()
+gevent.spawn(tick)
+gevent.sleep(0.05)
+wait = admin.cluster(sys.argv[1]).wait_until_healthy
+pool = gevent.get_hub().threadpool
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.require("gevent")
+        self.client().token()
+        self.creating = self.cluster(status={"ready": "Creating"})
+
+    def run_program(self, body):
+        ran = self.run_python(self.PROGRAM + body, self.creating)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return ran.stdout.split()
+
+    def test_call_in_the_thread_pool_lets_other_greenlets_run(self):
+        output = self.run_program("""
+before = ticks
+cancel = Cancel()
+job = pool.spawn(wait, cancel=cancel)
+while ticks < before + 100:
+    gevent.sleep(0.01)
+print(job.ready())
+cancel.cancel()
+try:
+    job.get(timeout=20)
+except CancelledError as error:
+    print(type(error).__name__)
+print(len(pool.apply(admin.clusters.list)) > 0)
+""")
+        self.assertEqual(output, ["False", "CancelledError", "True"])
+
+    def test_call_on_the_thread_of_the_hub_blocks_all_greenlets(self):
+        output = self.run_program("""
+before = ticks
+try:
+    wait(timeout=1)
+except TimeoutError:
+    print(ticks - before)
+print(len(gevent.spawn(admin.clusters.list).get(timeout=20)) > 0)
+""")
+        self.assertEqual(output, ["0", "True"])
+
+    def test_ctrl_c_ends_a_call_on_the_main_greenlet(self):
+        output = self.run_program("""
+import os, signal, threading
+gevent.get_hub().threadpool.spawn(lambda: (gevent.monkey.get_original("time", "sleep")(0.5),
+                                           os.kill(os.getpid(), signal.SIGINT)))
+gevent.sleep(0.1)
+try:
+    wait(timeout=60)
+except KeyboardInterrupt:
+    print("interrupted")
+""")
+        self.assertEqual(output, ["interrupted"])
+
+
+class Notebook(SandboxTest):
+    def test_progress_is_one_output_of_the_cell(self):
+        self.require("nbclient")
+        self.require("ipykernel")
+        program = f"""
+import nbclient, nbformat
+
+first, second = {CONTROL!r}, '''
+import threading
+from camunda_admin import AdminClient
+
+admin = AdminClient.from_env()
+uuid = control(cluster={{"name": "orders", "status": {{"ready": "Creating"}}}})["uuid"]
+threading.Timer(0.5, control, kwargs={{"status": {{"cluster": uuid, "ready": "Healthy"}}}}).start()
+cluster = admin.cluster(uuid).wait_until_healthy(progress=True, timeout=60, max_poll_interval=0.1)
+'''
+book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in (first, second)])
+nbclient.NotebookClient(book, timeout=90).execute()
+print(*[output.data["text/plain"] for output in book.cells[1].outputs], sep="|")
+"""
+        self.client().token()
+        ran = self.run_python(program, limit=120)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertRegex(ran.stdout, r"^orders: Healthy \(\d+ s\)\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
