@@ -250,6 +250,10 @@ mod tests {
             first(&retry_after(61), Duration::from_secs(60)),
             Action::FailBeforeRetryAfter
         );
+        assert_eq!(
+            first(&retry_after(60), Duration::from_secs(60)),
+            Action::PollAfter(Duration::from_secs(60))
+        );
     }
 
     #[test]

@@ -211,6 +211,8 @@ mod tests {
                 Decision::Stop => None,
             }
         })
+        // A policy that never stops must fail the test.
+        .take(10)
         .collect();
         assert_eq!(delays, [150, 300, 600, 1200]);
     }

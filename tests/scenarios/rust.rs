@@ -135,22 +135,6 @@ impl Request<'_> {
         }
         wait
     }
-
-    fn backup(&self) -> Result<BackupId, Error> {
-        BackupId::new(self.argument(1))
-    }
-
-    fn generation(&self) -> Result<GenerationId, Error> {
-        GenerationId::new(self.argument(1))
-    }
-
-    fn client(&self) -> Result<ClusterClientId, Error> {
-        ClusterClientId::new(self.argument(1))
-    }
-
-    fn monitoring_client(&self) -> Result<MonitoringClientId, Error> {
-        MonitoringClientId::new(self.argument(1))
-    }
 }
 
 fn encode(result: impl Serialize) -> Result<String, Failure> {
@@ -172,6 +156,9 @@ macro_rules! make_call {
         }
     };
 }
+
+#[path = "rust_calls_generated.rs"]
+mod calls;
 
 fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
     let name = request.0["call"].as_str().unwrap_or_default();
@@ -201,15 +188,7 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
         "request" => return raw_request(admin, request),
         _ => {}
     }
-    make_call! { name, "", admin:
-        [clusters] list();
-        [clusters] parameters();
-        [members] list();
-        [members] set_roles(request.argument(0), &request.fields()?.org_roles);
-        [members] delete(request.argument(0));
-        [activity] list();
-        [] ip_ranges();
-    }
+    calls::call(admin, name, request)
 }
 
 fn raw_request(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
@@ -243,48 +222,14 @@ fn cluster_call(
     name: &str,
     request: &Request<'_>,
 ) -> Result<String, Failure> {
-    make_call! { name, "cluster.", cluster:
-        [] get();
-        [] update(&request.body()?);
-        [] delete();
-        [] wake();
-        [] upgrade();
-        [] set_encryption(&request.body()?);
-        [] set_ip_allowlist(&request.fields()?.ipallowlist);
-        [] add_to_ip_allowlist(IpAllowlistEntry::new(request.argument(1), request.argument(2)));
-        [] remove_from_ip_allowlist(request.argument(1));
-        [] fail_over(&request.body()?);
-        [] wait_until_healthy(&request.wait());
-        [] wait_until_deleted(&request.wait());
-        [] wait_until_upgraded(&request.generation()?, &request.wait());
-        [] wait_until_woken(&request.wait());
-        [] wait_until_encrypted(&request.wait());
-        [clients] list();
-        [clients] create(&request.body()?);
-        [clients] get(&request.client()?);
-        [clients] delete(&request.client()?);
-        [backups] list();
-        [backups] create();
-        [backups] delete(&request.backup()?);
-        [backups] restore_status(&request.backup()?);
-        [backups] restore(&request.backup()?);
-        [backups] schedule();
-        [backups] set_schedule(&request.fields()?.schedule);
-        [backups] delete_schedule();
-        [backups] wait_until_complete(&request.backup()?, &request.wait());
-        [backups] wait_until_restored(&request.backup()?, &request.wait());
-        [secrets] list();
-        [secrets] create(&request.fields()?.secret_name, request.fields()?.secret_value);
-        [secrets] update(request.argument(1), request.fields()?.secret_value);
-        [secrets] delete(request.argument(1));
-        [monitoring] activate();
-        [monitoring] deactivate();
-        [monitoring] get();
-        [monitoring] create_client(&request.fields()?.username);
-        [monitoring] delete_client(&request.monitoring_client()?);
-        [monitoring] rotate_password(&request.monitoring_client()?);
-        [secure_connectivity] get();
-        [secure_connectivity] activate(&request.body()?);
-        [secure_connectivity] deactivate();
+    match name {
+        "cluster.add_to_ip_allowlist" => {
+            let entry = IpAllowlistEntry::new(request.argument(1), request.argument(2));
+            encode(cluster.add_to_ip_allowlist(entry)?)
+        }
+        "cluster.remove_from_ip_allowlist" => {
+            encode(cluster.remove_from_ip_allowlist(request.argument(1))?)
+        }
+        _ => calls::cluster_call(cluster, name, request),
     }
 }

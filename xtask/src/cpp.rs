@@ -85,9 +85,14 @@ const AS_ARGUMENTS: &[&str] = &[
 /// The response type of which the method returns one field, `cluster_id`.
 const CREATED_CLUSTER: &str = "CreatedCluster";
 
+/// Returns whether the fields of a request body are the arguments of the method.
+pub(crate) fn is_passed_as_arguments(name: &str) -> bool {
+    AS_ARGUMENTS.contains(&name)
+}
+
 /// Returns whether a type is used in the implementation of methods only.
 fn is_internal(name: &str) -> bool {
-    AS_ARGUMENTS.contains(&name) || name == CREATED_CLUSTER
+    is_passed_as_arguments(name) || name == CREATED_CLUSTER
 }
 
 /// Member functions of types. The end of the template defines them.
@@ -500,7 +505,7 @@ fn cpp_type(rust_type: &str) -> String {
 
 /// Returns the C++ name of a Rust name: without `r#`, `remove` for `delete`, and with `_` after other C++
 /// keywords.
-fn cpp_name(name: &str) -> String {
+pub(crate) fn cpp_name(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
     match name {
         // Methods only: no field has this name.
@@ -966,7 +971,7 @@ fn waiter_arguments(waiter: &Waiter, with_default: bool) -> String {
 }
 
 /// Returns the type that the progress callback of a waiter receives.
-fn polled_type(waiter: &Waiter) -> &'static str {
+pub(crate) fn polled_type(waiter: &Waiter) -> &'static str {
     waiter
         .response
         .map_or("Cluster", |response| response.name())

@@ -18,6 +18,7 @@ mod licenses;
 mod python;
 #[cfg(test)]
 mod rust_docs;
+mod scenarios;
 mod site;
 
 use std::fs;
@@ -98,6 +99,8 @@ fn generate() -> Vec<Generated> {
         python::operations(),
         python::prototypes(&declarations),
         site::operations(),
+        scenarios::cpp(),
+        scenarios::rust(),
         operations,
         header,
     ]
