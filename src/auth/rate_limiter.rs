@@ -446,6 +446,39 @@ mod tests {
     }
 
     #[test]
+    fn request_sent_counts_from_a_first_byte_that_is_late_and_never_from_an_earlier_one() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.record_request(START);
+        rate_limiter.request_sent(at(300));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_400).mono);
+        rate_limiter.request_sent(at(100));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_400).mono);
+    }
+
+    #[test]
+    fn connection_failed_counts_as_a_request_and_ends_connecting_ahead() {
+        let mut rate_limiter = RateLimiter::default();
+        assert!(rate_limiter.can_connect());
+        rate_limiter.connection_failed(START);
+        assert!(!rate_limiter.can_connect());
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+        rate_limiter.record_request(at(1_100));
+        assert!(rate_limiter.can_connect());
+    }
+
+    #[test]
+    fn response_received_after_the_interval_changes_nothing() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.record_request(START);
+        rate_limiter.response_received(START, at(1_100));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+        // A request that was sent meanwhile stays the last one.
+        rate_limiter.record_request(at(2_000));
+        rate_limiter.response_received(at(1_500), at(1_900));
+        assert_eq!(rate_limiter.next_allowed_at(), at(3_100).mono);
+    }
+
+    #[test]
     fn rate_limited_doubles_its_block_and_applies_retry_after() {
         let mut rate_limiter = RateLimiter::default();
         let mut now = START;
