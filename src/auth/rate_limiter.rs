@@ -479,6 +479,91 @@ mod tests {
     }
 
     #[test]
+    fn record_has_no_block_before_the_first_429() {
+        let mut process = Process::default();
+        process.record_request(START);
+        let record = process.record(at(10));
+        assert_eq!((record.blocked_at, record.blocked_until), (0, 0));
+        process.rate_limited(at(20), None, LONG, 0.0);
+        let record = process.record(at(30));
+        assert_eq!(record.blocked_at, at(20).wall_millis());
+        assert_eq!(record.blocked_until, at(60_020).wall_millis());
+    }
+
+    #[test]
+    fn record_has_the_time_of_a_request_in_the_past() {
+        let mut process = Process::default();
+        process.record_request(START);
+        assert_eq!(process.record(at(500)).last_request_at, START.wall_millis());
+    }
+
+    #[test]
+    fn waiting_counts_the_tickets_in_the_queue() {
+        let mut rate_limiter = RateLimiter::default();
+        let first = rate_limiter.enqueue();
+        rate_limiter.enqueue();
+        assert_eq!(rate_limiter.waiting(), 2);
+        rate_limiter.dequeue(first);
+        assert_eq!(rate_limiter.waiting(), 1);
+    }
+
+    #[test]
+    fn inherited_has_limit_and_block_without_the_queue() {
+        let mut parent = RateLimiter::default();
+        parent.enqueue();
+        parent.record_request(START);
+        let mut child = parent.inherited();
+        assert_eq!(child.waiting(), 0);
+        assert_eq!(child.next_allowed_at(), at(1_100).mono);
+
+        parent.rate_limited(at(10), None, LONG, 0.0);
+        child = parent.inherited();
+        assert_eq!(child.next_allowed_at(), at(60_010).mono);
+        assert_eq!(child.consecutive_429s(), 1);
+        let record = child.record(&mut MergedState::default(), at(20));
+        assert_eq!(record.blocked_at, at(10).wall_millis());
+    }
+
+    #[test]
+    fn merge_applies_only_a_block_that_has_a_start_and_a_later_end() {
+        let mut process = Process::default();
+        process.rate_limited(START, None, LONG, 0.0);
+        let block = |blocked_at, blocked_until| RateLimitRecord {
+            blocked_at,
+            blocked_until,
+            consecutive_429s: 1,
+            ..RateLimitRecord::default()
+        };
+        for (record, blocked_at, blocked_until) in [
+            (block(0, at(120_000).wall_millis()), 0, 60_000),
+            (
+                block(at(5_000).wall_millis(), at(30_000).wall_millis()),
+                0,
+                60_000,
+            ),
+            (
+                block(at(6_000).wall_millis(), at(60_000).wall_millis()),
+                0,
+                60_000,
+            ),
+            (
+                block(at(7_000).wall_millis(), at(90_000).wall_millis()),
+                7_000,
+                90_000,
+            ),
+        ] {
+            process.merge(record, at(10_000));
+            assert_eq!(process.next_allowed_at(), at(blocked_until).mono);
+            let written = process.record(at(10_000));
+            assert_eq!(
+                written.blocked_at,
+                at(blocked_at).wall_millis(),
+                "{record:?}"
+            );
+        }
+    }
+
+    #[test]
     fn rate_limited_doubles_its_block_and_applies_retry_after() {
         let mut rate_limiter = RateLimiter::default();
         let mut now = START;
