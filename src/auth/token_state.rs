@@ -926,4 +926,228 @@ mod tests {
         assert!(token_state.is_idle(START));
         start_fetch(&mut token_state, START);
     }
+
+    #[test]
+    fn cache_hits_counts_every_use_of_a_token() {
+        let mut token_state = fresh();
+        assert_eq!(token_state.cache_hits(), 0);
+        assert!(token_state.fresh(START).is_some());
+        assert!(token_state.fresh(START).is_some());
+        uses(&mut token_state, START);
+        assert_eq!(token_state.cache_hits(), 3);
+    }
+
+    #[test]
+    fn waits_that_end_exactly_at_the_deadline_are_allowed() {
+        let mut token_state = TokenState::default();
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.expect_permit(fetch_id, at(5).mono);
+        let mut next = |deadline| {
+            let waiter = &mut WaiterState::default();
+            token_state.next_step(START, within(deadline), waiter)
+        };
+        assert!(matches!(next(at(5)), NextStep::Wait(None)));
+        assert_eq!(
+            fails(next(at(4))).retry_after(),
+            Some(Duration::from_secs(5))
+        );
+        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        let step = token_state.next_step(START, within(at(1)), &mut WaiterState::default());
+        assert!(matches!(step, NextStep::Wait(Some(until)) if until == at(1).mono));
+    }
+
+    #[test]
+    fn fetch_succeeded_ignores_a_token_of_a_generation_that_was_rejected() {
+        let mut token_state = fresh();
+        assert_eq!(token_state.max_generation(), 1);
+        assert!(token_state.reject(1, START));
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_succeeded(fetch_id, cached(1, 3600, START));
+        assert!(token_state.fresh(START).is_none());
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_succeeded(fetch_id, cached(7, 3600, START));
+        assert_eq!(token_state.max_generation(), 7);
+    }
+
+    #[test]
+    fn auth_failure_loaded_suspends_fetches_for_the_time_that_is_left() {
+        let mut token_state = TokenState::default();
+        let fetch_id = start_fetch(&mut token_state, START);
+        let left = Duration::from_secs(10);
+        token_state.auth_failure_loaded(fetch_id, START, left, 3, error(ErrorKind::Authentication));
+        assert_eq!(token_state.auth_failures(), 3);
+        assert_eq!(
+            token_state.suspended_for(START).map(|(left, _)| left),
+            Some(left)
+        );
+        assert_eq!(token_state.status(START), TokenStatus::CredentialsRejected);
+        let error = fails(next_step(&mut token_state, at(4)));
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(6)));
+        assert!(token_state.suspended_for(at(10)).is_none());
+        start_fetch(&mut token_state, at(10));
+    }
+
+    #[test]
+    fn clear_auth_failure_makes_earlier_rejections_outdated() {
+        let mut token_state = TokenState::default();
+        assert!(token_state.is_failure_current(0));
+        token_state.clear_auth_failure(START);
+        assert!(token_state.is_failure_current(START.wall_millis()));
+        assert!(!token_state.is_failure_current(START.wall_millis() - 1));
+    }
+
+    #[test]
+    fn jitter_shortens_the_backoff_by_a_quarter_at_most() {
+        let mut token_state = TokenState::default();
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 1.0);
+        assert_eq!(token_state.status(START), TokenStatus::Backoff);
+        let left = token_state.suspended_for(START).map(|(left, _)| left);
+        assert_eq!(left, Some(Duration::from_millis(750)));
+    }
+
+    #[test]
+    fn refresh_timed_out_pauses_refreshes_with_a_window_that_doubles() {
+        let mut token_state = fresh();
+        let mut now = at(3000);
+        for (before, seconds, count) in [(0, 30, 1), (0, 60, 2), (4, 480, 5)] {
+            let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, now) else {
+                panic!()
+            };
+            let window = Duration::from_secs(seconds);
+            let paused = token_state.refresh_timed_out(fetch_id, now, before);
+            assert_eq!(paused, (window, count));
+            uses(
+                &mut token_state,
+                now.after(window - Duration::from_millis(1)),
+            );
+            now = now.after(window);
+        }
+    }
+
+    #[test]
+    fn reject_doubles_its_window_and_forgets_rejections_after_another_window() {
+        let rejects_until = |token_state: &mut TokenState, generation, now: Timestamp| {
+            let fetch_id = start_fetch(token_state, now);
+            token_state.fetch_succeeded(fetch_id, cached(generation, 3600, now));
+            assert!(token_state.reject(generation, now));
+            token_state
+                .suspended_for(now)
+                .map(|(left, _)| left.as_secs())
+        };
+        let mut token_state = TokenState::default();
+        for generation in 1..=3 {
+            assert_eq!(rejects_until(&mut token_state, generation, START), None);
+        }
+        assert_eq!(rejects_until(&mut token_state, 4, START), Some(30));
+        assert_eq!(rejects_until(&mut token_state, 5, at(30)), Some(60));
+        assert_eq!(rejects_until(&mut token_state, 6, at(90)), Some(120));
+        assert_eq!(rejects_until(&mut token_state, 7, at(90 + 900)), None);
+    }
+
+    #[test]
+    fn inherited_has_token_and_suspensions_without_the_request() {
+        let mut parent = fresh();
+        for generation in 2..=4 {
+            assert!(parent.reject(generation - 1, at(1)));
+            let fetch_id = start_fetch(&mut parent, at(1));
+            parent.fetch_succeeded(fetch_id, cached(generation, 3600, at(1)));
+        }
+        assert!(parent.reject(4, at(1)));
+        let mut child = parent.inherited();
+        assert_eq!(child.max_generation(), 4);
+        let left = child.suspended_for(at(1)).map(|(left, _)| left);
+        assert_eq!(left, Some(Duration::from_secs(30)));
+        // The child counts the rejections of its parent.
+        let fetch_id = start_fetch(&mut child, at(31));
+        assert_eq!(child.status(at(31)), TokenStatus::Fetching);
+        assert_eq!(child.inherited().status(at(31)), TokenStatus::Empty);
+        child.fetch_succeeded(fetch_id, cached(5, 3600, at(31)));
+        assert!(child.reject(5, at(31)));
+        let left = child.suspended_for(at(31)).map(|(left, _)| left);
+        assert_eq!(left, Some(Duration::from_secs(60)));
+
+        let mut parent = fresh();
+        assert_eq!(uses(&mut parent.inherited(), START), 1);
+        parent.clear_auth_failure(START);
+        assert!(
+            !parent
+                .inherited()
+                .is_failure_current(START.wall_millis() - 1)
+        );
+        let NextStep::Refresh(fetch_id, _) = next_step(&mut parent, at(3000)) else {
+            panic!()
+        };
+        parent.refresh_timed_out(fetch_id, at(3000), 0);
+        let mut child = parent.inherited();
+        uses(&mut child, at(3029));
+        let NextStep::Refresh(fetch_id, _) = next_step(&mut child, at(3030)) else {
+            panic!()
+        };
+        let paused = child.refresh_timed_out(fetch_id, at(3030), 0);
+        assert_eq!(paused, (Duration::from_secs(60), 2));
+
+        let mut parent = TokenState::default();
+        let fetch_id = start_fetch(&mut parent, START);
+        parent.credentials_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
+        assert_eq!(parent.inherited().auth_failures(), 1);
+        let mut parent = TokenState::default();
+        let fetch_id = start_fetch(&mut parent, START);
+        parent.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        let mut child = parent.inherited();
+        let fetch_id = start_fetch(&mut child, at(1));
+        child.fetch_failed(fetch_id, at(1), error(ErrorKind::Network), 0.0);
+        let left = child.suspended_for(at(1)).map(|(left, _)| left);
+        assert_eq!(left, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn status_and_remaining_times_follow_the_life_of_a_token() {
+        let mut token_state = TokenState::default();
+        assert_eq!(token_state.status(START), TokenStatus::Empty);
+        assert!(token_state.is_idle(START));
+        assert_eq!(token_state.token_remaining(START), None);
+        let fetch_id = start_fetch(&mut token_state, START);
+        assert!(!token_state.is_idle(START));
+        token_state.fetch_succeeded(fetch_id, cached(1, 3600, START));
+        let seconds = Duration::from_secs;
+        for (now, status, is_idle, remaining) in [
+            (
+                at(0),
+                TokenStatus::Fresh,
+                false,
+                Some((seconds(3595), seconds(2880))),
+            ),
+            (
+                at(2879),
+                TokenStatus::Fresh,
+                false,
+                Some((seconds(716), seconds(1))),
+            ),
+            (
+                at(2880),
+                TokenStatus::NeedsRefresh,
+                false,
+                Some((seconds(715), seconds(0))),
+            ),
+            (
+                at(3594),
+                TokenStatus::NeedsRefresh,
+                false,
+                Some((seconds(1), seconds(0))),
+            ),
+            (at(3595), TokenStatus::Expired, true, None),
+        ] {
+            assert_eq!(token_state.status(now), status, "{now:?}");
+            assert_eq!(token_state.is_idle(now), is_idle, "{now:?}");
+            assert_eq!(token_state.token_remaining(now), remaining, "{now:?}");
+        }
+        let mut token_state = TokenState::default();
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.credentials_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
+        assert_eq!(token_state.status(at(29)), TokenStatus::CredentialsRejected);
+        assert!(!token_state.is_idle(at(29)));
+        assert_eq!(token_state.status(at(30)), TokenStatus::Empty);
+    }
 }
