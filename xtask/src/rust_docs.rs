@@ -98,6 +98,7 @@ fn methods_document_the_error_responses_of_their_operation() {
         .filter_map(|operation| {
             let module = match operation.sdk_method.rsplit_once('.') {
                 None => "meta",
+                Some(("cluster", _)) => "cluster_operations",
                 Some(("cluster.clients", _)) => "cluster_clients",
                 Some((place, _)) => place.rsplit('.').next().unwrap_or(place),
             };
