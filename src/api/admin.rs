@@ -51,7 +51,8 @@ impl AdminClient {
     ///
     /// ```no_run
     /// # use camunda_admin::{AdminClient, CallOptions, Cancel};
-    /// #     /// # let admin = AdminClient::from_env()?;
+    /// # use std::time::Duration;
+    /// # let admin = AdminClient::from_env()?;
     /// let cancellable = admin.with(CallOptions::new().cancel(Cancel::new()));
     /// let quick = cancellable.with(CallOptions::new().timeout(Duration::from_secs(5)));
     /// quick.clusters().list()?; // has the timeout and can be cancelled
