@@ -118,7 +118,8 @@ for candidate in libcamunda_admin.so libcamunda_admin.dylib camunda_admin.dll; d
 done
 [ -n "$shared" ] || fail "no library in $libraries; build it with cargo build --release --features capi"
 for file in LICENSE THIRD-PARTY-LICENSES.txt include/camunda_admin.h include/camunda_admin.hpp \
-  bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-static.pc.in \
+  bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-shared.pc.in \
+  bindings/c/camunda_admin-static.pc.in \
   bindings/c/camunda_admin-config.cmake.in bindings/c/camunda_admin-config-version.cmake.in \
   bindings/c/camunda_admin-targets.cmake bindings/c/camunda_admin.tsan.supp; do
   [ -r "$top/$file" ] || fail "$top/$file does not exist"
@@ -178,6 +179,7 @@ fi
 put 644 "$top/include/camunda_admin.h" "$include/camunda_admin.h"
 put 644 "$top/include/camunda_admin.hpp" "$include/camunda_admin.hpp"
 fill "$top/bindings/c/camunda_admin.pc.in" "$lib/pkgconfig/camunda_admin.pc"
+fill "$top/bindings/c/camunda_admin-shared.pc.in" "$lib/pkgconfig/camunda_admin-shared.pc"
 cmake=$lib/cmake/camunda_admin
 fill "$top/bindings/c/camunda_admin-config.cmake.in" "$cmake/camunda_admin-config.cmake"
 fill "$top/bindings/c/camunda_admin-config-version.cmake.in" \

@@ -72,6 +72,7 @@ fn install_creates_versioned_library_links_and_licence() {
         "lib/triple/libcamunda_admin.so",
         "lib/triple/libcamunda_admin.so.0.1",
         &real,
+        "lib/triple/pkgconfig/camunda_admin-shared.pc",
         "lib/triple/pkgconfig/camunda_admin-static.pc",
         "lib/triple/pkgconfig/camunda_admin.pc",
         "share/camunda_admin/camunda_admin.tsan.supp",
@@ -176,7 +177,7 @@ fn pkg_config_finds_moved_installation() {
     }
 }
 
-/// `pkg-config --static` is for programs without shared libraries, which `cc -static` links.
+/// With and without `cc -static`, whose programs need no shared library.
 #[test]
 fn pkg_config_static_links_the_archive() {
     let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
@@ -191,18 +192,27 @@ fn pkg_config_static_links_the_archive() {
     command.args(["--static", "--cflags", "--libs", "camunda_admin"]);
     command.env("PKG_CONFIG_PATH", stage.path().join("lib/pkgconfig"));
     let flags = run(command);
-    let binary = stage.path().join("program");
-    let mut command = Command::new(compiler);
-    command.args(["-static", "-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
-    command.arg(top().join("tests/c/objects.c"));
-    command.arg("-o").arg(&binary);
-    command.args(flags.split_whitespace());
-    run(command);
-    let mut command = Command::new(readelf);
-    command.args(["-d", "-W"]).arg(&binary);
-    let read = run(command);
-    assert!(!read.contains("NEEDED"), "{read}");
-    run(Command::new(&binary));
+    for (name, option, absent) in [
+        ("static", Some("-static"), "NEEDED"),
+        ("dynamic", None, "libcamunda_admin"),
+    ] {
+        let binary = stage.path().join(name);
+        let mut command = Command::new(&compiler);
+        command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
+        command.args(option);
+        command.arg(top().join("tests/c/objects.c"));
+        command.arg("-o").arg(&binary);
+        command.args(flags.split_whitespace());
+        run(command);
+        let mut command = Command::new(&readelf);
+        command.args(["-d", "-W"]).arg(&binary);
+        let read = run(command);
+        assert!(!read.contains(absent), "{name}: {read}");
+        // Cargo sets it for tests, to a folder that contains the library.
+        let mut command = Command::new(&binary);
+        command.env_remove("LD_LIBRARY_PATH");
+        run(command);
+    }
 }
 
 /// `packaging/linker.sh` links a shared object with the version script that rustc passes.
