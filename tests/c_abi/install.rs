@@ -336,6 +336,28 @@ fn cmake_links_shared_and_static_library_of_moved_installation() {
     assert_eq!(names, ["main"], "of the archive: {exported}");
 }
 
+/// Debian's `/lib` is a link to `/usr/lib`, and vcpkg has CMake files in `share`.
+#[test]
+fn cmake_files_are_found_in_linked_and_in_other_directory() {
+    let targets = "add_executable(c_plain program.c)\n\
+         target_link_libraries(c_plain PRIVATE camunda_admin::camunda_admin)\n";
+    for arguments in [&[][..], &["--cmakedir", "share/camunda_admin"]] {
+        let Some(project) = Project::new("REQUIRED", targets) else {
+            return;
+        };
+        let stage = tempfile::tempdir().unwrap();
+        let mut command = install_command();
+        command.args(arguments).arg(stage.path().join("usr"));
+        run(command);
+        for folder in ["lib", "share"] {
+            std::os::unix::fs::symlink(Path::new("usr").join(folder), stage.path().join(folder))
+                .unwrap();
+        }
+        project.make(stage.path());
+        run(Command::new(project.build().join("c_plain")));
+    }
+}
+
 #[test]
 fn cmake_honours_versions_and_components() {
     let stage = tempfile::tempdir().unwrap();
