@@ -18,7 +18,7 @@ mod unknown;
 // Shared with the tests of the C ABI.
 #[path = "../support/cargo.rs"]
 mod cargo;
-#[path = "../c_abi/library.rs"]
+#[path = "../support/library.rs"]
 #[allow(dead_code)]
 mod library;
 #[path = "../support/limited.rs"]
