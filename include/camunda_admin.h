@@ -1026,6 +1026,40 @@ CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
 
 /**
+ * Checks the environment of a client: settings, network, certificates, clock, token, token store and
+ * permissions. The program `camunda-admin doctor` prints the same report.
+ *
+ * Sends at most one token request, through the shared cache and its rate limit, and only `GET`
+ * requests to the API; it changes nothing. A check that fails is no error of this function. No other
+ * thread may change the environment during the call.
+ *
+ * Report: an object without secrets.
+ * - `version` (string): Version of the library.
+ * - `ok` (boolean): Whether no check failed.
+ * - `settings` (array of objects): Settings: `key`; `value`, `null` for a secret; `is_set`;
+ *   `source`, the name of the variable or `default`.
+ * - `checks` (array of objects): Results: `name`; `target`, a URL; `status`, one of `ok`,
+ *   `warning`, `failed`, `skipped`; `message`; `advice`; `duration_ms`.
+ * - `permissions` (array of objects): Reads: `resource`; `access`, one of `allowed`, `denied`,
+ *   `failed`, `not_checked`; `detail`.
+ *
+ * @param call Options, of which only the timeout applies: to the token request and to each read.
+ *   NULL for 60 s. The network steps of each server take at most 10 s.
+ * @param env_file Path of a credential file of the Console with the settings; NULL for the
+ *   environment.
+ * @param[out] report On success a new value, the report; else NULL. camunda_value_json() returns its
+ *   JSON. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_doctor(const camunda_call_options *call,
+                              const char *env_file,
+                              camunda_value **report,
+                              camunda_error **error);
+
+/**
  * Returns the name of a status in lower case, for logs.
  *
  * @param status Status.

@@ -7440,6 +7440,23 @@ class TokenSource {
   std::optional<std::string> audience_;
 };
 
+/// Checks the environment of a client: settings, network, certificates, clock, token, token store and
+/// permissions. The program `camunda-admin doctor` prints the same report.
+///
+/// `env_file` is a credential file of the Console with the settings; without it they are read from the
+/// environment. `timeout` applies to the token request and to each read. Returns an object with the
+/// fields that camunda_doctor() documents, without secrets. A check that fails throws nothing: the
+/// field `ok` is false then.
+[[nodiscard]] inline Value doctor(const std::optional<std::string>& env_file = std::nullopt,
+                                  Seconds timeout = Seconds(60)) {
+  detail::check_abi();
+  const detail::CallHandle options(CallOptions{}.timeout(timeout));
+  const char* const path = env_file ? detail::c_text(*env_file, "the path") : nullptr;
+  return Value(detail::make<camunda_value>([&](camunda_value** report, camunda_error** error) {
+    return camunda_doctor(options.get(), path, report, error);
+  }));
+}
+
 // ---------------------------------------------------------------------------------------------
 // The operations
 // ---------------------------------------------------------------------------------------------

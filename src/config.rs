@@ -456,7 +456,7 @@ impl Config {
         &self.base_url
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "doctor")]
     pub(crate) fn oauth_url(&self) -> &str {
         &self.oauth_url
     }

@@ -1,7 +1,7 @@
 //! Checks of the environment of a client: settings, token store, clock, network, certificates and
 //! permissions. The program `camunda-admin doctor` prints the [`Report`].
 //!
-//! Requires the crate feature `cli`.
+//! Requires the crate feature `doctor`.
 //!
 //! ```no_run
 //! use camunda_admin::doctor;

@@ -81,8 +81,9 @@
 //! - `capi`: exports the C ABI of `include/camunda_admin.h`; the shared and the static library are
 //!   built from the repository. Without it the crate exports no C symbol, and its only `unsafe` code is
 //!   the module that detects forks.
+//! - `doctor`: the module `doctor`, which checks the environment; includes `redis`.
 //! - `cli`: the program `camunda-admin` (`doctor` checks the environment, `token` prints an access
-//!   token) and the module `doctor`.
+//!   token); includes `doctor`.
 //!
 //! # Logs
 //!
@@ -166,7 +167,7 @@ mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
-#[cfg(feature = "cli")]
+#[cfg(feature = "doctor")]
 pub mod doctor;
 mod error;
 #[cfg(feature = "capi")]

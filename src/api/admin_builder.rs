@@ -372,7 +372,7 @@ impl AdminClientBuilder {
         self.config.check().map(|()| self)
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "doctor")]
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }

@@ -274,6 +274,15 @@ void tokens_and_stats() {
   CHECK(admin.token("api.cloud.camunda.io").expose() != token.expose());
 }
 
+void doctor_reports_on_the_environment() {
+  const Value report = doctor();
+  CHECK(report["ok"].boolean());
+  CHECK(report.path("permissions.0.access").str() == "allowed");
+  char* missing = scratch("missing.env");
+  CHECK(!doctor(missing, 5s)["ok"].boolean(true));
+  free(missing);
+}
+
 }  // namespace
 
 int main() {
@@ -289,5 +298,6 @@ int main() {
   RUN(members_activity_and_ip_ranges);
   RUN(request_reaches_endpoints_without_a_method);
   RUN(tokens_and_stats);
+  RUN(doctor_reports_on_the_environment);
   return check_finish();
 }
