@@ -13,7 +13,10 @@ use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
 use crate::secret_file::SecretFile;
-use crate::token_config::{Fallback, TokenCacheConfig, TokenRequest, TokenRequestFormat};
+use crate::token_config::{
+    Fallback, TokenCache, TokenCacheConfig, TokenRequest, TokenRequestFormat, redis_url,
+    resembles_url,
+};
 use crate::token_store::TokenStore;
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
@@ -271,21 +274,11 @@ impl Config {
                 self.audience_is_chosen = true;
             }
             "scope" => self.scope = Some(plain(key, value)?),
-            "token_cache" => self.token_cache = token_cache(value)?,
+            "token_cache" => self.set_token_cache(value.parse()?)?,
             "timeout" => self.timeout = seconds(key, value)?,
             "proxy" => self.proxy = Some(Secret::new(plain(key, value)?)),
             "user_agent" => self.user_agent = user_agent(value)?,
-            "token_request_format" => {
-                self.token_encoding = match value {
-                    "json" => TokenRequestFormat::Json,
-                    "form" => TokenRequestFormat::Form,
-                    _ => {
-                        return Err(Error::config(
-                            "`token_request_format`: invalid value; expected `json` or `form`",
-                        ));
-                    }
-                }
-            }
+            "token_request_format" => self.token_encoding = value.parse()?,
             "max_response_bytes" => {
                 self.max_response_bytes = value
                     .parse()
@@ -334,6 +327,37 @@ impl Config {
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
+    }
+
+    pub(crate) fn set_token_request_format(&mut self, format: TokenRequestFormat) {
+        self.token_encoding = format;
+    }
+
+    /// Sets `token_cache`, and validates the directory or the URL.
+    pub(crate) fn set_token_cache(&mut self, cache: TokenCache) -> Result<()> {
+        self.token_cache = match cache {
+            TokenCache::Auto => TokenCacheConfig::Auto,
+            TokenCache::Memory => TokenCacheConfig::Memory,
+            TokenCache::Directory(path) => {
+                let path = valid_path("token_cache", &path)?;
+                if !has_supported_tilde(&path) {
+                    return Err(TokenCache::invalid(
+                        "the home directory of another user (`~name`) is not supported",
+                    ));
+                }
+                TokenCacheConfig::Directory(path)
+            }
+            TokenCache::Redis(url) => {
+                let url = redis_url(url.expose())
+                    .ok_or_else(|| TokenCache::invalid("unsupported URL scheme"))?;
+                TokenCacheConfig::Redis {
+                    url: Secret::new(plain("token_cache", url.expose())?),
+                    fallback: Fallback::Auto,
+                    tls: None,
+                }
+            }
+        };
+        Ok(())
     }
 
     pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
@@ -537,113 +561,9 @@ fn url(key: &str, value: &str) -> Result<String> {
     }
 }
 
-/// Valid values of `token_cache`, for error messages. These do not quote the value, which may
-/// contain a password.
-const TOKEN_CACHE_VALUES: &str = "expected `auto`, `memory`, a directory (with a separator, or \
-                                  beginning with `.` or `~`), or a redis://, rediss://, valkey:// \
-                                  or valkeys:// URL";
-
-fn token_cache(value: &str) -> Result<TokenCacheConfig> {
-    let invalid =
-        |problem: &str| Error::config(format!("`token_cache`: {problem}; {TOKEN_CACHE_VALUES}"));
-    match value {
-        "auto" => return Ok(TokenCacheConfig::Auto),
-        "memory" => return Ok(TokenCacheConfig::Memory),
-        _ if value.trim().is_empty() => return Err(invalid("empty")),
-        _ => {}
-    }
-    if let Some(url) = redis_url(value) {
-        let url = Secret::new(plain("token_cache", url.expose())?);
-        return Ok(TokenCacheConfig::Redis {
-            tls: None,
-            url,
-            fallback: Fallback::Auto,
-        });
-    }
-    if resembles_url(value) {
-        return Err(invalid("unsupported URL scheme"));
-    }
-    if value.starts_with(['.', '~']) || value.contains(std::path::is_separator) {
-        let directory = valid_path("token_cache", Path::new(value))?;
-        if !has_supported_tilde(&directory) {
-            return Err(invalid(
-                "the home directory of another user (`~name`) is not supported",
-            ));
-        }
-        return Ok(TokenCacheConfig::Directory(directory));
-    }
-    Err(match similar_keyword(value) {
-        Some(keyword) => invalid(&format!("unknown value, did you mean `{keyword}`?")),
-        None => invalid("unknown value"),
-    })
-}
-
-/// Returns the URL of a Redis or Valkey server with its scheme in lower case, or `None` for any
-/// other value.
-fn redis_url(value: &str) -> Option<Secret> {
-    let (scheme, rest) = value.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    matches!(&*scheme, "redis" | "rediss" | "valkey" | "valkeys")
-        .then(|| Secret::new(format!("{scheme}://{rest}")))
-}
-
-/// Returns whether a value is a URL, possibly misspelt. Such a value is not used as a directory,
-/// whose name could then contain a password. A scheme of one letter is a Windows drive.
-fn resembles_url(value: &str) -> bool {
-    let is_scheme = |scheme: &str| {
-        scheme.len() > 1
-            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    };
-    value.contains("://")
-        || value
-            .trim_start()
-            .split_once(':')
-            .is_some_and(|(scheme, _)| is_scheme(scheme))
-}
-
 fn has_supported_tilde(directory: &Path) -> bool {
     let first = directory.iter().next().and_then(|name| name.to_str());
     first.is_none_or(|first| first == "~" || !first.starts_with('~'))
-}
-
-/// Returns the keyword of `token_cache` that is most similar to an unknown value.
-fn similar_keyword(value: &str) -> Option<&'static str> {
-    let value = value.trim().to_ascii_lowercase();
-    if matches!(
-        &*value,
-        "none" | "off" | "no" | "false" | "disabled" | "ram"
-    ) {
-        return Some("memory");
-    }
-    if matches!(&*value, "default" | "on" | "yes" | "true") {
-        return Some("auto");
-    }
-    let distance = |keyword: &&str| edit_distance(&value, keyword);
-    let keyword = ["auto", "memory"].into_iter().min_by_key(distance)?;
-    (distance(&keyword) <= keyword.len() / 3).then_some(keyword)
-}
-
-/// Returns the edit distance of two strings: insertions, deletions, replacements, and swaps of
-/// adjacent characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 /// Name of the variable that contains the home directory.
