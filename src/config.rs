@@ -30,6 +30,9 @@ const CLIENT_ID_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_ID";
 const ACCESS_TOKEN_VARIABLE: &str = "CAMUNDA_CONSOLE_ACCESS_TOKEN";
 const SECRET_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET";
 const SECRET_FILE_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE";
+/// Variables of the token store that are read after the others, since they depend on its directory.
+const DISABLE_FILES_VARIABLE: &str = "CAMUNDA_TOKEN_DISK_CACHE_DISABLE";
+const REDIS_VARIABLE: &str = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
 
 /// Keys of [`Config::set`], in the order of the documentation.
 pub(crate) const KEYS: &[&str] = &[
@@ -51,6 +54,38 @@ pub(crate) const KEYS: &[&str] = &[
     "token_request_format",
     "max_response_bytes",
 ];
+
+/// Environment variables and the settings that they set, in the order of the documentation.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    (CLIENT_ID_VARIABLE, "client_id"),
+    (SECRET_VARIABLE, "client_secret"),
+    (SECRET_FILE_VARIABLE, "client_secret_file"),
+    (ACCESS_TOKEN_VARIABLE, "access_token"),
+    ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
+    ("CAMUNDA_OAUTH_URL", "oauth_url"),
+    ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
+    ("CAMUNDA_TOKEN_SCOPE", "scope"),
+    ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
+    (DISABLE_FILES_VARIABLE, "token_cache"),
+    (REDIS_VARIABLE, "token_cache"),
+    ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
+    ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
+    ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
+    ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
+];
+
+/// Returns whether `Config::from_variables` reads a variable by itself, because it depends on others.
+fn is_separate(variable: &str) -> bool {
+    [
+        CLIENT_ID_VARIABLE,
+        SECRET_VARIABLE,
+        SECRET_FILE_VARIABLE,
+        ACCESS_TOKEN_VARIABLE,
+        DISABLE_FILES_VARIABLE,
+        REDIS_VARIABLE,
+    ]
+    .contains(&variable)
+}
 
 /// Settings of a client. Each value was validated when it was set.
 #[derive(Debug, Clone)]
@@ -149,24 +184,17 @@ impl Config {
         config.token_is_variable = config.access_token.is_some();
         config.secret_is_variable =
             config.client_secret.is_some() || config.client_secret_file.is_some();
-        for (name, key) in [
-            ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
-            ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
-            ("CAMUNDA_OAUTH_URL", "oauth_url"),
-            ("CAMUNDA_TOKEN_SCOPE", "scope"),
-            ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
-            ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
-            ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
-            ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
-            ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
-        ] {
+        for &(name, key) in VARIABLES {
+            if is_separate(name) {
+                continue;
+            }
             if let Some(value) = read(name)? {
                 match key {
                     // Always a path: a directory can have the name `memory`.
                     "token_cache" if resembles_url(&value) => {
                         return Err(Error::config(format!(
                             "the variable {name}: a URL is not a directory; \
-                             use CAMUNDA_TOKEN_CACHE_REDIS_URL"
+                             use {REDIS_VARIABLE}"
                         )));
                     }
                     "token_cache" => {
@@ -181,28 +209,27 @@ impl Config {
                 config.audience_is_chosen = false;
             }
         }
-        if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
+        if let Some(value) = read(DISABLE_FILES_VARIABLE)? {
             match value.to_ascii_lowercase().as_str() {
                 "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheConfig::Memory,
                 "0" | "false" | "no" | "off" => {}
                 _ => {
-                    return Err(Error::config(
-                        "the variable CAMUNDA_TOKEN_DISK_CACHE_DISABLE: invalid value; \
-                         expected `true` or `false`",
-                    ));
+                    return Err(Error::config(format!(
+                        "the variable {DISABLE_FILES_VARIABLE}: invalid value; \
+                         expected `true` or `false`"
+                    )));
                 }
             }
         }
-        if let Some(value) = read("CAMUNDA_TOKEN_CACHE_REDIS_URL")? {
-            let variable = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
+        if let Some(value) = read(REDIS_VARIABLE)? {
             let url = redis_url(&value).ok_or_else(|| {
                 Error::config(format!(
-                    "the variable {variable}: unsupported URL; \
+                    "the variable {REDIS_VARIABLE}: unsupported URL; \
                      expected redis://, rediss://, valkey:// or valkeys://"
                 ))
             })?;
             let url = plain("token_cache", url.expose())
-                .map_err(|error| in_variable(variable, &error))?;
+                .map_err(|error| in_variable(REDIS_VARIABLE, &error))?;
             let url = Secret::new(url);
             // The other variables are for the fallback.
             let fallback = match config.token_cache {
