@@ -116,6 +116,8 @@ pub(crate) struct Config {
     proxy: Option<Secret>,
     user_agent: String,
     max_response_bytes: u64,
+    /// The variables from which settings were read that the caller did not replace: key, variable.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Config {
@@ -142,6 +144,7 @@ impl Default for Config {
             proxy: None,
             user_agent: DEFAULT_USER_AGENT.to_owned(),
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            variables: Vec::new(),
         }
     }
 }
@@ -177,6 +180,7 @@ impl Config {
                     "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
                     path,
                 ));
+                config.note_variable("client_secret_file", SECRET_FILE_VARIABLE);
             }
             (None, None) => {}
         }
@@ -201,6 +205,7 @@ impl Config {
                         let path = valid_path(key, Path::new(&*value))
                             .map_err(|error| in_variable(name, &error))?;
                         config.token_cache = TokenCacheConfig::Directory(path);
+                        config.note_variable(key, name);
                     }
                     key => config.set_from(name, key, &value)?,
                 }
@@ -211,7 +216,10 @@ impl Config {
         }
         if let Some(value) = read(DISABLE_FILES_VARIABLE)? {
             match value.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheConfig::Memory,
+                "1" | "true" | "yes" | "on" => {
+                    config.token_cache = TokenCacheConfig::Memory;
+                    config.note_variable("token_cache", DISABLE_FILES_VARIABLE);
+                }
                 "0" | "false" | "no" | "off" => {}
                 _ => {
                     return Err(Error::config(format!(
@@ -222,6 +230,7 @@ impl Config {
             }
         }
         if let Some(value) = read(REDIS_VARIABLE)? {
+            config.note_variable("token_cache", REDIS_VARIABLE);
             let url = redis_url(&value).ok_or_else(|| {
                 Error::config(format!(
                     "the variable {REDIS_VARIABLE}: unsupported URL; \
@@ -246,9 +255,21 @@ impl Config {
         Ok(config)
     }
 
-    fn set_from(&mut self, variable: &str, key: &str, value: &str) -> Result<()> {
+    fn set_from(&mut self, variable: &'static str, key: &'static str, value: &str) -> Result<()> {
         self.set_value(key, value)
-            .map_err(|error| in_variable(variable, &error))
+            .map_err(|error| in_variable(variable, &error))?;
+        self.note_variable(key, variable);
+        Ok(())
+    }
+
+    /// Records that `variable` has the value of the setting `key`.
+    fn note_variable(&mut self, key: &'static str, variable: &'static str) {
+        self.forget_variable(key);
+        self.variables.push((key, variable));
+    }
+
+    fn forget_variable(&mut self, key: &str) {
+        self.variables.retain(|(known, _)| *known != key);
     }
 
     /// Sets the setting `key`, one of [`KEYS`]. Credentials replace those of variables.
@@ -260,6 +281,7 @@ impl Config {
 
     /// Removes the credentials of variables that are not used with the setting `key` of the caller.
     fn remove_replaced_variables(&mut self, key: &str) {
+        self.forget_variable(key);
         match key {
             "client_secret" | "client_secret_file" => {
                 if std::mem::take(&mut self.secret_is_variable) {
@@ -384,11 +406,56 @@ impl Config {
                 }
             }
         };
+        self.forget_variable("token_cache");
         Ok(())
     }
 
     pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
         self.token_cache = TokenCacheConfig::Custom(store);
+        self.forget_variable("token_cache");
+    }
+
+    /// Returns the variable from which a setting was read, or `None` if the caller set it.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn variable_of(&self, key: &str) -> Option<&'static str> {
+        let mut known = self.variables.iter();
+        known.find(|(of, _)| *of == key).map(|(_, name)| *name)
+    }
+
+    /// Returns the value of a setting, one of [`KEYS`], as a string; `None` if it is not set.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn value_of(&self, key: &str) -> Option<Secret> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+        let value = match key {
+            "client_id" => self.client_id.clone(),
+            "client_secret" => return self.client_secret.clone(),
+            "client_secret_file" => {
+                let file = self.client_secret_file.as_ref();
+                file.map(|it| it.path().display().to_string())
+            }
+            "access_token" => return self.access_token.clone(),
+            "base_url" => Some(self.base_url.clone()),
+            "oauth_url" => Some(self.oauth_url.clone()),
+            "audience" => Some(self.audience.clone()),
+            "scope" => self.scope.clone(),
+            "token_cache" => Some(match &self.token_cache {
+                TokenCacheConfig::Auto => "auto".to_owned(),
+                TokenCacheConfig::Memory => "memory".to_owned(),
+                TokenCacheConfig::Directory(path) => path.display().to_string(),
+                TokenCacheConfig::Redis { url, .. } => return Some(url.clone()),
+                TokenCacheConfig::Custom(store) => store.describe().to_string(),
+            }),
+            "timeout" => Some(self.timeout.as_secs_f64().to_string()),
+            "ca_file" => path(&self.ca_file),
+            "client_cert" => path(&self.client_cert),
+            "client_key" => path(&self.client_key),
+            "proxy" => return self.proxy.clone(),
+            "user_agent" => Some(self.user_agent.clone()),
+            "token_request_format" => Some(self.token_encoding.to_string()),
+            "max_response_bytes" => Some(self.max_response_bytes.to_string()),
+            _ => None,
+        };
+        value.map(Secret::new)
     }
 
     /// Returns the parameters of token requests with this secret, or `None` without a client id.

@@ -143,6 +143,9 @@ mod documentation {
     struct Cancellation;
     #[doc = include_str!("../docs/clusters.md")]
     struct Clusters;
+    #[cfg(feature = "doctor")]
+    #[doc = include_str!("../docs/command-line.md")]
+    struct CommandLine;
     #[doc = include_str!("../docs/configuration.md")]
     struct Configuration;
     #[doc = include_str!("../docs/errors.md")]

@@ -235,6 +235,12 @@ impl Agents {
         }
     }
 
+    /// Returns the TLS settings of all connections.
+    #[cfg(feature = "doctor")]
+    pub(super) fn tls(&self) -> &Arc<ClientConfig> {
+        &self.settings.tls
+    }
+
     /// Returns the proxy for a URL that is not a loopback URL, without user name and password, and the
     /// setting or variable that names it.
     #[cfg(feature = "doctor")]

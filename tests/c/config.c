@@ -189,17 +189,35 @@ static void doctor_reports_on_the_environment(void) {
   CHECK(strstr(camunda_value_json(report, NULL), variable("CAMUNDA_CONSOLE_CLIENT_SECRET")) == NULL);
   camunda_value_free(report);
 
-  /* A check that fails is part of the report. */
+  /* A check that fails is part of the report, and the sources of the settings are. */
   char *path = scratch("doctor.env");
   write_file(path, "CAMUNDA_CONSOLE_CLIENT_ID=a\n");
-  CHECK_OK(camunda_doctor(NULL, path, &report, &error));
+  camunda_config *config = camunda_config_new();
+  CHECK_OK(camunda_config_load_env_file(config, path, &error));
+  CHECK_OK(camunda_config_set(config, "user_agent", "tests", &error));
+  CHECK_OK(camunda_doctor(config, NULL, &report, &error));
   CHECK(!camunda_value_path_bool(report, "ok", true));
   CHECK_PART(camunda_value_path_str(report, "checks.0.message", ""), "CAMUNDA_CONSOLE_CLIENT_SECRET");
+  CHECK_STR(camunda_value_path_str(report, "settings.0.key", NULL), "client_id");
+  CHECK_STR(camunda_value_path_str(report, "settings.0.value", NULL), "a");
+  CHECK_STR(camunda_value_path_str(report, "settings.0.source", NULL), "CAMUNDA_CONSOLE_CLIENT_ID");
+  CHECK_STR(camunda_value_path_str(report, "settings.1.key", NULL), "user_agent");
+  CHECK_STR(camunda_value_path_str(report, "settings.1.source", NULL), "program");
   camunda_value_free(report);
-  CHECK_FAILS(camunda_doctor(NULL, "\xff", &report, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  free(path);
+
+  camunda_cancel *cancel = camunda_cancel_new();
+  camunda_call_options *call = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_cancel(call, cancel, &error));
+  camunda_cancel_trigger(cancel);
+  CHECK_FAILS(camunda_doctor(NULL, call, &report, &error), CAMUNDA_STATUS_CANCELLED);
   FREE_ERROR(error);
   CHECK(report == NULL);
-  free(path);
+  CHECK_FAILS(camunda_doctor(NULL, NULL, NULL, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FREE_ERROR(error);
+  camunda_call_options_free(call);
+  camunda_cancel_free(cancel);
+  camunda_config_free(config);
 }
 
 static void credential_file_is_written_and_read(void) {
