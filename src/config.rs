@@ -30,6 +30,9 @@ const CLIENT_ID_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_ID";
 const ACCESS_TOKEN_VARIABLE: &str = "CAMUNDA_CONSOLE_ACCESS_TOKEN";
 const SECRET_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET";
 const SECRET_FILE_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE";
+/// Variables of the token store that are read after the others, since they depend on its directory.
+const DISABLE_FILES_VARIABLE: &str = "CAMUNDA_TOKEN_DISK_CACHE_DISABLE";
+const REDIS_VARIABLE: &str = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
 
 /// Keys of [`Config::set`], in the order of the documentation.
 pub(crate) const KEYS: &[&str] = &[
@@ -51,6 +54,38 @@ pub(crate) const KEYS: &[&str] = &[
     "token_request_format",
     "max_response_bytes",
 ];
+
+/// Environment variables and the settings that they set, in the order of the documentation.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    (CLIENT_ID_VARIABLE, "client_id"),
+    (SECRET_VARIABLE, "client_secret"),
+    (SECRET_FILE_VARIABLE, "client_secret_file"),
+    (ACCESS_TOKEN_VARIABLE, "access_token"),
+    ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
+    ("CAMUNDA_OAUTH_URL", "oauth_url"),
+    ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
+    ("CAMUNDA_TOKEN_SCOPE", "scope"),
+    ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
+    (DISABLE_FILES_VARIABLE, "token_cache"),
+    (REDIS_VARIABLE, "token_cache"),
+    ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
+    ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
+    ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
+    ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
+];
+
+/// Returns whether `Config::from_variables` reads a variable by itself, because it depends on others.
+fn is_separate(variable: &str) -> bool {
+    [
+        CLIENT_ID_VARIABLE,
+        SECRET_VARIABLE,
+        SECRET_FILE_VARIABLE,
+        ACCESS_TOKEN_VARIABLE,
+        DISABLE_FILES_VARIABLE,
+        REDIS_VARIABLE,
+    ]
+    .contains(&variable)
+}
 
 /// Settings of a client. Each value was validated when it was set.
 #[derive(Debug, Clone)]
@@ -81,6 +116,8 @@ pub(crate) struct Config {
     proxy: Option<Secret>,
     user_agent: String,
     max_response_bytes: u64,
+    /// The variables from which settings were read that the caller did not replace: key, variable.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Config {
@@ -107,6 +144,7 @@ impl Default for Config {
             proxy: None,
             user_agent: DEFAULT_USER_AGENT.to_owned(),
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            variables: Vec::new(),
         }
     }
 }
@@ -142,6 +180,7 @@ impl Config {
                     "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
                     path,
                 ));
+                config.note_variable("client_secret_file", SECRET_FILE_VARIABLE);
             }
             (None, None) => {}
         }
@@ -149,30 +188,24 @@ impl Config {
         config.token_is_variable = config.access_token.is_some();
         config.secret_is_variable =
             config.client_secret.is_some() || config.client_secret_file.is_some();
-        for (name, key) in [
-            ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
-            ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
-            ("CAMUNDA_OAUTH_URL", "oauth_url"),
-            ("CAMUNDA_TOKEN_SCOPE", "scope"),
-            ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
-            ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
-            ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
-            ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
-            ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
-        ] {
+        for &(name, key) in VARIABLES {
+            if is_separate(name) {
+                continue;
+            }
             if let Some(value) = read(name)? {
                 match key {
                     // Always a path: a directory can have the name `memory`.
                     "token_cache" if resembles_url(&value) => {
                         return Err(Error::config(format!(
                             "the variable {name}: a URL is not a directory; \
-                             use CAMUNDA_TOKEN_CACHE_REDIS_URL"
+                             use {REDIS_VARIABLE}"
                         )));
                     }
                     "token_cache" => {
                         let path = valid_path(key, Path::new(&*value))
                             .map_err(|error| in_variable(name, &error))?;
                         config.token_cache = TokenCacheConfig::Directory(path);
+                        config.note_variable(key, name);
                     }
                     key => config.set_from(name, key, &value)?,
                 }
@@ -181,28 +214,31 @@ impl Config {
                 config.audience_is_chosen = false;
             }
         }
-        if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
+        if let Some(value) = read(DISABLE_FILES_VARIABLE)? {
             match value.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheConfig::Memory,
+                "1" | "true" | "yes" | "on" => {
+                    config.token_cache = TokenCacheConfig::Memory;
+                    config.note_variable("token_cache", DISABLE_FILES_VARIABLE);
+                }
                 "0" | "false" | "no" | "off" => {}
                 _ => {
-                    return Err(Error::config(
-                        "the variable CAMUNDA_TOKEN_DISK_CACHE_DISABLE: invalid value; \
-                         expected `true` or `false`",
-                    ));
+                    return Err(Error::config(format!(
+                        "the variable {DISABLE_FILES_VARIABLE}: invalid value; \
+                         expected `true` or `false`"
+                    )));
                 }
             }
         }
-        if let Some(value) = read("CAMUNDA_TOKEN_CACHE_REDIS_URL")? {
-            let variable = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
+        if let Some(value) = read(REDIS_VARIABLE)? {
+            config.note_variable("token_cache", REDIS_VARIABLE);
             let url = redis_url(&value).ok_or_else(|| {
                 Error::config(format!(
-                    "the variable {variable}: unsupported URL; \
+                    "the variable {REDIS_VARIABLE}: unsupported URL; \
                      expected redis://, rediss://, valkey:// or valkeys://"
                 ))
             })?;
             let url = plain("token_cache", url.expose())
-                .map_err(|error| in_variable(variable, &error))?;
+                .map_err(|error| in_variable(REDIS_VARIABLE, &error))?;
             let url = Secret::new(url);
             // The other variables are for the fallback.
             let fallback = match config.token_cache {
@@ -219,9 +255,21 @@ impl Config {
         Ok(config)
     }
 
-    fn set_from(&mut self, variable: &str, key: &str, value: &str) -> Result<()> {
+    fn set_from(&mut self, variable: &'static str, key: &'static str, value: &str) -> Result<()> {
         self.set_value(key, value)
-            .map_err(|error| in_variable(variable, &error))
+            .map_err(|error| in_variable(variable, &error))?;
+        self.note_variable(key, variable);
+        Ok(())
+    }
+
+    /// Records that `variable` has the value of the setting `key`.
+    fn note_variable(&mut self, key: &'static str, variable: &'static str) {
+        self.forget_variable(key);
+        self.variables.push((key, variable));
+    }
+
+    fn forget_variable(&mut self, key: &str) {
+        self.variables.retain(|(known, _)| *known != key);
     }
 
     /// Sets the setting `key`, one of [`KEYS`]. Credentials replace those of variables.
@@ -233,6 +281,7 @@ impl Config {
 
     /// Removes the credentials of variables that are not used with the setting `key` of the caller.
     fn remove_replaced_variables(&mut self, key: &str) {
+        self.forget_variable(key);
         match key {
             "client_secret" | "client_secret_file" => {
                 if std::mem::take(&mut self.secret_is_variable) {
@@ -357,11 +406,56 @@ impl Config {
                 }
             }
         };
+        self.forget_variable("token_cache");
         Ok(())
     }
 
     pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
         self.token_cache = TokenCacheConfig::Custom(store);
+        self.forget_variable("token_cache");
+    }
+
+    /// Returns the variable from which a setting was read, or `None` if the caller set it.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn variable_of(&self, key: &str) -> Option<&'static str> {
+        let mut known = self.variables.iter();
+        known.find(|(of, _)| *of == key).map(|(_, name)| *name)
+    }
+
+    /// Returns the value of a setting, one of [`KEYS`], as a string; `None` if it is not set.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn value_of(&self, key: &str) -> Option<Secret> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+        let value = match key {
+            "client_id" => self.client_id.clone(),
+            "client_secret" => return self.client_secret.clone(),
+            "client_secret_file" => {
+                let file = self.client_secret_file.as_ref();
+                file.map(|it| it.path().display().to_string())
+            }
+            "access_token" => return self.access_token.clone(),
+            "base_url" => Some(self.base_url.clone()),
+            "oauth_url" => Some(self.oauth_url.clone()),
+            "audience" => Some(self.audience.clone()),
+            "scope" => self.scope.clone(),
+            "token_cache" => Some(match &self.token_cache {
+                TokenCacheConfig::Auto => "auto".to_owned(),
+                TokenCacheConfig::Memory => "memory".to_owned(),
+                TokenCacheConfig::Directory(path) => path.display().to_string(),
+                TokenCacheConfig::Redis { url, .. } => return Some(url.clone()),
+                TokenCacheConfig::Custom(store) => store.describe().to_string(),
+            }),
+            "timeout" => Some(self.timeout.as_secs_f64().to_string()),
+            "ca_file" => path(&self.ca_file),
+            "client_cert" => path(&self.client_cert),
+            "client_key" => path(&self.client_key),
+            "proxy" => return self.proxy.clone(),
+            "user_agent" => Some(self.user_agent.clone()),
+            "token_request_format" => Some(self.token_encoding.to_string()),
+            "max_response_bytes" => Some(self.max_response_bytes.to_string()),
+            _ => None,
+        };
+        value.map(Secret::new)
     }
 
     /// Returns the parameters of token requests with this secret, or `None` without a client id.
@@ -456,7 +550,7 @@ impl Config {
         &self.base_url
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "doctor")]
     pub(crate) fn oauth_url(&self) -> &str {
         &self.oauth_url
     }

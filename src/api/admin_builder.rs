@@ -340,15 +340,13 @@ impl AdminClientBuilder {
     ///
     /// [`ErrorKind::Config`], with the key of the missing or invalid setting.
     pub fn build(self) -> Result<AdminClient> {
-        match self.error {
-            Some(ref error) => Err(error.clone()),
-            None => self.build_client(),
-        }
+        self.build_another()
     }
 
-    fn build_client(&self) -> Result<AdminClient> {
+    /// Creates a client without consuming the builder.
+    pub(crate) fn build_another(&self) -> Result<AdminClient> {
+        self.check()?;
         let config = &self.config;
-        config.check()?;
         // Not in `from_env_file`: C and Python set the log callback after it.
         if let Some(file) = &self.credential_file {
             warn_if_open_to_others(CREDENTIAL_FILE, file);
@@ -366,21 +364,23 @@ impl AdminClientBuilder {
         }
     }
 
-    /// Fails if the credentials are incomplete or ambiguous.
-    #[cfg(any(feature = "capi", feature = "cli"))]
-    pub(crate) fn with_complete_credentials(self) -> Result<Self> {
-        self.config.check().map(|()| self)
+    /// Fails if a setter rejected its value, or if the credentials are incomplete or ambiguous.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => self.config.check(),
+        }
     }
 
-    #[cfg(feature = "cli")]
+    /// Fails as [`check`](Self::check) does.
+    #[cfg(feature = "capi")]
+    pub(crate) fn with_complete_credentials(self) -> Result<Self> {
+        self.check().map(|()| self)
+    }
+
+    #[cfg(feature = "doctor")]
     pub(crate) fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Creates a client without consuming the builder.
-    #[cfg(feature = "capi")]
-    pub(crate) fn build_another(&self) -> Result<AdminClient> {
-        self.build_client()
     }
 }
 
