@@ -8,7 +8,7 @@ use std::time::Duration;
 use camunda_admin::{ClusterId, CreateClusterClient, Error, Json, Method, MonitoringClientId};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
-use crate::builder;
+use crate::{builder, new_cluster};
 
 const CREATED: &str = r#"{"name":"worker","clientId":"id-1","clientSecret":"hunter2-hunter2"}"#;
 
@@ -126,6 +126,21 @@ fn one_time_response_is_kept_however_it_is_truncated() {
             "a chunk that is cut",
             response(chunked, &chunk(CREATED)[..half.len() + 4]),
             half.into(),
+        ),
+        (
+            "a chunk size that is cut",
+            response(chunked, [chunk(half), b"3".to_vec()].concat()),
+            half.into(),
+        ),
+        (
+            "a chunk size that is cut after its carriage return",
+            response(chunked, [chunk(half), b"3f;x=y\r".to_vec()].concat()),
+            half.into(),
+        ),
+        (
+            "a chunk that is cut within the line break after it",
+            response(chunked, &chunk(CREATED)[..CREATED.len() + 5]),
+            CREATED.into(),
         ),
         (
             "an invalid chunk size after a whole chunk",
@@ -317,10 +332,7 @@ fn one_time_response_is_kept_when_tls_connection_is_lost() {
         .ca_file(&ca_file.unwrap().1)
         .build()
         .unwrap();
-    let id: ClusterId = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.add_fault(Fault::on("POST /clusters/{clusterUuid}/clients").cut_body(25));
     let error = admin
         .cluster(&id)
