@@ -25,7 +25,7 @@ use crate::api::admin::AdminClient;
 use crate::api::admin_builder::AdminClientBuilder;
 use crate::auth;
 use crate::call::{CallContext, CallOptions, Cancel};
-use crate::config::{Config, KEYS};
+use crate::config::{Config, KEYS, VARIABLES};
 use crate::credentials::read_env_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Secret, SecretBuffer};
@@ -39,25 +39,6 @@ const SKEW_WARNING: f64 = 30.0;
 const SKEW_FAILURE: f64 = 300.0;
 /// Remaining validity of a certificate below which the check warns.
 const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-/// Variables and their settings. A secret value is never shown.
-const VARIABLES: &[(&str, &str)] = &[
-    ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
-    ("CAMUNDA_CONSOLE_CLIENT_SECRET", "client_secret"),
-    ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "client_secret_file"),
-    ("CAMUNDA_CONSOLE_ACCESS_TOKEN", "access_token"),
-    ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
-    ("CAMUNDA_OAUTH_URL", "oauth_url"),
-    ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
-    ("CAMUNDA_TOKEN_SCOPE", "scope"),
-    ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
-    ("CAMUNDA_TOKEN_DISK_CACHE_DISABLE", "token_cache"),
-    ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "token_cache"),
-    ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
-    ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
-    ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
-    ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
-];
 
 /// Variables that are read from the environment even if the settings are those of a file.
 const SYSTEM_VARIABLES: &[(&str, &str)] = &[

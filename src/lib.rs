@@ -222,6 +222,7 @@ pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
+pub use token_config::{TokenCache, TokenRequestFormat};
 pub use token_store::{StoreLock, TokenStore};
 pub use transport::{Idempotency, Method, Stats};
 

@@ -38,8 +38,17 @@ pub(super) fn describe_io(error: &io::Error) -> String {
     match (error.kind(), tls_error(error)) {
         (_, Some(error)) => describe_tls(error),
         (io::ErrorKind::UnexpectedEof, _) => CLOSED_BY_PEER.to_owned(),
+        // ureq reports this if a connection is closed between two chunks or within a chunk's size.
+        _ if matches!(inner_error(error), Some(ureq::Error::BodyStalled)) => {
+            CLOSED_BY_PEER.to_owned()
+        }
         _ => error.to_string(),
     }
+}
+
+/// Returns the error of ureq in an I/O error.
+fn inner_error(error: &io::Error) -> Option<&ureq::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Returns why there is no connection to `target`, or to the proxy before it.

@@ -322,7 +322,7 @@ impl Read for BodyReader {
 
 /// Recovers as much as possible of a body from the bytes of its response.
 ///
-/// Joins the complete chunks, and returns the bytes from the first invalid chunk on unmodified.
+/// Joins the data of chunks, and returns the bytes from the first invalid chunk on unmodified.
 /// Decompresses at most `limit` bytes. Returns `None` if no byte of the body was received.
 pub(super) fn salvage(wire: &[u8], limit: u64) -> Option<Salvaged> {
     let (head, received) = split_head(wire)?;
@@ -398,7 +398,8 @@ fn split_head(mut wire: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Joins the data of chunks. Appends the bytes from the first invalid chunk on unmodified.
+/// Joins the data of chunks. Appends the bytes from the first invalid chunk on unmodified, but not a
+/// truncated line between two chunks: it would look like a part of the data.
 fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut body = SecretBuffer::with_capacity(rest.len());
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -418,8 +419,18 @@ fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
             return body.into_bytes();
         }
     }
-    body.extend(rest);
+    if !is_truncated_chunk_line(rest) {
+        body.extend(rest);
+    }
     body.into_bytes()
+}
+
+/// Returns whether `line` is the beginning of the line with the size of a chunk, or of the line break
+/// before it.
+fn is_truncated_chunk_line(line: &[u8]) -> bool {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
+    let after = &line[digits.count()..];
+    matches!(after, [] | [b'\r'] | [b';', ..]) && !after.contains(&b'\n')
 }
 
 fn is_html(content_type: &str) -> bool {

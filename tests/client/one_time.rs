@@ -128,6 +128,21 @@ fn one_time_response_is_kept_however_it_is_truncated() {
             half.into(),
         ),
         (
+            "a chunk size that is cut",
+            response(chunked, [chunk(half), b"3".to_vec()].concat()),
+            half.into(),
+        ),
+        (
+            "a chunk size that is cut after its carriage return",
+            response(chunked, [chunk(half), b"3f;x=y\r".to_vec()].concat()),
+            half.into(),
+        ),
+        (
+            "a chunk that is cut within the line break after it",
+            response(chunked, &chunk(CREATED)[..CREATED.len() + 5]),
+            CREATED.into(),
+        ),
+        (
             "an invalid chunk size after a whole chunk",
             response(chunked, [chunk(CREATED), b"zz\r\n".to_vec()].concat()),
             [CREATED, "zz\r\n"].concat().into(),
