@@ -99,27 +99,12 @@ fn example_of_pytest_passes() {
 
 /// Builds the program of the mock server and returns its path.
 fn sandbox_program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap();
-    let profile = folder.file_name().and_then(OsStr::to_str).unwrap();
-    let mut command = cargo();
-    command.args([
-        "build",
-        "--quiet",
-        "-p",
-        "camunda-admin-sandbox",
-        "--profile",
-    ]);
-    command
-        .arg(if profile == "debug" { "dev" } else { profile })
-        .arg("--target-dir")
-        .arg(folder.parent().unwrap())
-        .current_dir(top());
+    let name = "camunda-admin-sandbox";
+    let mut command = cargo::build();
+    command.args(["-p", "camunda-admin", "-p", name, "--bin", name]);
     run(command);
-    folder.join(format!(
-        "camunda-admin-sandbox{}",
-        std::env::consts::EXE_SUFFIX
-    ))
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    cargo::profile_folder().join(file)
 }
 
 /// Linux accepts connections on all of 127.0.0.0/8, so the sandbox can have a URL that the example does
