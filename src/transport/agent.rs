@@ -23,7 +23,7 @@ use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::{self, TlsConnector};
-use crate::config::{Config, is_loopback};
+use crate::config::{Config, has_valid_port, is_loopback};
 use crate::error::{Error, Result};
 
 /// The ureq agents of a client, for one process.
@@ -337,6 +337,13 @@ struct LateResolver;
 impl Resolver for LateResolver {
     fn resolve(
         &self,
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    // ureq would connect to the default port.
+    if authority.starts_with(':') || !has_valid_port(authority) {
+        return Err(invalid_proxy_url(setting));
+    }
         _: &Uri,
         _: &ureq::config::Config,
         _: NextTimeout,
@@ -436,9 +443,30 @@ mod tests {
 
     #[test]
     fn proxy_from_names_an_invalid_variable_without_its_value() {
-        let error = found(&[("HTTPS_PROXY", "ftp://user:hunter2@proxy")]).unwrap_err();
-        assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        for url in [
+            "ftp://user:hunter2@proxy",
+            "http://user:hunter2@proxy:99999",
+            "http://user:hunter2@proxy:port",
+            "http://user:hunter2@:3128",
+            "http://user:hunter2/2@proxy:3128",
+            "user:hunter2@proxy:0",
+        ] {
+            let error = found(&[("HTTPS_PROXY", url)]).expect_err(url);
+            assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn proxy_from_accepts_ports_and_addresses() {
+        for (url, expected) in [
+            ("proxy:65535", ("proxy", 65535)),
+            ("http://[::1]:3128/", ("[::1]", 3128)),
+            ("https://user:p%3Aw@proxy:1/path", ("proxy", 1)),
+        ] {
+            let proxy = found(&[("HTTPS_PROXY", url)]).unwrap().expect(url);
+            assert_eq!((proxy.host(), proxy.port()), expected, "{url}");
+        }
     }
 
     #[test]
