@@ -17,6 +17,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
+use super::buffers::OUTPUT_BUFFER;
 use super::connect_error::{ConnectError, ProxyFailure};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
@@ -182,6 +183,18 @@ impl Agents {
             true => &self.fresh,
             false => &self.pooled[shard_of_thread()],
         };
+        let url_bytes = match url {
+            Url::Api(text) | Url::Absolute(text) => text.len(),
+        };
+        let header_bytes =
+            self.settings.user_agent.len() + authorization.map_or(0, HeaderValue::len);
+        if url_bytes + header_bytes > MAX_VARIABLE_HEAD {
+            return Err(ConnectError::LargeHead {
+                url_bytes,
+                header_bytes,
+            }
+            .into());
+        }
         let mut request = http::Request::new(());
         *request.method_mut() = match method {
             Method::Get => http::Method::GET,
@@ -261,6 +274,10 @@ impl fmt::Debug for Agents {
     }
 }
 
+/// Maximum size in bytes of the URL, access token and user agent of a request, whose head has to fit
+/// into the output buffer. Servers accept no larger heads either.
+pub(super) const MAX_VARIABLE_HEAD: usize = OUTPUT_BUFFER - 1024;
+
 /// The name of the configured proxy in error messages.
 const PROXY_SETTING: &str = "`proxy`";
 
@@ -320,6 +337,13 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'
 }
 
 fn parse_proxy(setting: &str, url: &str) -> Result<Proxy> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    // ureq would connect to the default port.
+    if authority.starts_with(':') || !has_valid_port(authority) {
+        return Err(invalid_proxy_url(setting));
+    }
     Proxy::new(url).map_err(|_| invalid_proxy_url(setting))
 }
 
@@ -337,13 +361,6 @@ struct LateResolver;
 impl Resolver for LateResolver {
     fn resolve(
         &self,
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    // ureq would connect to the default port.
-    if authority.starts_with(':') || !has_valid_port(authority) {
-        return Err(invalid_proxy_url(setting));
-    }
         _: &Uri,
         _: &ureq::config::Config,
         _: NextTimeout,

@@ -423,10 +423,12 @@ impl Transport {
             agents.clear_dns_cache();
         }
         let (kind, message) = connect_error::describe(&error);
-        let message = if exchange.sent() {
-            format!("connection lost before the response: {message}")
-        } else {
-            connect_error::describe_connect_error(self.config.base_url(), &error)
+        let message = match (exchange.sent(), kind) {
+            (true, _) => format!("connection lost before the response: {message}"),
+            (false, ErrorKind::Network) => {
+                connect_error::describe_connect_error(self.config.base_url(), &error)
+            }
+            (false, _) => message,
         };
         let failure = match (kind, exchange.sent()) {
             (ErrorKind::Network, _) if connect_error::is_permanent(&error) => Failure::NotRetryable,

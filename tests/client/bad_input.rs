@@ -155,3 +155,58 @@ fn setting_of_a_missing_file_is_named() {
         .unwrap_err();
     assert!(error.to_string().contains("SOCKS"), "{error}");
 }
+
+#[test]
+fn request_with_a_large_head_is_rejected_before_it_is_sent() {
+    let sandbox = Sandbox::start();
+    let with_token = |token: &str, user_agent: &str| {
+        AdminClient::builder()
+            .base_url(&sandbox.base_url())
+            .access_token(token)
+            .user_agent(user_agent)
+            .build()
+            .unwrap()
+    };
+    let admin = with_token("token", "agent");
+    let get = |length: usize| {
+        let id: ClusterId = "x".repeat(length).parse().unwrap();
+        admin.cluster(&id).get().unwrap_err()
+    };
+    // Shorter than the limit: it reaches the API, which rejects the token.
+    assert_eq!(get(15_000).http_status(), Some(401));
+    let sent = sandbox.requests().len();
+    for (error, kind, sizes) in [
+        (
+            get(20_000),
+            ErrorKind::InvalidArgument,
+            "its URL has 20010 bytes, its access token and user agent have 17",
+        ),
+        (
+            get(100_000),
+            ErrorKind::InvalidArgument,
+            "its URL has 100010 bytes, its access token and user agent have 17",
+        ),
+        (
+            with_token(&"t".repeat(20_000), "agent")
+                .clusters()
+                .list()
+                .unwrap_err(),
+            ErrorKind::Config,
+            "its URL has 9 bytes, its access token and user agent have 20012",
+        ),
+        (
+            with_token("token", &"a".repeat(20_000))
+                .clusters()
+                .list()
+                .unwrap_err(),
+            ErrorKind::Config,
+            "its URL has 9 bytes, its access token and user agent have 20012",
+        ),
+    ] {
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotSent));
+        let expected = format!("the request is too large: {sizes}; all together may have 15360");
+        assert!(error.to_string().contains(&expected), "{error}");
+        assert!(!error.to_string().contains("connect"), "{error}");
+    }
+    assert_eq!(sandbox.requests().len(), sent);
+}
