@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::agent::Url;
 use super::connect_error;
 use super::exchange::ExchangeGuard;
-use super::response::{Response, reason};
+use super::response::{BodyError, Response, reason};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
     FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
@@ -229,12 +229,18 @@ impl TokenConnection for Connection<'_> {
             Ok(body) => body,
             Err(_) => {
                 return Err(stopped(&exchange, call).unwrap_or_else(|| {
-                    let message = "token request: connection lost while reading the response body";
-                    failed(
-                        TokenErrorKind::Transient,
-                        ErrorKind::Network,
-                        message.to_owned(),
-                    )
+                    let (kind, problem) = match error {
+                        BodyError::TooLarge { limit, .. } => (
+                            ErrorKind::Decode,
+                            format!("the response body exceeds {limit} bytes"),
+                        ),
+                        _ => (
+                            ErrorKind::Network,
+                            "connection lost while reading the response body".to_owned(),
+                        ),
+                    };
+                    let message = format!("token request to {}: {problem}", request.token_url);
+                    failed(TokenErrorKind::Transient, kind, message)
                 }));
             }
         };
