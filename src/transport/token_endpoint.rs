@@ -10,7 +10,7 @@ use super::agent::Url;
 use super::connect_error;
 use super::exchange::ExchangeGuard;
 use super::response::{BodyError, Response, reason};
-use super::{Method, Transport, UNCOMPRESSED, logs};
+use super::{Method, Transport, UNCOMPRESSED, logs, redacted};
 use crate::auth::{
     FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
     TokenResponse,
@@ -160,9 +160,9 @@ impl TokenConnection for Connection<'_> {
             logs::token_response(&request.token_url, status, exchange, begun);
         };
         if !response.is_success() {
-            let error_response = response.into_error_response(|message| {
-                message.replace(request.client_secret.expose(), "…")
-            });
+            let secret = request.client_secret.expose();
+            let error_response =
+                response.into_error_response(|text| redacted(text, std::iter::once(secret)));
             log(&exchange);
             let message = error_response
                 .message
@@ -227,7 +227,7 @@ impl TokenConnection for Connection<'_> {
         log(&exchange);
         let body = match body {
             Ok(body) => body,
-            Err(_) => {
+            Err(error) => {
                 return Err(stopped(&exchange, call).unwrap_or_else(|| {
                     let (kind, problem) = match error {
                         BodyError::TooLarge { limit, .. } => (

@@ -1,5 +1,8 @@
 //! Invalid arguments, which fail before anything is sent, and error messages of the API.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+
 use camunda_admin::{AdminClient, ClusterId, ErrorKind, Json, Method, Outcome, Stage};
 use camunda_admin_sandbox::Sandbox;
 
@@ -209,4 +212,68 @@ fn request_with_a_large_head_is_rejected_before_it_is_sent() {
         assert!(!error.to_string().contains("connect"), "{error}");
     }
     assert_eq!(sandbox.requests().len(), sent);
+}
+
+#[test]
+fn error_message_does_not_quote_the_secrets_of_the_request() {
+    let server = echo_server();
+    let admin = AdminClient::builder()
+        .base_url(&server)
+        .access_token("hunter2-token")
+        .build()
+        .unwrap();
+    let id: ClusterId = "cluster".parse().unwrap();
+    let secrets = admin.cluster(&id).secrets();
+    for value in ["hunter2", "hun\"ter\\2\n", "hun-ü"] {
+        for error in [
+            secrets.create("name", value).unwrap_err(),
+            secrets.update("name", value).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            assert_eq!(
+                error.server_message(),
+                Some("Bearer … may not set … (15 %)"),
+                "{value:?}"
+            );
+            assert!(!format!("{error} {error:?}").contains("hun"), "{error:?}");
+        }
+    }
+}
+
+/// Starts a server that rejects requests with a message that quotes their token and secret.
+fn echo_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            let mut authorization = String::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                match line.trim_end().split_once(": ") {
+                    Some(("content-length", value)) => length = value.parse().unwrap(),
+                    Some(("authorization", value)) => authorization = value.to_owned(),
+                    Some(_) => {}
+                    None if line.trim_end().is_empty() => break,
+                    None => {}
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let value = body["secretValue"].as_str().unwrap();
+            let message = format!("{authorization} may not set {value} (15 %)");
+            let body = serde_json::json!({ "message": message }).to_string();
+            let head = format!(
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let stream = reader.get_mut();
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    address
 }
