@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    // Cargo runs the script again when the script changes, and otherwise only for what is printed here.
     println!("cargo::rerun-if-env-changed=CARGO_CFG_TARGET_OS");
     if !cfg!(feature = "capi") {
         return;

@@ -21,7 +21,7 @@ extra=$target/site-references
 rm -rf "$extra" "$target/site"
 mkdir -p "$extra"
 if [ "${1-}" = --all ]; then
-  RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
+  RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --quiet
   mkdir "$extra/rust" "$extra/c"
   cp -r "$target/doc/." "$extra/rust/"
   { cat docs/Doxyfile; printf "%s\n" "OUTPUT_DIRECTORY=$extra/c" HTML_OUTPUT=. WARN_AS_ERROR=FAIL_ON_WARNINGS; } | doxygen - >/dev/null

@@ -1026,6 +1026,46 @@ CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
 
 /**
+ * Checks the environment of a client: settings, network, certificates, clock, token, token store and
+ * permissions. The program `camunda-admin doctor` prints the same report.
+ *
+ * Sends at most one token request, through the shared cache and its rate limit, unless that fails
+ * with a transient error or the API rejects the token. Sends only `GET` requests to the API, and to
+ * each server one request without credentials; changes nothing. A check that fails is not an error
+ * of this function: then `ok` in the report is false.
+ *
+ * Report: an object without secrets.
+ * - `version` (string): Version of the library.
+ * - `ok` (boolean): Whether no check failed.
+ * - `settings` (array of objects): Settings: `key`; `value`, `null` for a secret; `is_set`;
+ *   `source`, the name of the variable, `program` for one that the program set, or `default`.
+ * - `checks` (array of objects): Results: `name`; `target`, a URL or `null`; `status`, one of `ok`,
+ *   `warning`, `failed`, `skipped`; `message`; `advice`, a string or `null`; `duration_ms`, a number
+ *   for the steps of a connection, else `null`.
+ * - `permissions` (array of objects): Reads: `resource`; `access`, one of `allowed`, `denied`,
+ *   `failed`, `not_checked`; `detail`, a string or `null`.
+ *
+ * Blocks for at most 10 s for each of the two servers, plus the timeout for the token request and for
+ * each of six reads. The token endpoint delays rejections of invalid credentials by about 30 s.
+ *
+ * @param config Settings to check, for example of camunda_config_load_env_file(). NULL for those of
+ *   the environment, as camunda_config_from_env() reads them; then no other thread may change the
+ *   environment during the call.
+ * @param call Options: the timeout of the token request and of each read, and the cancellation. NULL
+ *   for the defaults: the setting `timeout`.
+ * @param[out] report On success a new value, the report; else NULL. camunda_value_json() returns its
+ *   JSON. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CANCELLED if the call was cancelled.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_doctor(const camunda_config *config,
+                              const camunda_call_options *call,
+                              camunda_value **report,
+                              camunda_error **error);
+
+/**
  * Returns the name of a status in lower case, for logs.
  *
  * @param status Status.
@@ -4597,12 +4637,23 @@ static inline camunda_status camunda_admin_new_checked(
   return status;
 }
 
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_doctor_checked(
+    const camunda_config *config, const camunda_call_options *call, camunda_value **report,
+    camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_doctor(config, call, report, error);
+  if (report != CAMUNDA_NULL) *report = CAMUNDA_NULL;
+  return status;
+}
+
 #undef CAMUNDA_NULL
 #define camunda_config_new camunda_config_new_checked
 #define camunda_config_from_env camunda_config_from_env_checked
 #define camunda_config_from_env_file camunda_config_from_env_file_checked
 #define camunda_config_from_credentials camunda_config_from_credentials_checked
 #define camunda_admin_new camunda_admin_new_checked
+#define camunda_doctor camunda_doctor_checked
 /** @endcond */
 
 #ifdef __cplusplus

@@ -7383,6 +7383,9 @@ class AdminClientBuilder {
   [[nodiscard]] static AdminClientBuilder from(Make&& make) {
     AdminClientBuilder builder;
     builder.config_ = detail::make<camunda_config>(std::forward<Make>(make));
+  /// Returns the C handle; valid as long as this object exists.
+  [[nodiscard]] const camunda_config* get() const noexcept { return config_.get(); }
+
     return builder;
   }
 
@@ -7439,6 +7442,23 @@ class TokenSource {
   AdminClient admin_;
   std::optional<std::string> audience_;
 };
+
+/// Checks the environment of a client: settings, network, certificates, clock, token, token store and
+/// permissions. The program `camunda-admin doctor` prints the same report.
+///
+/// `env_file` is a credential file of the Console with the settings; without it they are read from the
+/// environment. `timeout` applies to the token request and to each read. Returns an object with the
+/// fields that camunda_doctor() documents, without secrets. A check that fails throws nothing: the
+/// field `ok` is false then.
+[[nodiscard]] inline Value doctor(const std::optional<std::string>& env_file = std::nullopt,
+                                  Seconds timeout = Seconds(60)) {
+  detail::check_abi();
+  const detail::CallHandle options(CallOptions{}.timeout(timeout));
+  const char* const path = env_file ? detail::c_text(*env_file, "the path") : nullptr;
+  return Value(detail::make<camunda_value>([&](camunda_value** report, camunda_error** error) {
+    return camunda_doctor(options.get(), path, report, error);
+  }));
+}
 
 // ---------------------------------------------------------------------------------------------
 // The operations
@@ -7789,6 +7809,40 @@ class Activity {
 
   AdminClient admin_;
 };
+/// @cond
+namespace detail {
+inline Value doctor(const camunda_config* config, CallOptions options) {
+  check_abi();
+  const CallHandle call(std::move(options));
+  return Value(make<camunda_value>([&](camunda_value** report, camunda_error** error) {
+    return camunda_doctor(config, call.get(), report, error);
+  }));
+}
+}  // namespace detail
+/// @endcond
+
+/// Checks the environment of a client: settings, network, certificates, clock, token, token store and
+/// permissions. The program `camunda-admin doctor` prints the same report.
+///
+/// Sends at most one token request, unless that fails with a transient error or the API rejects the
+/// token, and only `GET` requests to the API; changes nothing. A check that fails throws nothing: then
+/// the field `ok` of the report is false. camunda_doctor() documents the fields and the maximum
+/// duration. The report contains no secrets.
+///
+/// `settings` are checked, for example those of AdminClientBuilder::from_env_file(). `options` are the
+/// timeout of the token request and of each read (default: that of the settings), and the cancellation.
+/// Throws CancelledError if the call is cancelled.
+[[nodiscard]] inline Value doctor(const AdminClientBuilder& settings, CallOptions options = {}) {
+  return detail::doctor(settings.get(), std::move(options));
+}
+
+/// Checks the settings of the environment variables, as AdminClientBuilder::from_env() reads them. A
+/// variable that is not valid is part of the report. Otherwise as doctor() with settings. No other
+/// thread may change the environment during the call.
+[[nodiscard]] inline Value doctor(CallOptions options = {}) {
+  return detail::doctor(nullptr, std::move(options));
+}
+
 
 // ---------------------------------------------------------------------------------------------
 // What follows needs the classes above to be complete

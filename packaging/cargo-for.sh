@@ -8,6 +8,9 @@
 # standard library from the sources of another toolchain (variables STD_RUSTC and STD_CARGO, default:
 # those of Debian's packages rustc-web, cargo-web and rust-web-src). BUILD_STD=true does that in any case.
 #
+# REMAP_PATHS=true replaces the directories of this machine in the paths that programs contain (those of panic
+# messages), so that they do not depend on where they were built.
+#
 # Also required: for aarch64-unknown-linux-gnu the package gcc-aarch64-linux-gnu, for
 # x86_64-unknown-linux-musl musl-tools, for x86_64-pc-windows-gnu mingw-w64; for other targets, and for a
 # minimum version of glibc, cargo-zigbuild and ziglang (PyPI).
@@ -58,6 +61,14 @@ case $target in
     fi
     ;;
 esac
+
+if [ "${REMAP_PATHS:-false}" = true ]; then
+  flags=CARGO_TARGET_${upper}_RUSTFLAGS
+  # The last prefix that fits is replaced, and the target folder can be inside the sources.
+  export "$flags=${!flags:-} --remap-path-prefix=$top=/camunda-admin \
+--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo \
+--remap-path-prefix=${CARGO_TARGET_DIR:-$top/target}=/target"
+fi
 
 std=()
 cargo=${CARGO:-cargo}

@@ -33,7 +33,9 @@ if [ "${ALLOW_DIRTY:-false}" = false ] && [ -n "$(git status --porcelain)" ]; th
   fail "the work tree has changes; commit them, or set ALLOW_DIRTY=true"
 fi
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-export SOURCE_DATE_EPOCH
+export SOURCE_DATE_EPOCH REMAP_PATHS=true
+# Archives contain the permissions of files.
+umask 022
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 [ -n "$version" ] || fail "no version in Cargo.toml"
 rm -rf "$dist"
@@ -66,9 +68,6 @@ for target in "${targets[@]}"; do
   triple=${target%%.*}
   tag=$(platform "$target")
   folder=$CARGO_TARGET_DIR/$target
-  # Panic messages contain the paths of sources.
-  export "CARGO_TARGET_$(tr a-z- A-Z_ <<< "$triple")_RUSTFLAGS=--remap-path-prefix=$top=/camunda-admin \
---remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$folder=/target"
   CARGO_TARGET_DIR=$folder bash packaging/cargo-for.sh "$target" build --release --quiet \
     --lib --features capi
   CARGO_TARGET_DIR=$folder STATIC=true bash packaging/cargo-for.sh "$target" build --release --quiet \
@@ -80,9 +79,6 @@ for target in "${targets[@]}"; do
     aarch64-*) library=libcamunda_admin.so strip=aarch64-linux-gnu-strip ;;
     *) library=libcamunda_admin.so strip=strip ;;
   esac
-  for file in "$built/$library" "$built/$program"; do
-    ! grep -qF "$top" "$file" || fail "$file contains the path of the clone, $top"
-  done
   name=camunda-admin-$version-$triple
   stage=$work/$name
   LIBRARY_DIR=$built STRIP=$strip sh bindings/c/install.sh "$stage"
@@ -134,6 +130,22 @@ step "bill of materials"
 "$python" packaging/sbom.py > "$dist/camunda-admin-$version.cdx.json"
 
 step "checks"
+# Unpacked, because the files are compressed.
+mkdir "$work/unpacked"
+for file in "$dist"/*; do
+  mkdir "$work/unpacked/$(basename "$file")"
+  case $file in
+    *.deb) dpkg-deb --extract "$file" "$work/unpacked/$(basename "$file")" ;;
+    *.whl) "$python" -m zipfile -e "$file" "$work/unpacked/$(basename "$file")" ;;
+    *.tar.gz | *.crate) tar --directory "$work/unpacked/$(basename "$file")" -xzf "$file" ;;
+    *) cp "$file" "$work/unpacked/$(basename "$file")/" ;;
+  esac
+done
+for folder in "$top" "$CARGO_TARGET_DIR" "${CARGO_HOME:-$HOME/.cargo}" "$work"; do
+  if found=$(cd "$work/unpacked" && grep -rlF "$folder" .); then
+    fail "files contain the path of a folder of this machine, $folder: $found"
+  fi
+done
 "$python" -m twine check --strict "$dist"/*.whl "$dist"/camunda_admin*.tar.gz
 "$python" -m check_wheel_contents "$dist"/*.whl
 (cd "$dist" && sha256sum -- * > SHA256SUMS && cat SHA256SUMS)

@@ -13,7 +13,10 @@ use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
 use crate::secret_file::SecretFile;
-use crate::token_config::{Fallback, TokenCacheConfig, TokenRequest, TokenRequestFormat};
+use crate::token_config::{
+    Fallback, TokenCache, TokenCacheConfig, TokenRequest, TokenRequestFormat, redis_url,
+    resembles_url,
+};
 use crate::token_store::TokenStore;
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
@@ -27,6 +30,9 @@ const CLIENT_ID_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_ID";
 const ACCESS_TOKEN_VARIABLE: &str = "CAMUNDA_CONSOLE_ACCESS_TOKEN";
 const SECRET_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET";
 const SECRET_FILE_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE";
+/// Variables of the token store that are read after the others, since they depend on its directory.
+const DISABLE_FILES_VARIABLE: &str = "CAMUNDA_TOKEN_DISK_CACHE_DISABLE";
+const REDIS_VARIABLE: &str = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
 
 /// Keys of [`Config::set`], in the order of the documentation.
 pub(crate) const KEYS: &[&str] = &[
@@ -48,6 +54,38 @@ pub(crate) const KEYS: &[&str] = &[
     "token_request_format",
     "max_response_bytes",
 ];
+
+/// Environment variables and the settings that they set, in the order of the documentation.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    (CLIENT_ID_VARIABLE, "client_id"),
+    (SECRET_VARIABLE, "client_secret"),
+    (SECRET_FILE_VARIABLE, "client_secret_file"),
+    (ACCESS_TOKEN_VARIABLE, "access_token"),
+    ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
+    ("CAMUNDA_OAUTH_URL", "oauth_url"),
+    ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
+    ("CAMUNDA_TOKEN_SCOPE", "scope"),
+    ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
+    (DISABLE_FILES_VARIABLE, "token_cache"),
+    (REDIS_VARIABLE, "token_cache"),
+    ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
+    ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
+    ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
+    ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
+];
+
+/// Returns whether `Config::from_variables` reads a variable by itself, because it depends on others.
+fn is_separate(variable: &str) -> bool {
+    [
+        CLIENT_ID_VARIABLE,
+        SECRET_VARIABLE,
+        SECRET_FILE_VARIABLE,
+        ACCESS_TOKEN_VARIABLE,
+        DISABLE_FILES_VARIABLE,
+        REDIS_VARIABLE,
+    ]
+    .contains(&variable)
+}
 
 /// Settings of a client. Each value was validated when it was set.
 #[derive(Debug, Clone)]
@@ -78,6 +116,8 @@ pub(crate) struct Config {
     proxy: Option<Secret>,
     user_agent: String,
     max_response_bytes: u64,
+    /// The variables from which settings were read that the caller did not replace: key, variable.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Config {
@@ -104,6 +144,7 @@ impl Default for Config {
             proxy: None,
             user_agent: DEFAULT_USER_AGENT.to_owned(),
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            variables: Vec::new(),
         }
     }
 }
@@ -139,6 +180,7 @@ impl Config {
                     "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
                     path,
                 ));
+                config.note_variable("client_secret_file", SECRET_FILE_VARIABLE);
             }
             (None, None) => {}
         }
@@ -146,30 +188,24 @@ impl Config {
         config.token_is_variable = config.access_token.is_some();
         config.secret_is_variable =
             config.client_secret.is_some() || config.client_secret_file.is_some();
-        for (name, key) in [
-            ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
-            ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
-            ("CAMUNDA_OAUTH_URL", "oauth_url"),
-            ("CAMUNDA_TOKEN_SCOPE", "scope"),
-            ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
-            ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
-            ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
-            ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
-            ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
-        ] {
+        for &(name, key) in VARIABLES {
+            if is_separate(name) {
+                continue;
+            }
             if let Some(value) = read(name)? {
                 match key {
                     // Always a path: a directory can have the name `memory`.
                     "token_cache" if resembles_url(&value) => {
                         return Err(Error::config(format!(
                             "the variable {name}: a URL is not a directory; \
-                             use CAMUNDA_TOKEN_CACHE_REDIS_URL"
+                             use {REDIS_VARIABLE}"
                         )));
                     }
                     "token_cache" => {
                         let path = valid_path(key, Path::new(&*value))
                             .map_err(|error| in_variable(name, &error))?;
                         config.token_cache = TokenCacheConfig::Directory(path);
+                        config.note_variable(key, name);
                     }
                     key => config.set_from(name, key, &value)?,
                 }
@@ -178,28 +214,31 @@ impl Config {
                 config.audience_is_chosen = false;
             }
         }
-        if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
+        if let Some(value) = read(DISABLE_FILES_VARIABLE)? {
             match value.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheConfig::Memory,
+                "1" | "true" | "yes" | "on" => {
+                    config.token_cache = TokenCacheConfig::Memory;
+                    config.note_variable("token_cache", DISABLE_FILES_VARIABLE);
+                }
                 "0" | "false" | "no" | "off" => {}
                 _ => {
-                    return Err(Error::config(
-                        "the variable CAMUNDA_TOKEN_DISK_CACHE_DISABLE: invalid value; \
-                         expected `true` or `false`",
-                    ));
+                    return Err(Error::config(format!(
+                        "the variable {DISABLE_FILES_VARIABLE}: invalid value; \
+                         expected `true` or `false`"
+                    )));
                 }
             }
         }
-        if let Some(value) = read("CAMUNDA_TOKEN_CACHE_REDIS_URL")? {
-            let variable = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
+        if let Some(value) = read(REDIS_VARIABLE)? {
+            config.note_variable("token_cache", REDIS_VARIABLE);
             let url = redis_url(&value).ok_or_else(|| {
                 Error::config(format!(
-                    "the variable {variable}: unsupported URL; \
+                    "the variable {REDIS_VARIABLE}: unsupported URL; \
                      expected redis://, rediss://, valkey:// or valkeys://"
                 ))
             })?;
             let url = plain("token_cache", url.expose())
-                .map_err(|error| in_variable(variable, &error))?;
+                .map_err(|error| in_variable(REDIS_VARIABLE, &error))?;
             let url = Secret::new(url);
             // The other variables are for the fallback.
             let fallback = match config.token_cache {
@@ -216,9 +255,21 @@ impl Config {
         Ok(config)
     }
 
-    fn set_from(&mut self, variable: &str, key: &str, value: &str) -> Result<()> {
+    fn set_from(&mut self, variable: &'static str, key: &'static str, value: &str) -> Result<()> {
         self.set_value(key, value)
-            .map_err(|error| in_variable(variable, &error))
+            .map_err(|error| in_variable(variable, &error))?;
+        self.note_variable(key, variable);
+        Ok(())
+    }
+
+    /// Records that `variable` has the value of the setting `key`.
+    fn note_variable(&mut self, key: &'static str, variable: &'static str) {
+        self.forget_variable(key);
+        self.variables.push((key, variable));
+    }
+
+    fn forget_variable(&mut self, key: &str) {
+        self.variables.retain(|(known, _)| *known != key);
     }
 
     /// Sets the setting `key`, one of [`KEYS`]. Credentials replace those of variables.
@@ -230,6 +281,7 @@ impl Config {
 
     /// Removes the credentials of variables that are not used with the setting `key` of the caller.
     fn remove_replaced_variables(&mut self, key: &str) {
+        self.forget_variable(key);
         match key {
             "client_secret" | "client_secret_file" => {
                 if std::mem::take(&mut self.secret_is_variable) {
@@ -271,21 +323,11 @@ impl Config {
                 self.audience_is_chosen = true;
             }
             "scope" => self.scope = Some(plain(key, value)?),
-            "token_cache" => self.token_cache = token_cache(value)?,
+            "token_cache" => self.set_token_cache(value.parse()?)?,
             "timeout" => self.timeout = seconds(key, value)?,
             "proxy" => self.proxy = Some(Secret::new(plain(key, value)?)),
             "user_agent" => self.user_agent = user_agent(value)?,
-            "token_request_format" => {
-                self.token_encoding = match value {
-                    "json" => TokenRequestFormat::Json,
-                    "form" => TokenRequestFormat::Form,
-                    _ => {
-                        return Err(Error::config(
-                            "`token_request_format`: invalid value; expected `json` or `form`",
-                        ));
-                    }
-                }
-            }
+            "token_request_format" => self.token_encoding = value.parse()?,
             "max_response_bytes" => {
                 self.max_response_bytes = value
                     .parse()
@@ -336,8 +378,84 @@ impl Config {
         self.timeout = timeout;
     }
 
+    pub(crate) fn set_token_request_format(&mut self, format: TokenRequestFormat) {
+        self.token_encoding = format;
+    }
+
+    /// Sets `token_cache`, and validates the directory or the URL.
+    pub(crate) fn set_token_cache(&mut self, cache: TokenCache) -> Result<()> {
+        self.token_cache = match cache {
+            TokenCache::Auto => TokenCacheConfig::Auto,
+            TokenCache::Memory => TokenCacheConfig::Memory,
+            TokenCache::Directory(path) => {
+                let path = valid_path("token_cache", &path)?;
+                if !has_supported_tilde(&path) {
+                    return Err(TokenCache::invalid(
+                        "the home directory of another user (`~name`) is not supported",
+                    ));
+                }
+                TokenCacheConfig::Directory(path)
+            }
+            TokenCache::Redis(url) => {
+                let url = redis_url(url.expose())
+                    .ok_or_else(|| TokenCache::invalid("unsupported URL scheme"))?;
+                TokenCacheConfig::Redis {
+                    url: Secret::new(plain("token_cache", url.expose())?),
+                    fallback: Fallback::Auto,
+                    tls: None,
+                }
+            }
+        };
+        self.forget_variable("token_cache");
+        Ok(())
+    }
+
     pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
         self.token_cache = TokenCacheConfig::Custom(store);
+        self.forget_variable("token_cache");
+    }
+
+    /// Returns the variable from which a setting was read, or `None` if the caller set it.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn variable_of(&self, key: &str) -> Option<&'static str> {
+        let mut known = self.variables.iter();
+        known.find(|(of, _)| *of == key).map(|(_, name)| *name)
+    }
+
+    /// Returns the value of a setting, one of [`KEYS`], as a string; `None` if it is not set.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn value_of(&self, key: &str) -> Option<Secret> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+        let value = match key {
+            "client_id" => self.client_id.clone(),
+            "client_secret" => return self.client_secret.clone(),
+            "client_secret_file" => {
+                let file = self.client_secret_file.as_ref();
+                file.map(|it| it.path().display().to_string())
+            }
+            "access_token" => return self.access_token.clone(),
+            "base_url" => Some(self.base_url.clone()),
+            "oauth_url" => Some(self.oauth_url.clone()),
+            "audience" => Some(self.audience.clone()),
+            "scope" => self.scope.clone(),
+            "token_cache" => Some(match &self.token_cache {
+                TokenCacheConfig::Auto => "auto".to_owned(),
+                TokenCacheConfig::Memory => "memory".to_owned(),
+                TokenCacheConfig::Directory(path) => path.display().to_string(),
+                TokenCacheConfig::Redis { url, .. } => return Some(url.clone()),
+                TokenCacheConfig::Custom(store) => store.describe().to_string(),
+            }),
+            "timeout" => Some(self.timeout.as_secs_f64().to_string()),
+            "ca_file" => path(&self.ca_file),
+            "client_cert" => path(&self.client_cert),
+            "client_key" => path(&self.client_key),
+            "proxy" => return self.proxy.clone(),
+            "user_agent" => Some(self.user_agent.clone()),
+            "token_request_format" => Some(self.token_encoding.to_string()),
+            "max_response_bytes" => Some(self.max_response_bytes.to_string()),
+            _ => None,
+        };
+        value.map(Secret::new)
     }
 
     /// Returns the parameters of token requests with this secret, or `None` without a client id.
@@ -432,7 +550,7 @@ impl Config {
         &self.base_url
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "doctor")]
     pub(crate) fn oauth_url(&self) -> &str {
         &self.oauth_url
     }
@@ -555,113 +673,9 @@ pub(crate) fn has_valid_port(authority: &str) -> bool {
     }
 }
 
-/// Valid values of `token_cache`, for error messages. These do not quote the value, which may
-/// contain a password.
-const TOKEN_CACHE_VALUES: &str = "expected `auto`, `memory`, a directory (with a separator, or \
-                                  beginning with `.` or `~`), or a redis://, rediss://, valkey:// \
-                                  or valkeys:// URL";
-
-fn token_cache(value: &str) -> Result<TokenCacheConfig> {
-    let invalid =
-        |problem: &str| Error::config(format!("`token_cache`: {problem}; {TOKEN_CACHE_VALUES}"));
-    match value {
-        "auto" => return Ok(TokenCacheConfig::Auto),
-        "memory" => return Ok(TokenCacheConfig::Memory),
-        _ if value.trim().is_empty() => return Err(invalid("empty")),
-        _ => {}
-    }
-    if let Some(url) = redis_url(value) {
-        let url = Secret::new(plain("token_cache", url.expose())?);
-        return Ok(TokenCacheConfig::Redis {
-            tls: None,
-            url,
-            fallback: Fallback::Auto,
-        });
-    }
-    if resembles_url(value) {
-        return Err(invalid("unsupported URL scheme"));
-    }
-    if value.starts_with(['.', '~']) || value.contains(std::path::is_separator) {
-        let directory = valid_path("token_cache", Path::new(value))?;
-        if !has_supported_tilde(&directory) {
-            return Err(invalid(
-                "the home directory of another user (`~name`) is not supported",
-            ));
-        }
-        return Ok(TokenCacheConfig::Directory(directory));
-    }
-    Err(match similar_keyword(value) {
-        Some(keyword) => invalid(&format!("unknown value, did you mean `{keyword}`?")),
-        None => invalid("unknown value"),
-    })
-}
-
-/// Returns the URL of a Redis or Valkey server with its scheme in lower case, or `None` for any
-/// other value.
-fn redis_url(value: &str) -> Option<Secret> {
-    let (scheme, rest) = value.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    matches!(&*scheme, "redis" | "rediss" | "valkey" | "valkeys")
-        .then(|| Secret::new(format!("{scheme}://{rest}")))
-}
-
-/// Returns whether a value is a URL, possibly misspelt. Such a value is not used as a directory,
-/// whose name could then contain a password. A scheme of one letter is a Windows drive.
-fn resembles_url(value: &str) -> bool {
-    let is_scheme = |scheme: &str| {
-        scheme.len() > 1
-            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    };
-    value.contains("://")
-        || value
-            .trim_start()
-            .split_once(':')
-            .is_some_and(|(scheme, _)| is_scheme(scheme))
-}
-
 fn has_supported_tilde(directory: &Path) -> bool {
     let first = directory.iter().next().and_then(|name| name.to_str());
     first.is_none_or(|first| first == "~" || !first.starts_with('~'))
-}
-
-/// Returns the keyword of `token_cache` that is most similar to an unknown value.
-fn similar_keyword(value: &str) -> Option<&'static str> {
-    let value = value.trim().to_ascii_lowercase();
-    if matches!(
-        &*value,
-        "none" | "off" | "no" | "false" | "disabled" | "ram"
-    ) {
-        return Some("memory");
-    }
-    if matches!(&*value, "default" | "on" | "yes" | "true") {
-        return Some("auto");
-    }
-    let distance = |keyword: &&str| edit_distance(&value, keyword);
-    let keyword = ["auto", "memory"].into_iter().min_by_key(distance)?;
-    (distance(&keyword) <= keyword.len() / 3).then_some(keyword)
-}
-
-/// Returns the edit distance of two strings: insertions, deletions, replacements, and swaps of
-/// adjacent characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 /// Name of the variable that contains the home directory.

@@ -1,20 +1,22 @@
 //! Checks of the environment of a client: settings, token store, clock, network, certificates and
 //! permissions. The program `camunda-admin doctor` prints the [`Report`].
 //!
-//! Requires the crate feature `cli`.
+//! Requires the crate feature `doctor`.
 //!
 //! ```no_run
 //! use camunda_admin::doctor;
 //!
-//! let report = doctor::run(&doctor::Options::new());
+//! let report = doctor::run(&doctor::Options::new())?;
 //! println!("{report}");
 //! assert!(report.is_ok());
+//! # Ok::<(), camunda_admin::Error>(())
 //! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -22,15 +24,13 @@ use serde::Serialize;
 use crate::api::admin::AdminClient;
 use crate::api::admin_builder::AdminClientBuilder;
 use crate::auth;
-use crate::call::{CallContext, CallOptions};
-use crate::config::Config;
+use crate::call::{CallContext, CallOptions, Cancel};
+use crate::config::{Config, KEYS, VARIABLES};
 use crate::credentials::read_env_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Secret, SecretBuffer};
 use crate::transport::probe::{Certificate, Finding, Prober, Step, StepResult};
 
-/// Default timeout of the token request and of each read.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum duration of the network steps of one server: DNS, TCP, TLS, HTTP.
 const MAX_PROBE_TIME: Duration = Duration::from_secs(10);
 /// Difference of the clocks, in seconds, from which the check warns.
@@ -39,25 +39,6 @@ const SKEW_WARNING: f64 = 30.0;
 const SKEW_FAILURE: f64 = 300.0;
 /// Remaining validity of a certificate below which the check warns.
 const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-/// Variables and their settings. A secret value is never shown.
-const VARIABLES: &[(&str, &str)] = &[
-    ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
-    ("CAMUNDA_CONSOLE_CLIENT_SECRET", "client_secret"),
-    ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "client_secret_file"),
-    ("CAMUNDA_CONSOLE_ACCESS_TOKEN", "access_token"),
-    ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
-    ("CAMUNDA_OAUTH_URL", "oauth_url"),
-    ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
-    ("CAMUNDA_TOKEN_SCOPE", "scope"),
-    ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
-    ("CAMUNDA_TOKEN_DISK_CACHE_DISABLE", "token_cache"),
-    ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "token_cache"),
-    ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
-    ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
-    ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
-    ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
-];
 
 /// Variables that are read from the environment even if the settings are those of a file.
 const SYSTEM_VARIABLES: &[(&str, &str)] = &[
@@ -72,24 +53,16 @@ const SYSTEM_VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// Options of [`run`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Options {
     env_file: Option<PathBuf>,
-    timeout: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            env_file: None,
-            timeout: DEFAULT_TIMEOUT,
-        }
-    }
+    settings: Option<Arc<AdminClientBuilder>>,
+    call: CallOptions,
 }
 
 impl Options {
-    /// Returns the default options.
+    /// Returns the default options: the settings of the environment are checked.
     pub fn new() -> Self {
         Options::default()
     }
@@ -97,13 +70,27 @@ impl Options {
     /// Reads the settings from a credential file of the Console instead of the environment.
     pub fn env_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.env_file = Some(path.into());
+        self.settings = None;
         self
     }
 
-    /// Sets the timeout of the token request and of each read; default: 60 s. The token endpoint
-    /// delays rejections of invalid credentials by about 30 s.
+    /// Checks the settings of a client instead of those of the environment.
+    pub fn settings(mut self, builder: AdminClientBuilder) -> Self {
+        self.settings = Some(Arc::new(builder));
+        self
+    }
+
+    /// Sets the timeout of the token request and of each read; default: the setting `timeout` (60 s).
+    /// The token endpoint delays rejections of invalid credentials by about 30 s. The network steps of
+    /// each server take at most 10 s in any case.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.call = self.call.timeout(timeout);
+        self
+    }
+
+    /// Sets the flag that cancels the checks.
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.call = self.call.cancel(cancel);
         self
     }
 }
@@ -144,7 +131,8 @@ pub struct Setting {
     pub value: Option<String>,
     /// Whether the setting has a value, secret or not.
     pub is_set: bool,
-    /// Name of the variable, or `default`.
+    /// Name of the variable; `default`, or `program` for a setting of [`Options::settings`] that was
+    /// not read from a variable.
     pub source: String,
 }
 
@@ -277,10 +265,31 @@ impl fmt::Display for Report {
 /// with a transient error, up to three in total, and requests another token if the API rejects the
 /// first one or the secret in `client_secret_file` has changed. To each server it sends one request without credentials,
 /// for the time of the server. The report contains no secrets.
-#[must_use]
-pub fn run(options: &Options) -> Report {
+///
+/// # Errors
+///
+/// [`ErrorKind::Cancelled`] if [`Options::cancel`] cancels the checks. A check that fails is not an
+/// error: [`Report::is_ok`] returns whether all succeeded.
+pub fn run(options: &Options) -> Result<Report> {
+    let source = match (&options.settings, &options.env_file) {
+        (Some(builder), _) => Source::Builder(builder),
+        (None, Some(path)) => Source::File(path),
+        (None, None) => Source::Environment,
+    };
+    check(&source, &options.call)
+}
+
+/// Where the settings come from.
+pub(crate) enum Source<'a> {
+    Environment,
+    File(&'a Path),
+    Builder(&'a AdminClientBuilder),
+}
+
+/// As [`run`].
+pub(crate) fn check(source: &Source<'_>, options: &CallOptions) -> Result<Report> {
     let mut doctor = Doctor {
-        timeout: options.timeout,
+        options: options.begin(),
         report: Report {
             version: env!("CARGO_PKG_VERSION"),
             ok: true,
@@ -289,45 +298,67 @@ pub fn run(options: &Options) -> Report {
             permissions: Vec::new(),
         },
     };
-    doctor.run(options.env_file.as_deref());
+    doctor.run(source)?;
     doctor.report.ok = doctor
         .report
         .checks
         .iter()
         .all(|check| check.status != Status::Failed);
-    doctor.report
+    Ok(doctor.report)
 }
 
 struct Doctor {
-    timeout: Duration,
+    /// A cancellation ends all checks, also if it is reset.
+    options: CallOptions,
     report: Report,
 }
 
 impl Doctor {
-    fn run(&mut self, env_file: Option<&Path>) {
-        let Some(builder) = self.check_settings(env_file) else {
-            return self.skip(&["dns", "clock", "token", "token_store", "permissions"]);
+    /// Fails if the caller cancels the checks.
+    fn run(&mut self, source: &Source<'_>) -> Result<()> {
+        let read;
+        let builder = match *source {
+            Source::Builder(builder) => self.list_settings(builder),
+            Source::File(path) => {
+                read = self.read_variables(Some(path));
+                read.as_ref()
+            }
+            Source::Environment => {
+                read = self.read_variables(None);
+                read.as_ref()
+            }
         };
-        let config = builder.config().clone();
-        let client = Prober::new(&config).and_then(|prober| Ok((prober, builder.build()?)));
+        match builder {
+            Some(builder) => self.check_client(builder),
+            None => {
+                self.skip_all();
+                Ok(())
+            }
+        }
+    }
+
+    fn check_client(&mut self, builder: &AdminClientBuilder) -> Result<()> {
+        let config = builder.config();
+        let client = Prober::new(config).and_then(|prober| Ok((prober, builder.build_another()?)));
         let (prober, admin) = match client {
-            Ok(client) => client,
+            Ok((prober, admin)) => (prober, admin.with(self.options.clone())),
             Err(error) => {
                 self.add("settings", Status::Failed, error.message());
-                return self.skip(&["dns", "clock", "token", "token_store", "permissions"]);
+                self.skip_all();
+                return Ok(());
             }
         };
         self.add("settings", Status::Ok, "complete and valid");
         self.check_client_certificate(&prober);
-        let admin = admin.with(CallOptions::new().timeout(self.timeout));
-        self.check_servers(&prober, &config);
-        let has_token = self.check_token(&admin, &config);
-        self.check_token_store(&config, has_token);
+        self.check_servers(&prober, config)?;
+        let has_token = self.check_token(&admin, config)?;
+        self.check_token_store(config, has_token);
         if has_token {
-            self.check_permissions(&admin);
+            self.check_permissions(&admin)?;
         } else {
             self.skip(&["permissions"]);
         }
+        Ok(())
     }
 
     fn add(&mut self, name: &'static str, status: Status, message: &str) -> &mut Check {
@@ -343,14 +374,35 @@ impl Doctor {
         &mut self.report.checks[last]
     }
 
+    /// Skips the checks that require a client.
+    fn skip_all(&mut self) {
+        self.skip(&["dns", "clock", "token", "token_store", "permissions"]);
+    }
+
     fn skip(&mut self, names: &[&'static str]) {
         for name in names {
             self.add(name, Status::Skipped, "an earlier check failed");
         }
     }
 
-    /// Lists the settings. Returns a builder with them, or `None` if one is invalid or missing.
-    fn check_settings(&mut self, env_file: Option<&Path>) -> Option<AdminClientBuilder> {
+    /// Lists the settings of a builder. Returns `None` if one is invalid or missing.
+    fn list_settings<'a>(
+        &mut self,
+        builder: &'a AdminClientBuilder,
+    ) -> Option<&'a AdminClientBuilder> {
+        self.report.settings = settings_of(builder.config(), &environment(SYSTEM_VARIABLES));
+        match builder.check() {
+            Ok(()) => Some(builder),
+            Err(error) => {
+                self.add("settings", Status::Failed, error.message());
+                None
+            }
+        }
+    }
+
+    /// Lists the settings of the environment or of a file. Returns a builder with them, or `None` if one
+    /// is invalid or missing.
+    fn read_variables(&mut self, env_file: Option<&Path>) -> Option<AdminClientBuilder> {
         let variables = match env_file.map(read_env_file).transpose() {
             Ok(Some(variables)) => variables,
             Ok(None) => environment(VARIABLES),
@@ -364,7 +416,7 @@ impl Doctor {
             Some(path) => AdminClientBuilder::from_env_file(path),
             None => AdminClientBuilder::from_env(),
         };
-        match builder.and_then(AdminClientBuilder::with_complete_credentials) {
+        match builder.and_then(|builder| builder.check().map(|()| builder)) {
             Ok(builder) => Some(builder),
             Err(error) => {
                 let other = ["ZEEBE_CLIENT_ID", "CAMUNDA_CLIENT_ID"]
@@ -394,28 +446,34 @@ impl Doctor {
     }
 
     /// Checks the way to the API and to the token endpoint; once if both are on one server.
-    fn check_servers(&mut self, prober: &Prober, config: &Config) {
+    fn check_servers(&mut self, prober: &Prober, config: &Config) -> Result<()> {
         let origin = |url: &str| {
             let authority = url.split('/').take(3).collect::<Vec<_>>();
             authority.join("/")
         };
         let (api, token) = (origin(config.base_url()), origin(config.oauth_url()));
         if api != token {
-            self.check_server(prober, &api, false);
+            self.check_server(prober, &api, config, false)?;
         }
-        self.check_server(prober, &token, true);
+        self.check_server(prober, &token, config, true)
     }
 
-    fn check_server(&mut self, prober: &Prober, url: &str, checks_clock: bool) {
-        let options = CallOptions::new().timeout(self.timeout.min(MAX_PROBE_TIME));
-        let call = CallContext::start(&options, MAX_PROBE_TIME);
+    fn check_server(
+        &mut self,
+        prober: &Prober,
+        url: &str,
+        config: &Config,
+        checks_clock: bool,
+    ) -> Result<()> {
+        let call = CallContext::start(&self.options, config.timeout());
+        let call = call.with_max_timeout(MAX_PROBE_TIME);
         let proxy = prober.proxy_for(url);
         let mut clock_skew = None;
         for StepResult {
             step,
             duration,
             result,
-        } in prober.probe(url, &call)
+        } in prober.probe(url, &call)?
         {
             let (status, mut message) = match &result {
                 Ok(finding) => describe_finding(finding),
@@ -451,14 +509,15 @@ impl Doctor {
                 check.advice = Some("synchronize the clock of this machine (NTP)".to_owned());
             }
         }
+        Ok(())
     }
 
     /// Requests a token through the cache. Returns whether there is one.
-    fn check_token(&mut self, admin: &AdminClient, config: &Config) -> bool {
+    fn check_token(&mut self, admin: &AdminClient, config: &Config) -> Result<bool> {
         if config.access_token().is_some() {
             let message = "set by `access_token`; no token request is sent";
             self.add("token", Status::Ok, message);
-            return true;
+            return Ok(true);
         }
         let before = admin.stats().token_requests;
         match admin.token(config.audience()) {
@@ -474,11 +533,12 @@ impl Doctor {
                     lifetime.unwrap_or_default().as_secs()
                 );
                 self.add("token", Status::Ok, &message);
-                true
+                Ok(true)
             }
+            Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
             Err(error) => {
                 self.add("token", Status::Failed, &full_message(&error));
-                false
+                Ok(false)
             }
         }
     }
@@ -530,19 +590,19 @@ impl Doctor {
     }
 
     /// Reads one resource of each kind. None of the responses contains a secret.
-    fn check_permissions(&mut self, admin: &AdminClient) {
+    fn check_permissions(&mut self, admin: &AdminClient) -> Result<()> {
         let clusters = admin.clusters().list();
         let first = clusters.as_ref().ok().and_then(|list| list.first());
         let first = first.map(|cluster| cluster.uuid.clone());
-        self.permission("clusters", clusters.map(drop));
-        self.permission("members", admin.members().list().map(drop));
-        self.permission("audit log", read_activity(admin));
+        self.permission("clusters", clusters.map(drop))?;
+        self.permission("members", admin.members().list().map(drop))?;
+        self.permission("audit log", read_activity(admin))?;
         match &first {
             Some(id) => {
                 let cluster = admin.cluster(id);
-                self.permission("cluster clients", cluster.clients().list().map(drop));
-                self.permission("backups", cluster.backups().list().map(drop));
-                self.permission("monitoring", cluster.monitoring().get().map(drop));
+                self.permission("cluster clients", cluster.clients().list().map(drop))?;
+                self.permission("backups", cluster.backups().list().map(drop))?;
+                self.permission("monitoring", cluster.monitoring().get().map(drop))?;
             }
             None => {
                 for resource in ["cluster clients", "backups", "monitoring"] {
@@ -580,12 +640,14 @@ impl Doctor {
             check.advice =
                 Some("create credentials with the permissions needed in the Console".to_owned());
         }
+        Ok(())
     }
 
-    fn permission(&mut self, resource: &'static str, result: Result<()>) {
+    fn permission(&mut self, resource: &'static str, result: Result<()>) -> Result<()> {
         let (access, detail) = match result {
             Ok(()) => (Access::Allowed, None),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => (Access::Denied, None),
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
             Err(error) => (Access::Failed, Some(error.to_string())),
         };
         self.report.permissions.push(Permission {
@@ -593,6 +655,7 @@ impl Doctor {
             access,
             detail,
         });
+        Ok(())
     }
 
     fn not_checked(&mut self, resource: &'static str, reason: &str) {
@@ -644,18 +707,54 @@ fn settings(
     system: &BTreeMap<String, Secret>,
 ) -> Vec<Setting> {
     let mut settings = Vec::new();
-    for (names, values) in [(VARIABLES, variables), (SYSTEM_VARIABLES, system)] {
-        for (name, key) in names {
-            if let Some(value) = values.get(*name).filter(|value| !value.is_empty()) {
-                settings.push(Setting {
-                    key,
-                    value: shown(key, value.expose()),
-                    is_set: true,
-                    source: (*name).to_owned(),
-                });
-            }
+    add_variables(&mut settings, VARIABLES, variables);
+    add_variables(&mut settings, SYSTEM_VARIABLES, system);
+    add_defaults(&mut settings);
+    settings
+}
+
+/// As [`settings`], for the settings of a client.
+fn settings_of(config: &Config, system: &BTreeMap<String, Secret>) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    let defaults = Config::default();
+    for key in KEYS {
+        let value = config.value_of(key);
+        let variable = config.variable_of(key);
+        if variable.is_none() && value == defaults.value_of(key) {
+            continue;
+        }
+        if let Some(value) = value {
+            settings.push(Setting {
+                key,
+                value: shown(key, value.expose()),
+                is_set: true,
+                source: variable.unwrap_or("program").to_owned(),
+            });
         }
     }
+    add_variables(&mut settings, SYSTEM_VARIABLES, system);
+    add_defaults(&mut settings);
+    settings
+}
+
+fn add_variables(
+    settings: &mut Vec<Setting>,
+    names: &[(&'static str, &'static str)],
+    values: &BTreeMap<String, Secret>,
+) {
+    for (name, key) in names {
+        if let Some(value) = values.get(*name).filter(|value| !value.is_empty()) {
+            settings.push(Setting {
+                key,
+                value: shown(key, value.expose()),
+                is_set: true,
+                source: (*name).to_owned(),
+            });
+        }
+    }
+}
+
+fn add_defaults(settings: &mut Vec<Setting>) {
     let defaults = Config::default();
     let is_set = |key| settings.iter().any(|setting: &Setting| setting.key == key);
     let needs_credentials = !is_set("access_token");
@@ -682,7 +781,6 @@ fn settings(
             });
         }
     }
-    settings
 }
 
 /// Returns a value without its secret parts, or `None` if it is a secret.

@@ -81,8 +81,9 @@
 //! - `capi`: exports the C ABI of `include/camunda_admin.h`; the shared and the static library are
 //!   built from the repository. Without it the crate exports no C symbol, and its only `unsafe` code is
 //!   the module that detects forks.
+//! - `doctor`: the module `doctor`, which checks the environment; includes `redis`.
 //! - `cli`: the program `camunda-admin` (`doctor` checks the environment, `token` prints an access
-//!   token) and the module `doctor`.
+//!   token); includes `doctor`.
 //!
 //! # Logs
 //!
@@ -142,6 +143,9 @@ mod documentation {
     struct Cancellation;
     #[doc = include_str!("../docs/clusters.md")]
     struct Clusters;
+    #[cfg(feature = "doctor")]
+    #[doc = include_str!("../docs/command-line.md")]
+    struct CommandLine;
     #[doc = include_str!("../docs/configuration.md")]
     struct Configuration;
     #[doc = include_str!("../docs/errors.md")]
@@ -166,7 +170,7 @@ mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
-#[cfg(feature = "cli")]
+#[cfg(feature = "doctor")]
 pub mod doctor;
 mod error;
 #[cfg(feature = "capi")]
@@ -218,6 +222,7 @@ pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
+pub use token_config::{TokenCache, TokenRequestFormat};
 pub use token_store::{StoreLock, TokenStore};
 pub use transport::{Idempotency, Method, Stats};
 

@@ -415,7 +415,7 @@ pub(crate) fn read_to_end(reader: &mut impl Read, text: &mut Zeroizing<Vec<u8>>)
 /// Initial capacity if more is expected.
 const INITIAL_CAPACITY: usize = 1024 * 1024;
 /// Maximum factor by which the capacity grows at a time.
-const MAX_GROWTH: usize = 8;
+const MAX_GROWTH: usize = 16;
 
 /// Reads to the end as [`read_to_end`] does, if `expected` bytes are announced: the buffer moves
 /// rarely, and its capacity is at most a small multiple of the received bytes.
@@ -457,7 +457,7 @@ mod tests {
         for (expected, length, max) in [
             (u64::MAX, 7, MIB),
             (64 * MIB as u64, 7, MIB),
-            (64 * MIB as u64, 3 * MIB, 8 * MIB),
+            (64 * MIB as u64, 3 * MIB, 16 * MIB),
             (5, 7, 8 * 1024),
             (0, 7, 8 * 1024),
         ] {

@@ -6,6 +6,9 @@
 
 #[path = "support/cargo.rs"]
 mod cargo;
+#[path = "support/library.rs"]
+#[allow(dead_code)]
+mod library;
 #[path = "support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
@@ -19,7 +22,7 @@ use std::time::Duration;
 use camunda_admin_sandbox::Sandbox;
 use serde_json::json;
 
-use cargo::cargo;
+use library::library;
 use limited::{PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end};
 
 /// Languages of blocks that are data or transcripts.
@@ -293,7 +296,7 @@ fn python_blocks_run() {
     if !is_installed("python3") {
         return missing("python3");
     }
-    let library = library();
+    let library = &library().shared;
     let mut problems = String::new();
     let mut count = 0;
     for page in pages() {
@@ -330,7 +333,7 @@ fn python_blocks_run() {
         command
             .env("EXAMPLE_CLUSTER", cluster)
             .env("PYTHONPATH", top().join("bindings/python/src"))
-            .env("CAMUNDA_ADMIN_LIBRARY", &library);
+            .env("CAMUNDA_ADMIN_LIBRARY", library);
         let ended = run_to_end(command, PROGRAM_LIMIT);
         if !ended.status.success() {
             writeln!(
@@ -355,17 +358,9 @@ fn shell_blocks_run() {
     if !is_installed("curl") {
         return missing("curl");
     }
-    let mut command = cargo();
-    command
-        .args([
-            "build",
-            "--quiet",
-            "-p",
-            "camunda-admin-sandbox",
-            "--target-dir",
-        ])
-        .arg(target())
-        .current_dir(top());
+    let mut command = cargo::build();
+    command.args(["-p", "camunda-admin", "-p", "camunda-admin-sandbox"]);
+    command.args(["--bin", "camunda-admin-sandbox"]);
     let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
     assert!(ended.status.success(), "{}", ended.stderr);
     let program = Path::new(env!("CARGO_BIN_EXE_camunda-admin"));
@@ -407,35 +402,6 @@ fn environment(command: &mut Command, sandbox: &Sandbox, home: &Path) {
     }
     command.current_dir(home).env("HOME", home);
     command.envs(sandbox.environment());
-}
-
-/// Returns the target folder of this test.
-fn target() -> PathBuf {
-    // …/target/debug/deps/documentation-0123
-    let test = std::env::current_exe().unwrap();
-    test.ancestors().nth(3).unwrap().to_owned()
-}
-
-/// Builds the C library and returns its path.
-fn library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap().to_owned();
-    let profile = folder.file_name().unwrap().to_str().unwrap().to_owned();
-    let mut command = cargo();
-    command.args(["build", "--quiet", "--lib", "--all-features", "--profile"]);
-    command
-        .arg(if profile == "debug" { "dev" } else { &profile })
-        .arg("--target-dir")
-        .arg(target())
-        .current_dir(top());
-    let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
-    assert!(ended.status.success(), "{}", ended.stderr);
-    let name = format!(
-        "{}camunda_admin{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    folder.join(name)
 }
 
 fn is_installed(program: &str) -> bool {

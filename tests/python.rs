@@ -5,6 +5,9 @@
 
 #[path = "support/cargo.rs"]
 mod cargo;
+#[path = "support/library.rs"]
+#[allow(dead_code)]
+mod library;
 #[path = "support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
@@ -18,7 +21,7 @@ use std::time::Duration;
 
 use camunda_admin_sandbox::Sandbox;
 
-use cargo::cargo;
+use library::library;
 use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 
 #[test]
@@ -376,7 +379,8 @@ fn python() -> Option<&'static Python> {
             missing("python3");
             return None;
         };
-        let (folder, library) = library();
+        let library = library();
+        let folder = library.folder();
         // One environment per version of the interpreter, which cannot load extensions of another.
         let mut version = Command::new(&system);
         version.args(["-c", "import sys; print('%s-%d.%d.%d' % ((sys.implementation.name,) + sys.version_info[:3]))"]);
@@ -412,36 +416,14 @@ fn python() -> Option<&'static Python> {
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         command.args(["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall"]);
         command.arg(package());
-        command.env("CAMUNDA_ADMIN_LIBRARY", &library).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("CAMUNDA_ADMIN_LIBRARY", &library.shared).env("PYTHONDONTWRITEBYTECODE", "1");
         run(command);
-        Some(Python { program, library })
+        Some(Python {
+            program,
+            library: library.shared.clone(),
+        })
     });
     python.as_ref()
-}
-
-/// Builds the library with all features in the target folder of this test. Returns the folder of the
-/// profile, and the library.
-fn library() -> (PathBuf, PathBuf) {
-    // …/target/debug/deps/python-0123
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap().to_owned();
-    let profile = folder.file_name().and_then(OsStr::to_str).unwrap();
-    let mut command = cargo();
-    command.args(["build", "--quiet", "--lib", "--all-features", "--profile"]);
-    command.arg(if profile == "debug" { "dev" } else { profile });
-    command
-        .arg("--target-dir")
-        .arg(folder.parent().unwrap())
-        .current_dir(top());
-    run(command);
-    let name = format!(
-        "{}camunda_admin{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    let library = folder.join(name);
-    assert!(library.is_file(), "{} does not exist", library.display());
-    (folder, library)
 }
 
 fn find(name: &str) -> Option<PathBuf> {

@@ -10,6 +10,7 @@ const BUILDER: &str = "src/api/admin_builder.rs";
 const C_HEADER: &str = "include/camunda_admin.h";
 const CPP_HEADER: &str = "include/camunda_admin.hpp";
 const PYTHON: &str = "bindings/python/src/camunda_admin/_client.py";
+const PYTHON_TYPES: &str = "bindings/python/src/camunda_admin/_types.py";
 const PYTHON_KEYS: &str = "bindings/python/src/camunda_admin/_settings.py";
 const PAGE: &str = "docs/configuration.md";
 
@@ -186,6 +187,19 @@ fn python_client_accepts_and_documents_each_key() {
         arguments,
         documented.iter().map(String::as_str),
     );
+}
+
+/// `from_env` and `from_env_file` take these as keyword arguments; type checkers reject others.
+#[test]
+fn python_settings_type_has_exactly_the_listed_keys() {
+    let types = read(PYTHON_TYPES);
+    let typed: BTreeSet<&str> = section(&types, "class TokenSettings(", "\n# The name")
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.split_once(": "))
+        .map(|(key, _)| key)
+        .filter(|key| !key.contains('"'))
+        .collect();
+    assert_eq!(typed, keys(&read(CONFIG)).into_iter().collect());
 }
 
 #[test]

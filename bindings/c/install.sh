@@ -7,6 +7,7 @@
 #   --libdir DIR       directory of the libraries, default lib; for example lib/x86_64-linux-gnu
 #   --includedir DIR   directory of the headers, default include
 #   --docdir DIR       directory of the licences, default share/doc/camunda_admin
+#   --cmakedir DIR     directory of the CMake files, default LIBDIR/cmake/camunda_admin
 #
 # The suppressions of ThreadSanitizer are installed as share/camunda_admin/camunda_admin.tsan.supp.
 #
@@ -28,13 +29,14 @@ prefix=
 libdir=lib
 includedir=include
 docdir=share/doc/camunda_admin
+cmakedir=
 while [ $# -gt 0 ]; do
   case $1 in
-    --prefix=* | --libdir=* | --includedir=* | --docdir=*)
+    --prefix=* | --libdir=* | --includedir=* | --docdir=* | --cmakedir=*)
       name=${1%%=*}
       value=${1#*=}
       ;;
-    --prefix | --libdir | --includedir | --docdir)
+    --prefix | --libdir | --includedir | --docdir | --cmakedir)
       [ $# -ge 2 ] || fail "$1 requires a directory" 2
       name=$1
       value=$2
@@ -57,6 +59,7 @@ while [ $# -gt 0 ]; do
     --libdir) libdir=$value ;;
     --includedir) includedir=$value ;;
     --docdir) docdir=$value ;;
+    --cmakedir) cmakedir=$value ;;
   esac
   shift
 done
@@ -93,18 +96,23 @@ up() {
 lib=$(below_prefix "$libdir")
 include=$(below_prefix "$includedir")
 doc=$(below_prefix "$docdir")
-case $libdir:$includedir in
+cmakedir=${cmakedir:-$libdir/cmake/camunda_admin}
+cmake=$(below_prefix "$cmakedir")
+case $libdir:$includedir:$cmakedir in
   /*:* | *:/*)
     pc_prefix=$prefix
     pc_lib=$lib
     pc_include=$include
+    cmake_lib=$lib
     cmake_include=$include
     ;;
   *)
     pc_prefix="\${pcfiledir}/$(up "$libdir/pkgconfig")"
     pc_lib="\${prefix}/$libdir"
     pc_include="\${prefix}/$includedir"
-    cmake_include="\${CMAKE_CURRENT_LIST_DIR}/$(up "$libdir/cmake/camunda_admin")/$includedir"
+    cmake_prefix="\${_camunda_admin_here}/$(up "$cmakedir")"
+    cmake_lib=$cmake_prefix/$libdir
+    cmake_include=$cmake_prefix/$includedir
     ;;
 esac
 
@@ -118,7 +126,8 @@ for candidate in libcamunda_admin.so libcamunda_admin.dylib camunda_admin.dll; d
 done
 [ -n "$shared" ] || fail "no library in $libraries; build it with cargo build --release --features capi"
 for file in LICENSE THIRD-PARTY-LICENSES.txt include/camunda_admin.h include/camunda_admin.hpp \
-  bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-static.pc.in \
+  bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-shared.pc.in \
+  bindings/c/camunda_admin-static.pc.in \
   bindings/c/camunda_admin-config.cmake.in bindings/c/camunda_admin-config-version.cmake.in \
   bindings/c/camunda_admin-targets.cmake bindings/c/camunda_admin.tsan.supp; do
   [ -r "$top/$file" ] || fail "$top/$file does not exist"
@@ -141,12 +150,13 @@ link() {
 fill() {
   rm -f "$root$2"
   sed -e "s|@PREFIX@|$pc_prefix|" -e "s|@LIBDIR@|$pc_lib|" -e "s|@INCLUDEDIR@|$pc_include|" \
-    -e "s|@CMAKE_INCLUDE_DIR@|$cmake_include|" -e "s|@VERSION@|$version|" "$1" > "$root$2"
+    -e "s|@CMAKE_LIB_DIR@|$cmake_lib|" -e "s|@CMAKE_INCLUDE_DIR@|$cmake_include|" \
+    -e "s|@VERSION@|$version|" "$1" > "$root$2"
   chmod 644 "$root$2"
 }
 
 data=$(below_prefix share/camunda_admin)
-mkdir -p "$root$include" "$root$lib/pkgconfig" "$root$lib/cmake/camunda_admin" "$root$doc" "$root$data"
+mkdir -p "$root$include" "$root$lib/pkgconfig" "$root$cmake" "$root$doc" "$root$data"
 case $shared in
   *.so)
     put 755 "$libraries/$shared" "$lib/libcamunda_admin.so.$version"
@@ -178,7 +188,7 @@ fi
 put 644 "$top/include/camunda_admin.h" "$include/camunda_admin.h"
 put 644 "$top/include/camunda_admin.hpp" "$include/camunda_admin.hpp"
 fill "$top/bindings/c/camunda_admin.pc.in" "$lib/pkgconfig/camunda_admin.pc"
-cmake=$lib/cmake/camunda_admin
+fill "$top/bindings/c/camunda_admin-shared.pc.in" "$lib/pkgconfig/camunda_admin-shared.pc"
 fill "$top/bindings/c/camunda_admin-config.cmake.in" "$cmake/camunda_admin-config.cmake"
 fill "$top/bindings/c/camunda_admin-config-version.cmake.in" \
   "$cmake/camunda_admin-config-version.cmake"

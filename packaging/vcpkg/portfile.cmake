@@ -2,19 +2,26 @@
 #
 #   vcpkg install camunda-admin --overlay-ports=packaging/vcpkg
 #
-# Not run: vcpkg was not available where it was written.
+# The environment variable LIBRARY_DIR is a folder of a library that is built already; without it, cargo
+# builds it.
 get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
-find_program(CARGO cargo REQUIRED)
 
-vcpkg_execute_required_process(
-  COMMAND "${CARGO}" build --release --locked --lib --features capi
-    --target-dir "${CURRENT_BUILDTREES_DIR}/target"
-  WORKING_DIRECTORY "${SOURCE_PATH}"
-  LOGNAME build-${TARGET_TRIPLET})
+set(library_dir "$ENV{LIBRARY_DIR}")
+if(library_dir STREQUAL "")
+  find_program(CARGO cargo REQUIRED)
+  vcpkg_execute_required_process(
+    COMMAND "${CARGO}" build --release --locked --lib --features capi
+      --target-dir "${CURRENT_BUILDTREES_DIR}/target"
+    WORKING_DIRECTORY "${SOURCE_PATH}"
+    LOGNAME build-${TARGET_TRIPLET})
+  set(library_dir "${CURRENT_BUILDTREES_DIR}/target/release")
+endif()
 
+# vcpkg searches CMake files in `share`.
 vcpkg_execute_required_process(
-  COMMAND "${CMAKE_COMMAND}" -E env "LIBRARY_DIR=${CURRENT_BUILDTREES_DIR}/target/release"
-    sh bindings/c/install.sh --docdir "share/${PORT}" "${CURRENT_PACKAGES_DIR}"
+  COMMAND "${CMAKE_COMMAND}" -E env "LIBRARY_DIR=${library_dir}"
+    sh bindings/c/install.sh --docdir "share/${PORT}/licenses" --cmakedir share/camunda_admin
+      "${CURRENT_PACKAGES_DIR}"
   WORKING_DIRECTORY "${SOURCE_PATH}"
   LOGNAME install-${TARGET_TRIPLET})
 
@@ -26,8 +33,11 @@ else()
     "${CURRENT_PACKAGES_DIR}/lib/pkgconfig/camunda_admin-static.pc")
 endif()
 
-# The library is built without debug information; debug builds of users link the same one.
+# There is no debug variant of the library: debug builds of users link the same one.
 set(VCPKG_BUILD_TYPE release)
-vcpkg_cmake_config_fixup(PACKAGE_NAME camunda_admin CONFIG_PATH lib/cmake/camunda_admin)
+set(VCPKG_POLICY_MISMATCHED_NUMBER_OF_BINARIES enabled)
 vcpkg_fixup_pkgconfig()
-file(RENAME "${CURRENT_PACKAGES_DIR}/share/${PORT}/LICENSE" "${CURRENT_PACKAGES_DIR}/share/${PORT}/copyright")
+vcpkg_install_copyright(FILE_LIST
+  "${CURRENT_PACKAGES_DIR}/share/${PORT}/licenses/LICENSE"
+  "${CURRENT_PACKAGES_DIR}/share/${PORT}/licenses/THIRD-PARTY-LICENSES.txt")
+file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/share/${PORT}/licenses")

@@ -8,8 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::api::json::Json;
 use crate::api::operation::{self, Operation};
@@ -139,7 +138,7 @@ impl AdminClient {
             if json.is_empty() {
                 return Ok(Zeroizing::new(b"null".to_vec()));
             }
-            match operation::decode::<&RawValue>(json) {
+            match operation::decode::<IgnoredAny>(json) {
                 Ok(_) => Ok(response),
                 Err(problem) => {
                     let message = format!("response is not JSON: {problem}");

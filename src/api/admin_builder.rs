@@ -1,5 +1,6 @@
 //! [`AdminClientBuilder`]: the settings of a client.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::credentials::{CREDENTIAL_FILE, ClusterCredentials, read_env_file};
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::private_file::warn_if_open_to_others;
+use crate::token_config::{TokenCache, TokenRequestFormat};
 use crate::transport::{self, Transport};
 
 impl AdminClient {
@@ -60,7 +62,7 @@ impl AdminClient {
 ///     .build()?;
 /// # Ok::<(), camunda_admin::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct AdminClientBuilder {
     config: Config,
@@ -238,20 +240,25 @@ impl AdminClientBuilder {
         self.with("scope", scope)
     }
 
-    /// `token_cache`: where tokens are cached and with whom they are shared.
+    /// `token_cache`: where tokens are cached and with whom they are shared, default
+    /// [`TokenCache::Auto`].
     ///
-    /// - `auto` (default): all processes of this user on this machine, through encrypted files in
-    ///   the user's cache directory.
-    /// - `memory`: this process only.
-    /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
-    ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
-    /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
-    ///   server. Encrypted connections use `ca_file`, `client_cert` and `client_key`. Requires the
-    ///   crate feature `redis`.
+    /// A string is parsed: `auto`, `memory`, a directory (with a separator in its path, or beginning
+    /// with `.` or `~`), or a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL. Encrypted
+    /// connections to Redis use `ca_file`, `client_cert` and `client_key`.
     ///
-    /// Other values are invalid.
-    pub fn token_cache(self, cache: &str) -> Self {
-        self.with("token_cache", cache)
+    /// ```
+    /// use camunda_admin::{AdminClient, TokenCache};
+    ///
+    /// let builder = AdminClient::builder().token_cache(TokenCache::Memory);
+    /// let builder = AdminClient::builder().token_cache("~/.cache/camunda-ci");
+    /// ```
+    pub fn token_cache(mut self, cache: impl TryInto<TokenCache, Error: Display>) -> Self {
+        let result = cache.try_into().map_err(invalid_value);
+        if let Err(error) = result.and_then(|cache| self.config.set_token_cache(cache)) {
+            self.error.get_or_insert(error);
+        }
+        self
     }
 
     /// Sets a custom token store, which replaces `token_cache`.
@@ -305,10 +312,20 @@ impl AdminClientBuilder {
         self.with("user_agent", text)
     }
 
-    /// `token_request_format`: encoding of token requests, `json` (default) or `form` for other
-    /// OAuth servers.
-    pub fn token_request_format(self, format: &str) -> Self {
-        self.with("token_request_format", format)
+    /// `token_request_format`: body format of token requests, default
+    /// [`TokenRequestFormat::Json`]; other OAuth servers require [`TokenRequestFormat::Form`]. The
+    /// strings `json` and `form` are accepted too.
+    pub fn token_request_format(
+        mut self,
+        format: impl TryInto<TokenRequestFormat, Error: Display>,
+    ) -> Self {
+        match format.try_into().map_err(invalid_value) {
+            Ok(format) => self.config.set_token_request_format(format),
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+        self
     }
 
     /// `max_response_bytes`: maximum size of a response after decompression, default 64 MiB.
@@ -323,15 +340,13 @@ impl AdminClientBuilder {
     ///
     /// [`ErrorKind::Config`], with the key of the missing or invalid setting.
     pub fn build(self) -> Result<AdminClient> {
-        match self.error {
-            Some(ref error) => Err(error.clone()),
-            None => self.build_client(),
-        }
+        self.build_another()
     }
 
-    fn build_client(&self) -> Result<AdminClient> {
+    /// Creates a client without consuming the builder.
+    pub(crate) fn build_another(&self) -> Result<AdminClient> {
+        self.check()?;
         let config = &self.config;
-        config.check()?;
         // Not in `from_env_file`: C and Python set the log callback after it.
         if let Some(file) = &self.credential_file {
             warn_if_open_to_others(CREDENTIAL_FILE, file);
@@ -349,21 +364,23 @@ impl AdminClientBuilder {
         }
     }
 
-    /// Fails if the credentials are incomplete or ambiguous.
-    #[cfg(any(feature = "capi", feature = "cli"))]
-    pub(crate) fn with_complete_credentials(self) -> Result<Self> {
-        self.config.check().map(|()| self)
+    /// Fails if a setter rejected its value, or if the credentials are incomplete or ambiguous.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => self.config.check(),
+        }
     }
 
-    #[cfg(feature = "cli")]
+    /// Fails as [`check`](Self::check) does.
+    #[cfg(feature = "capi")]
+    pub(crate) fn with_complete_credentials(self) -> Result<Self> {
+        self.check().map(|()| self)
+    }
+
+    #[cfg(feature = "doctor")]
     pub(crate) fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Creates a client without consuming the builder.
-    #[cfg(feature = "capi")]
-    pub(crate) fn build_another(&self) -> Result<AdminClient> {
-        self.build_client()
     }
 }
 
@@ -387,6 +404,11 @@ pub(super) fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
         .transpose()
 }
 
+/// Returns the error of a value that is not one of a setting's type.
+fn invalid_value(error: impl Display) -> Error {
+    Error::config(error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,6 +419,57 @@ mod tests {
     fn build_names_missing_half_of_credentials() {
         let error = AdminClient::builder().client_id("a").build().unwrap_err();
         assert!(error.to_string().contains("client_secret"), "{error}");
+    }
+
+    #[test]
+    fn typed_settings_accept_values_and_strings() {
+        for builder in [
+            AdminClient::builder().token_cache(TokenCache::Memory),
+            AdminClient::builder().token_cache("memory"),
+            AdminClient::builder().token_cache("memory".to_owned()),
+            // A value needs no separator to be a directory.
+            AdminClient::builder().token_cache(TokenCache::Directory("memory".into())),
+            AdminClient::builder().token_request_format(TokenRequestFormat::Form),
+            AdminClient::builder().token_request_format("form"),
+        ] {
+            assert!(builder.clone().error.is_none(), "{builder:?}");
+        }
+    }
+
+    #[test]
+    fn typed_settings_report_invalid_values_as_set_does() {
+        for (key, value) in [
+            ("token_cache", "memroy"),
+            ("token_cache", ""),
+            ("token_cache", "https://host"),
+            ("token_cache", "~other/x"),
+            ("token_request_format", "xml"),
+        ] {
+            let builder = AdminClient::builder();
+            let error = match key {
+                "token_cache" => builder.token_cache(value),
+                _ => builder.token_request_format(value),
+            }
+            .build()
+            .unwrap_err();
+            let expected = AdminClient::builder().set(key, value).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("`{key}`: ")),
+                "{error}"
+            );
+            assert_eq!(error.to_string(), expected.to_string());
+        }
+        for cache in [
+            TokenCache::Directory("".into()),
+            TokenCache::Directory("~other/x".into()),
+            TokenCache::Redis("http://host".into()),
+        ] {
+            let error = AdminClient::builder()
+                .token_cache(cache)
+                .build()
+                .unwrap_err();
+            assert!(error.to_string().starts_with("`token_cache`: "), "{error}");
+        }
     }
 
     #[cfg(feature = "redis")]

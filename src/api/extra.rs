@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 use serde::ser::SerializeMap;
 
 use crate::api::json::Json;
@@ -37,18 +37,13 @@ pub(crate) struct Blanks {
 }
 
 impl Blanks {
-    /// Records how the field at `position` was encoded; of duplicates, the last one counts. Returns
-    /// its value.
-    pub(crate) fn record<T>(&mut self, position: u32, value: FieldValue<T>) -> Option<T> {
-        let bit = 1 << position;
-        self.nulls &= !bit;
-        self.empties &= !bit;
-        match value {
-            FieldValue::Value(value) => return Some(value),
-            FieldValue::Null => self.nulls |= bit,
-            FieldValue::Empty => self.empties |= bit,
+    /// Returns a decoder of the field at `position`, which records whether the field has a value.
+    pub(crate) fn field<T>(&mut self, position: u32) -> FieldSeed<'_, T> {
+        FieldSeed {
+            blanks: self,
+            bit: 1 << position,
+            value: PhantomData,
         }
-        None
     }
 
     pub(crate) fn was_null(self, position: u32) -> bool {
@@ -60,43 +55,55 @@ impl Blanks {
     }
 }
 
-/// Value of a field that may be absent.
-pub(crate) enum FieldValue<T> {
-    Value(T),
-    Null,
-    /// An empty string, for a type with [`HasSchema::EMPTY_IS_ABSENT`].
-    Empty,
+/// Decoder of a field that may be absent: `None` if it is `null`, or an empty string for a type with
+/// [`HasSchema::EMPTY_IS_ABSENT`].
+pub(crate) struct FieldSeed<'a, T> {
+    blanks: &'a mut Blanks,
+    /// The bit of the field. Of duplicates, the last one counts.
+    bit: u64,
+    value: PhantomData<T>,
 }
 
-impl<'de, T: HasSchema + Deserialize<'de>> Deserialize<'de> for FieldValue<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !T::EMPTY_IS_ABSENT {
-            let value = Option::<T>::deserialize(deserializer)?;
-            return Ok(value.map_or(FieldValue::Null, FieldValue::Value));
+impl<'de, T: HasSchema + Deserialize<'de>> DeserializeSeed<'de> for FieldSeed<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        self.blanks.nulls &= !self.bit;
+        self.blanks.empties &= !self.bit;
+        if T::EMPTY_IS_ABSENT {
+            return deserializer.deserialize_option(self);
         }
-        struct StringVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for StringVisitor<T> {
-            type Value = FieldValue<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-                Ok(FieldValue::Null)
-            }
-            fn visit_some<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Self::Value, D::Error> {
-                deserializer.deserialize_str(self)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                if text.is_empty() {
-                    return Ok(FieldValue::Empty);
-                }
-                T::deserialize(StrDeserializer::new(text)).map(FieldValue::Value)
-            }
+        let value = Option::<T>::deserialize(deserializer)?;
+        if value.is_none() {
+            self.blanks.nulls |= self.bit;
         }
-        deserializer.deserialize_option(StringVisitor(PhantomData))
+        Ok(value)
+    }
+}
+
+/// Visitor of a field for which an empty string is not a value.
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldSeed<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        self.blanks.nulls |= self.bit;
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() {
+            self.blanks.empties |= self.bit;
+            return Ok(None);
+        }
+        T::deserialize(StrDeserializer::new(text)).map(Some)
     }
 }
 

@@ -123,7 +123,7 @@ macro_rules! api_object {
                         self,
                         mut map: M,
                     ) -> Result<$name, M::Error> {
-                        $( let mut $field: Option<$type> = None; )*
+                        $( $crate::api::object::api_object!(@declare $presence $field: $type); )*
                         let mut extra = $crate::api::extra::Extra::default();
                         #[allow(unused_mut, reason = "an object may have no field")]
                         let mut blanks = $crate::api::extra::Blanks::default();
@@ -192,17 +192,18 @@ macro_rules! api_object {
     (@encode required $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         $map.serialize_entry($json, &$value)?;
     };
+    (@declare required $field:ident: $type:ty) => { let mut $field: Option<$type> = None; };
+    (@declare defaulted $field:ident: $type:ty) => { let mut $field: Option<$type> = None; };
+    (@declare $optional:ident $field:ident: $type:ty) => { let mut $field: $type = None; };
     (@decode required $map:ident, $blanks:ident, $position:expr) => { Some($map.next_value()?) };
-    (@decode defaulted $map:ident, $blanks:ident, $position:expr) => {
-        $blanks.record($position, $map.next_value()?)
-    };
-    (@decode $optional:ident $map:ident, $blanks:ident, $position:expr) => {
-        Some($blanks.record($position, $map.next_value()?))
+    (@decode $presence:ident $map:ident, $blanks:ident, $position:expr) => {
+        $map.next_value_seed($blanks.field($position))?
     };
     (@settle required $field:ident $json:literal) => {
         $field.ok_or_else(|| serde::de::Error::missing_field($json))?
     };
-    (@settle $presence:ident $field:ident $json:literal) => { $field.unwrap_or_default() };
+    (@settle defaulted $field:ident $json:literal) => { $field.unwrap_or_default() };
+    (@settle $optional:ident $field:ident $json:literal) => { $field };
 }
 pub(crate) use api_object;
 
@@ -211,21 +212,22 @@ pub(crate) use api_object;
 /// Opaque: a `match` cannot depend on its text, which would change its result silently when a later
 /// version knows the value. Compare with `as_str` of the enumeration instead.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UnknownValue(String);
+// `None` if empty. Boxed twice, since it is rare: an enumeration takes 16 bytes instead of 24.
+pub struct UnknownValue(Option<Box<Box<str>>>);
 
 impl UnknownValue {
     pub(crate) fn new(value: &str) -> Self {
-        UnknownValue(value.to_owned())
+        UnknownValue((!value.is_empty()).then(|| Box::new(Box::from(value))))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_deref().map_or("", |value| value)
     }
 }
 
 impl fmt::Debug for UnknownValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.as_str().fmt(f)
     }
 }
 

@@ -127,7 +127,13 @@ fn run_doctor(arguments: &Arguments) -> ExitCode {
     if let Some(timeout) = arguments.timeout {
         options = options.timeout(timeout);
     }
-    let report = doctor::run(&options);
+    let report = match doctor::run(&options) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("camunda-admin: {error}");
+            return ExitCode::from(FAILURE);
+        }
+    };
     if arguments.json {
         match serde_json::to_string_pretty(&report) {
             Ok(json) => print(&format!("{json}\n")),

@@ -61,20 +61,13 @@ pub unsafe extern "C" fn camunda_admin_new(
         catch_panic(error, || {
             let config = handle("config", config)?;
             let admin = required("admin", admin)?;
-            let mut client = config
-                .during(|config| LogSink::during(config.log, || config.builder.build_another()))?;
-            let shutdown = config.shutdown.clone();
-            if let Some(shutdown) = shutdown.clone() {
-                let check = move || shutdown.stops_calls();
-                client = client.with(CallOptions::new().shut_down_by(check));
-            }
-            let log = config.log;
+            let client = config.logging(|config| config.builder.build_another())?;
             return_owned(
                 admin,
                 camunda_admin {
-                    client,
-                    log,
-                    shutdown,
+                    client: client.with(config.shutdown_options()),
+                    log: config.log,
+                    shutdown: config.shutdown.clone(),
                 },
             );
             Ok(())

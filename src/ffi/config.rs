@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use crate::api::admin_builder::AdminClientBuilder;
+use crate::call::CallOptions;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{catch_panic_or, free, handle, required, return_owned, set_null, text};
 use crate::ffi::credentials;
@@ -26,6 +27,19 @@ impl camunda_config {
     /// Runs `body`, which may call the functions of a custom token store.
     pub(super) fn during<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
         shutdown::during(self.shutdown.as_ref(), || body(self))
+    }
+
+    /// As [`during`](Self::during); log records go to the log callback.
+    pub(super) fn logging<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
+        self.during(|config| LogSink::during(config.log, || body(config)))
+    }
+
+    /// Returns call options with which a shutdown cancels a call.
+    pub(super) fn shutdown_options(&self) -> CallOptions {
+        match self.shutdown.clone() {
+            Some(shutdown) => CallOptions::new().shut_down_by(move || shutdown.stops_calls()),
+            None => CallOptions::new(),
+        }
     }
 
     fn during_mut<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {

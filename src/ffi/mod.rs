@@ -16,6 +16,7 @@ pub mod call;
 pub mod callback;
 pub mod config;
 pub mod credentials;
+pub mod doctor;
 pub mod error;
 pub mod log;
 pub mod object;

@@ -248,9 +248,15 @@ impl Agents {
         }
     }
 
+    /// Returns the TLS settings of all connections.
+    #[cfg(feature = "doctor")]
+    pub(super) fn tls(&self) -> &Arc<ClientConfig> {
+        &self.settings.tls
+    }
+
     /// Returns the proxy for a URL that is not a loopback URL, without user name and password, and the
     /// setting or variable that names it.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "doctor")]
     pub(super) fn proxy_for(&self, uri: &ureq::http::Uri) -> Option<(String, &'static str)> {
         let proxy = self.settings.proxy.as_ref()?;
         if proxy.is_no_proxy(uri) {

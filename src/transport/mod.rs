@@ -13,7 +13,7 @@ pub(crate) mod fuzzing;
 pub(crate) mod logs;
 mod pem;
 mod pool;
-#[cfg(feature = "cli")]
+#[cfg(feature = "doctor")]
 pub(crate) mod probe;
 mod resolver;
 mod response;

@@ -1,33 +1,31 @@
 //! Step-by-step check of the way to a server, for `doctor`: DNS resolution, TCP connection, TLS
 //! handshake, HTTP response. Uses the settings of the client and sends no credentials.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
+use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::agent::{Agents, Url};
+use super::connect_error::{describe, describe_connect_error, describe_io};
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
+use super::resolver::{CachingResolver, LOOKUP_THREADS};
 use super::response::Response;
-use super::{Method, UNCOMPRESSED, connect_error, tls};
-use crate::abandonable::ThreadLimit;
-use crate::call::CallContext;
+use super::socket::{self, Socket};
+use super::{Method, UNCOMPRESSED};
+use crate::call::{CallContext, StopReason};
 use crate::config::{Config, is_loopback};
 use crate::error::{self, Outcome, Stage};
 
 /// Maximum size of the response to the probe, in bytes; it is discarded.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
-
-/// The threads that resolve names.
-static LOOKUP_THREADS: ThreadLimit = ThreadLimit::new("camunda-doctor", 16);
 
 /// A step on the way to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +74,6 @@ pub(crate) enum Finding {
 #[derive(Debug)]
 pub(crate) struct Prober {
     agents: Agents,
-    tls: Arc<ClientConfig>,
     client_certificate: Option<Certificate>,
 }
 
@@ -90,7 +87,6 @@ impl Prober {
         });
         Ok(Prober {
             agents,
-            tls: tls::client_config(config)?,
             client_certificate,
         })
     }
@@ -112,14 +108,30 @@ impl Prober {
 
     /// Checks the way to the server of `url`, and ends with the first step that fails. Behind a proxy,
     /// [`Step::Http`] is the only step.
-    pub(crate) fn probe(&self, url: &str, call: &CallContext) -> Vec<StepResult> {
+    ///
+    /// # Errors
+    ///
+    /// `Cancelled`, if the call is cancelled.
+    pub(crate) fn probe(&self, url: &str, call: &CallContext) -> error::Result<Vec<StepResult>> {
+        let exchange = ExchangeGuard::enter(call);
         let mut results = Vec::new();
         if let Ok(uri) = url.parse::<Uri>()
             && let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority())
         {
-            self.run_steps(scheme, authority, url, call, &mut results);
+            self.run_steps(scheme, authority, url, &mut results);
         }
-        results
+        let Some(stop) = exchange.stopped() else {
+            return Ok(results);
+        };
+        let error = call.stop_error(stop, Stage::Request, Outcome::NotSent);
+        if stop != StopReason::Deadline {
+            return Err(error);
+        }
+        // The step that the deadline ended has the error of its last wait.
+        if let Some(StepResult { result, .. }) = results.last_mut() {
+            *result = Err(error.message().to_owned());
+        }
+        Ok(results)
     }
 
     fn run_steps(
@@ -127,7 +139,6 @@ impl Prober {
         scheme: &str,
         authority: &Authority,
         url: &str,
-        call: &CallContext,
         results: &mut Vec<StepResult>,
     ) -> Option<()> {
         let (host, is_https) = (authority.host(), scheme == "https");
@@ -137,20 +148,20 @@ impl Prober {
             let addresses = timed(
                 results,
                 Step::Dns,
-                || resolve(host, port, call.remaining()),
+                || resolve(host, port),
                 |addresses| Finding::Resolved(addresses.clone()),
             )?;
-            let (stream, _) = timed(
+            let (_, stream) = timed(
                 results,
                 Step::Tcp,
-                || connect(&addresses, call),
-                |(_, address)| Finding::Connected(*address),
+                || socket::connect(&addresses).map_err(|error| describe_io(&error)),
+                |(address, _)| Finding::Connected(*address),
             )?;
             if is_https {
                 timed(
                     results,
                     Step::Tls,
-                    || self.handshake(host, stream, call),
+                    || self.handshake(host, stream),
                     Finding::clone,
                 )?;
             }
@@ -159,26 +170,21 @@ impl Prober {
         timed(
             results,
             Step::Http,
-            || self.request(&origin, call),
+            || self.request(&origin),
             Finding::clone,
         )?;
         Some(())
     }
 
-    fn handshake(
-        &self,
-        host: &str,
-        stream: TcpStream,
-        call: &CallContext,
-    ) -> Result<Finding, String> {
+    fn handshake(&self, host: &str, stream: TcpStream) -> Result<Finding, String> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let client =
-            ClientConnection::new(self.tls.clone(), name).map_err(|error| error.to_string())?;
-        let mut stream = StreamOwned::new(client, Limited { stream, call });
+        let client = ClientConnection::new(self.agents.tls().clone(), name)
+            .map_err(|error| error.to_string())?;
+        let mut stream = StreamOwned::new(client, Socket::new(stream));
         while stream.conn.is_handshaking() {
             let progress = stream.conn.complete_io(&mut stream.sock);
-            progress.map_err(|error| connect_error::describe_io(&error))?;
+            progress.map_err(|error| describe_io(&error))?;
         }
         // With TLS 1.3 a server rejects a missing client certificate after the handshake.
         let version = match stream.conn.protocol_version() {
@@ -199,8 +205,7 @@ impl Prober {
     }
 
     /// Sends a request for `/` without credentials.
-    fn request(&self, origin: &str, call: &CallContext) -> Result<Finding, String> {
-        let exchange = ExchangeGuard::enter(call);
+    fn request(&self, origin: &str) -> Result<Finding, String> {
         let sent_at = SystemTime::now();
         let begun = Instant::now();
         let sent = self.agents.send(
@@ -211,17 +216,8 @@ impl Prober {
             UNCOMPRESSED,
             true,
         );
-        let response = match (sent, exchange.stopped()) {
-            (Ok(response), _) => Response::new(response, MAX_RESPONSE_BYTES),
-            (Err(_), Some(stop)) => {
-                let outcome = Outcome::NotSent;
-                let error = call.stop_error(stop, Stage::Request, outcome);
-                return Err(error.message().to_owned());
-            }
-            (Err(error), None) => {
-                return Err(connect_error::describe_connect_error(origin, &error));
-            }
-        };
+        let response = sent.map_err(|error| describe_connect_error(origin, &error))?;
+        let response = Response::new(response, MAX_RESPONSE_BYTES);
         // `Date` has a resolution of one second and is truncated.
         let local = sent_at + begun.elapsed() / 2;
         let clock_skew = response.date().map(|date| {
@@ -235,40 +231,6 @@ impl Prober {
             status: response.status(),
             clock_skew,
         })
-    }
-}
-
-/// A connection whose reads and writes end with a call.
-struct Limited<'a> {
-    stream: TcpStream,
-    call: &'a CallContext,
-}
-
-impl Limited<'_> {
-    /// Returns the timeout of the next read or write.
-    fn limit(&self) -> io::Result<Option<Duration>> {
-        match self.call.remaining() {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            left => Ok(Some(left)),
-        }
-    }
-}
-
-impl Read for Limited<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.limit()?)?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Limited<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.limit()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 
@@ -289,22 +251,25 @@ fn timed<T>(
     made.ok()
 }
 
-/// Resolves a name on a thread of its own, which outlives this call if the lookup does not end.
-fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, String> {
-    let name = format!("{host}:{port}");
-    let (sender, receiver) = mpsc::channel();
-    let permit = LOOKUP_THREADS.acquire();
-    let permit = permit.ok_or("too many lookups do not end")?;
-    let thread = permit.start(move || {
-        let found = name.to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-        let _ = sender.send(found);
+fn lock(reason: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    reason.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Resolves a name. Its thread outlives this call if the lookup does not end.
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let reason = Arc::new(Mutex::new(None));
+    let failure = reason.clone();
+    let resolver = CachingResolver::with(&LOOKUP_THREADS, move |name| {
+        let addresses = name.to_socket_addrs().inspect_err(|error| {
+            *lock(&failure) = Some(error.to_string());
+        });
+        Ok(addresses?.collect())
     });
-    let thread = thread.map_err(|error| error.to_string())?;
-    let found = receiver
-        .recv_timeout(limit)
-        .map_err(|_| format!("no result within {:.1} s", limit.as_secs_f64()))?;
-    thread.join();
-    let found = found.map_err(|error| error.to_string())?;
+    let found = resolver.look_up(format!("{host}:{port}"));
+    let found = found.map_err(|error| match lock(&reason).take() {
+        Some(reason) => reason,
+        None => describe(&error).1,
+    })?;
     match found.is_empty() {
         true => Err("the name has no address".to_owned()),
         // Plain HTTP is allowed to loopback addresses only, whatever the name resolves to.
@@ -317,23 +282,6 @@ fn resolve(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, St
             .collect(),
         false => Ok(found),
     }
-}
-
-fn connect(
-    addresses: &[SocketAddr],
-    call: &CallContext,
-) -> Result<(TcpStream, SocketAddr), String> {
-    let mut problem = "no address".to_owned();
-    for (index, address) in addresses.iter().enumerate() {
-        // Leaves time for the addresses after this one.
-        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        let limit = (call.remaining() / left).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(address, limit) {
-            Ok(stream) => return Ok((stream, *address)),
-            Err(error) => problem = format!("{address}: {error}"),
-        }
-    }
-    Err(problem)
 }
 
 fn certificate(der: &[u8]) -> Option<Certificate> {

@@ -30,7 +30,7 @@ const MAX_LOOKUPS: u32 = 16;
 const PERMIT_POLL: Duration = Duration::from_millis(20);
 
 /// The threads of all resolvers of this process.
-static LOOKUP_THREADS: ThreadLimit = ThreadLimit::new("camunda-resolver", MAX_LOOKUPS);
+pub(super) static LOOKUP_THREADS: ThreadLimit = ThreadLimit::new("camunda-resolver", MAX_LOOKUPS);
 
 /// A resolver for one set of agents.
 #[derive(Clone)]
@@ -114,7 +114,8 @@ impl CachingResolver {
         }
     }
 
-    fn look_up(&self, name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
+    /// Returns the addresses of `host:port`. Ends with the current call of this thread.
+    pub(super) fn look_up(&self, name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }

@@ -31,7 +31,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Socket {
             stream: ProcessOwned::new(stream),
             #[cfg(unix)]
@@ -217,7 +217,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// while the next address is tried, and the address families alternate.
 ///
 /// The sockets are non-blocking, because a blocking `connect` cannot be cancelled.
-fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
+pub(super) fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
     let mut waiting = interleaved(addresses).into_iter().peekable();
     let mut attempts: Vec<(SocketAddr, socket2::Socket)> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);

@@ -168,6 +168,58 @@ static void set_credentials_complete_those_of_the_environment(void) {
   free(path);
 }
 
+static void doctor_reports_on_the_environment(void) {
+  camunda_value *report = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_doctor(NULL, NULL, &report, &error));
+  CHECK(camunda_value_path_bool(report, "ok", false));
+  CHECK_STR(camunda_value_path_str(report, "version", NULL), CAMUNDA_VERSION);
+  CHECK_STR(camunda_value_path_str(report, "permissions.0.resource", NULL), "clusters");
+  CHECK_STR(camunda_value_path_str(report, "permissions.0.access", NULL), "allowed");
+  const camunda_value *checks = camunda_value_get(report, "checks");
+  size_t position = 0;
+  size_t tokens = 0;
+  const camunda_value *check;
+  while ((check = camunda_value_next(checks, &position)) != NULL) {
+    if (strcmp(camunda_value_path_str(check, "name", ""), "token") != 0) continue;
+    CHECK_STR(camunda_value_path_str(check, "status", NULL), "ok");
+    ++tokens;
+  }
+  CHECK_INT(tokens, 1);
+  CHECK(strstr(camunda_value_json(report, NULL), variable("CAMUNDA_CONSOLE_CLIENT_SECRET")) == NULL);
+  camunda_value_free(report);
+
+  /* A check that fails is part of the report, and the sources of the settings are. */
+  char *path = scratch("doctor.env");
+  write_file(path, "CAMUNDA_CONSOLE_CLIENT_ID=a\n");
+  camunda_config *config = camunda_config_new();
+  CHECK_OK(camunda_config_load_env_file(config, path, &error));
+  CHECK_OK(camunda_config_set(config, "user_agent", "tests", &error));
+  CHECK_OK(camunda_doctor(config, NULL, &report, &error));
+  CHECK(!camunda_value_path_bool(report, "ok", true));
+  CHECK_PART(camunda_value_path_str(report, "checks.0.message", ""), "CAMUNDA_CONSOLE_CLIENT_SECRET");
+  CHECK_STR(camunda_value_path_str(report, "settings.0.key", NULL), "client_id");
+  CHECK_STR(camunda_value_path_str(report, "settings.0.value", NULL), "a");
+  CHECK_STR(camunda_value_path_str(report, "settings.0.source", NULL), "CAMUNDA_CONSOLE_CLIENT_ID");
+  CHECK_STR(camunda_value_path_str(report, "settings.1.key", NULL), "user_agent");
+  CHECK_STR(camunda_value_path_str(report, "settings.1.source", NULL), "program");
+  camunda_value_free(report);
+  free(path);
+
+  camunda_cancel *cancel = camunda_cancel_new();
+  camunda_call_options *call = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_cancel(call, cancel, &error));
+  camunda_cancel_trigger(cancel);
+  CHECK_FAILS(camunda_doctor(NULL, call, &report, &error), CAMUNDA_STATUS_CANCELLED);
+  FREE_ERROR(error);
+  CHECK(report == NULL);
+  CHECK_FAILS(camunda_doctor(NULL, NULL, NULL, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FREE_ERROR(error);
+  camunda_call_options_free(call);
+  camunda_cancel_free(cancel);
+  camunda_config_free(config);
+}
+
 static void credential_file_is_written_and_read(void) {
   const char *created_json =
       "{\"name\":\"w\",\"uuid\":\"u\",\"clientId\":\"id\",\"clientSecret\":\"it's \\\"$x\\\\\","
@@ -249,6 +301,7 @@ int main(void) {
   RUN(from_env_names_missing_variable);
   RUN(from_env_file_reads_settings);
   RUN(set_credentials_complete_those_of_the_environment);
+  RUN(doctor_reports_on_the_environment);
   RUN(credential_file_is_written_and_read);
   RUN(config_may_be_freed_before_its_clients);
   return check_finish();

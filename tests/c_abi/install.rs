@@ -72,6 +72,7 @@ fn install_creates_versioned_library_links_and_licence() {
         "lib/triple/libcamunda_admin.so",
         "lib/triple/libcamunda_admin.so.0.1",
         &real,
+        "lib/triple/pkgconfig/camunda_admin-shared.pc",
         "lib/triple/pkgconfig/camunda_admin-static.pc",
         "lib/triple/pkgconfig/camunda_admin.pc",
         "share/camunda_admin/camunda_admin.tsan.supp",
@@ -176,7 +177,7 @@ fn pkg_config_finds_moved_installation() {
     }
 }
 
-/// `pkg-config --static` is for programs without shared libraries, which `cc -static` links.
+/// With and without `cc -static`, whose programs need no shared library.
 #[test]
 fn pkg_config_static_links_the_archive() {
     let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
@@ -191,18 +192,27 @@ fn pkg_config_static_links_the_archive() {
     command.args(["--static", "--cflags", "--libs", "camunda_admin"]);
     command.env("PKG_CONFIG_PATH", stage.path().join("lib/pkgconfig"));
     let flags = run(command);
-    let binary = stage.path().join("program");
-    let mut command = Command::new(compiler);
-    command.args(["-static", "-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
-    command.arg(top().join("tests/c/objects.c"));
-    command.arg("-o").arg(&binary);
-    command.args(flags.split_whitespace());
-    run(command);
-    let mut command = Command::new(readelf);
-    command.args(["-d", "-W"]).arg(&binary);
-    let read = run(command);
-    assert!(!read.contains("NEEDED"), "{read}");
-    run(Command::new(&binary));
+    for (name, option, absent) in [
+        ("static", Some("-static"), "NEEDED"),
+        ("dynamic", None, "libcamunda_admin"),
+    ] {
+        let binary = stage.path().join(name);
+        let mut command = Command::new(&compiler);
+        command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
+        command.args(option);
+        command.arg(top().join("tests/c/objects.c"));
+        command.arg("-o").arg(&binary);
+        command.args(flags.split_whitespace());
+        run(command);
+        let mut command = Command::new(&readelf);
+        command.args(["-d", "-W"]).arg(&binary);
+        let read = run(command);
+        assert!(!read.contains(absent), "{name}: {read}");
+        // Cargo sets it for tests, to a folder that contains the library.
+        let mut command = Command::new(&binary);
+        command.env_remove("LD_LIBRARY_PATH");
+        run(command);
+    }
 }
 
 /// `packaging/linker.sh` links a shared object with the version script that rustc passes.
@@ -324,6 +334,28 @@ fn cmake_links_shared_and_static_library_of_moved_installation() {
         .filter(|name| !name.starts_with('_'))
         .collect();
     assert_eq!(names, ["main"], "of the archive: {exported}");
+}
+
+/// Debian's `/lib` is a link to `/usr/lib`, and vcpkg has CMake files in `share`.
+#[test]
+fn cmake_files_are_found_in_linked_and_in_other_directory() {
+    let targets = "add_executable(c_plain program.c)\n\
+         target_link_libraries(c_plain PRIVATE camunda_admin::camunda_admin)\n";
+    for arguments in [&[][..], &["--cmakedir", "share/camunda_admin"]] {
+        let Some(project) = Project::new("REQUIRED", targets) else {
+            return;
+        };
+        let stage = tempfile::tempdir().unwrap();
+        let mut command = install_command();
+        command.args(arguments).arg(stage.path().join("usr"));
+        run(command);
+        for folder in ["lib", "share"] {
+            std::os::unix::fs::symlink(Path::new("usr").join(folder), stage.path().join(folder))
+                .unwrap();
+        }
+        project.make(stage.path());
+        run(Command::new(project.build().join("c_plain")));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod cargo;
 mod contract;
 mod header;
 mod install;
+#[path = "../support/library.rs"]
 mod library;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
@@ -18,9 +19,12 @@ mod program;
 mod redis;
 mod tools;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
+
+use serde_json::Value;
 
 use library::library;
 use program::{Build, Language, Program};
@@ -226,6 +230,54 @@ fn thread_sanitizer_reports_a_race_of_the_program() {
         what.contains("data race") && what.contains("race.c"),
         "{what}"
     );
+}
+
+/// A build of what is already built compiles nothing: link-time optimization takes minutes.
+#[test]
+fn c_library_is_not_compiled_again_without_a_change() {
+    library();
+    let mut command = cargo::build();
+    command.args(["--lib", "--message-format", "json"]);
+    let messages: Vec<Value> = run(command)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let fresh: Vec<(&str, bool)> = messages
+        .iter()
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .map(|message| {
+            let name = message["target"]["name"].as_str().unwrap();
+            (name, message["fresh"].as_bool().unwrap())
+        })
+        .collect();
+    assert!(fresh.contains(&("camunda_admin", true)), "{fresh:?}");
+    let compiled = fresh.iter().filter(|(_, fresh)| !fresh);
+    assert_eq!(compiled.collect::<Vec<_>>(), [&("", false); 0]);
+}
+
+/// `cargo test` with and without `--workspace` enables the same features of dependencies, so that both use the
+/// same build of them, and tests run with the features that users get.
+#[test]
+fn dependencies_have_the_same_features_with_and_without_workspace() {
+    let features = |packages: &[&str]| {
+        let mut command = cargo::cargo();
+        command.args([
+            "tree",
+            "--offline",
+            "--all-features",
+            "--edges",
+            "normal,dev",
+        ]);
+        command.args(["--prefix", "none", "--no-dedupe", "--format", "{p} {f}"]);
+        command.args(packages).current_dir(top());
+        let tree = run(command);
+        tree.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let alone = features(&["-p", "camunda-admin", "-p", "camunda-admin-c"]);
+    let workspace = features(&["--workspace"]);
+    assert!(alone.len() > 100, "{} packages", alone.len());
+    let different: Vec<_> = alone.difference(&workspace).collect();
+    assert!(different.is_empty(), "{different:?}");
 }
 
 /// Compares the exported symbols, the functions of the header and `tests/c/symbols.txt`.

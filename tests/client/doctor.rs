@@ -7,11 +7,14 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use camunda_admin::doctor::{self, Report, Status};
+use camunda_admin::{Cancel, ErrorKind};
 use camunda_admin_sandbox::{Permission, Sandbox};
 use serde_json::{Value, json};
 
+use crate::deadline_check::in_time;
 use crate::limited::{Ended, PROGRAM_LIMIT, run_to_end};
 use crate::unreachable_ports::closed_port;
 
@@ -167,6 +170,71 @@ fn doctor_names_a_missing_variable_and_credentials_of_a_cluster() {
         "{advice}"
     );
     assert_eq!(sandbox.requests().len(), 0);
+}
+
+/// Returns the settings of a report: key, value, source.
+fn settings(report: &Report) -> Vec<(&str, Option<&str>, &str)> {
+    let settings = report.settings.iter();
+    settings
+        .map(|it| (it.key, it.value.as_deref(), it.source.as_str()))
+        .collect()
+}
+
+#[test]
+fn doctor_checks_the_settings_of_a_builder() {
+    let sandbox = Sandbox::start();
+    let (url, token_url) = (sandbox.base_url(), sandbox.oauth_url());
+    let (id, store) = (sandbox.client_id(), tempfile::tempdir().unwrap());
+    let builder = crate::builder(&sandbox).token_cache(store.path().to_str().unwrap());
+    let report = doctor::run(&doctor::Options::new().settings(builder)).unwrap();
+    assert!(report.is_ok(), "{report}");
+    let mut listed = settings(&report);
+    // Those of the system, such as `SSL_CERT_FILE`.
+    listed.retain(|(.., source)| !source.contains(char::is_uppercase));
+    assert_eq!(
+        listed,
+        [
+            ("client_id", Some(id.as_str()), "program"),
+            ("client_secret", None, "program"),
+            ("base_url", Some(url.as_str()), "program"),
+            ("oauth_url", Some(token_url.as_str()), "program"),
+            ("token_cache", store.path().to_str(), "program"),
+            ("timeout", Some("20"), "program"),
+            ("audience", Some("api.cloud.camunda.io"), "default"),
+        ]
+    );
+
+    let builder = crate::builder(&sandbox).base_url("ftp://a");
+    let report = doctor::run(&doctor::Options::new().settings(builder)).unwrap();
+    assert!(!report.is_ok(), "{report}");
+    let check = &report.checks[0];
+    assert_eq!((check.name, check.status), ("settings", Status::Failed));
+    assert!(check.message.contains("`base_url`"), "{report}");
+}
+
+#[test]
+fn doctor_ends_when_it_is_cancelled() {
+    let sandbox = Sandbox::start();
+    // A server that accepts connections and sends nothing: with https://, the TLS handshake waits; with
+    // http://, the second connection has the request.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (scheme, connections) in [("https", 1), ("http", 2)] {
+        let url = format!("{scheme}://{}", silent.local_addr().unwrap());
+        in_time(|| {
+            let cancel = Cancel::new();
+            let options = doctor::Options::new()
+                .settings(crate::builder(&sandbox).base_url(&url))
+                .cancel(cancel.clone());
+            let checked = thread::spawn(move || (doctor::run(&options), Instant::now()));
+            let accepted: Vec<_> = (0..connections).map(|_| silent.accept().unwrap()).collect();
+            let begun = Instant::now();
+            cancel.cancel();
+            let (checked, ended) = checked.join().unwrap();
+            assert_eq!(checked.unwrap_err().kind(), ErrorKind::Cancelled);
+            drop(accepted);
+            ((), ended.saturating_duration_since(begun))
+        });
+    }
 }
 
 #[test]

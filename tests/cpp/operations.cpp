@@ -274,6 +274,41 @@ void tokens_and_stats() {
   CHECK(admin.token("api.cloud.camunda.io").expose() != token.expose());
 }
 
+void doctor_reports_on_the_environment() {
+  const Value report = doctor();
+  CHECK(report["ok"].boolean());
+  CHECK(report.path("permissions.0.access").str() == "allowed");
+
+  // A server that cannot be reached is part of the report, and so is where its URL comes from.
+  const auto unreachable = AdminClientBuilder::from_env().base_url("http://127.0.0.1:1");
+  const Value broken = doctor(unreachable, CallOptions{}.timeout(5s));
+  CHECK(!broken["ok"].boolean(true));
+  std::size_t failed = 0;
+  for (const Value& check : broken["checks"]) {
+    if (check["status"].str() != "failed" || check["name"].str() != "tcp") continue;
+    CHECK(check["target"].str() == "http://127.0.0.1:1");
+    ++failed;
+  }
+  CHECK(failed == 1);
+  std::size_t settings = 0;
+  for (const Value& setting : broken["settings"]) {
+    if (setting["key"].str() != "base_url") continue;
+    CHECK(setting["source"].str() == "program");
+    ++settings;
+  }
+  CHECK(settings == 1);
+
+  Cancel cancel;
+  cancel.cancel();
+  bool cancelled = false;
+  try {
+    static_cast<void>(doctor(CallOptions{}.cancel(cancel)));
+  } catch (const CancelledError&) {
+    cancelled = true;
+  }
+  CHECK(cancelled);
+}
+
 }  // namespace
 
 int main() {
@@ -289,5 +324,6 @@ int main() {
   RUN(members_activity_and_ip_ranges);
   RUN(request_reaches_endpoints_without_a_method);
   RUN(tokens_and_stats);
+  RUN(doctor_reports_on_the_environment);
   return check_finish();
 }

@@ -1,7 +1,9 @@
 //! Builds and starts the driver of each language.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,7 +24,7 @@ pub(crate) struct Language {
     pub(crate) prepare: fn() -> Option<Start>,
 }
 
-pub(crate) static LANGUAGES: &[Language] = &[
+static LANGUAGES: &[Language] = &[
     Language {
         name: "rust",
         prepare: rust,
@@ -41,27 +43,40 @@ pub(crate) static LANGUAGES: &[Language] = &[
     },
 ];
 
+/// Returns the languages that the variable `CAMUNDA_TEST_LANGUAGES` selects; default: all.
+pub(crate) fn selected() -> Vec<&'static Language> {
+    let Ok(names) = std::env::var("CAMUNDA_TEST_LANGUAGES") else {
+        return LANGUAGES.iter().collect();
+    };
+    let named = |name: &str| LANGUAGES.iter().find(|language| language.name == name);
+    names
+        .split(',')
+        .map(|name| {
+            named(name).unwrap_or_else(|| {
+                let known: Vec<_> = LANGUAGES.iter().map(|language| language.name).collect();
+                let known = known.join(", ");
+                panic!(
+                    "CAMUNDA_TEST_LANGUAGES: unknown language `{name}`; expected some of: {known}"
+                )
+            })
+        })
+        .collect()
+}
+
 fn rust() -> Option<Start> {
     Some(Box::new(|| Box::new(RustDriver::default())))
 }
 
 fn c() -> Option<Start> {
-    let compiler = tool("cc")?;
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("operations.inc"), c_operations()).unwrap();
-    let mut command = Command::new(compiler);
+    let mut command = Command::new(tool("cc")?);
     command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
-    compiled(command, &folder, "driver.c");
-    Some(started(folder))
+    Some(started(compiled("c", command, "driver.c")))
 }
 
 fn cpp() -> Option<Start> {
-    let compiler = tool("c++")?;
-    let folder = TempDir::new().unwrap();
-    let mut command = Command::new(compiler);
+    let mut command = Command::new(tool("c++")?);
     command.arg("-std=c++17");
-    compiled(command, &folder, "driver.cpp");
-    Some(started(folder))
+    Some(started(compiled("cpp", command, "driver.cpp")))
 }
 
 fn python() -> Option<Start> {
@@ -78,25 +93,76 @@ fn python() -> Option<Start> {
     }))
 }
 
-fn compiled(mut command: Command, folder: &TempDir, source: &str) {
+/// Compiles a driver, unless it was compiled before with the same compiler, flags and files. Returns its path.
+fn compiled(language: &str, mut command: Command, source: &str) -> PathBuf {
+    let source = sources().join(source);
+    let operations = c_operations();
     command.args(["-Wall", "-Wextra", "-Werror", "-pedantic"]);
+    command.arg("-I").arg(top().join("include"));
+
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenarios");
+    fs::create_dir_all(&cache).unwrap();
+    let mut hash = DefaultHasher::new();
+    let mut version = Command::new(command.get_program());
+    version.arg("--version");
+    run(version).hash(&mut hash);
+    format!("{command:?} {:?}", library().link_flags()).hash(&mut hash);
+    operations.hash(&mut hash);
+    for file in included_files(&source) {
+        fs::read(&file).unwrap().hash(&mut hash);
+    }
+    let prefix = format!("driver_{language}_");
+    let driver = cache.join(format!("{prefix}{:016x}", hash.finish()));
+    if driver.exists() {
+        return driver;
+    }
+
+    for entry in fs::read_dir(&cache).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with(&prefix)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+    let folder = TempDir::new_in(&cache).unwrap();
+    fs::write(folder.path().join("operations.inc"), operations).unwrap();
+    let unfinished = folder.path().join("driver");
+    command.arg("-I").arg(folder.path()).arg(&source);
     command
-        .arg("-I")
-        .arg(top().join("include"))
-        .arg("-I")
-        .arg(folder.path());
-    command
-        .arg(sources().join(source))
         .arg("-o")
-        .arg(folder.path().join("driver"));
-    command.args(library().link_flags());
+        .arg(&unfinished)
+        .args(library().link_flags());
     run(command);
+    fs::rename(unfinished, &driver).unwrap();
+    driver
 }
 
-/// Returns a function that starts the compiled driver. It owns the folder, which is deleted with it.
-fn started(folder: TempDir) -> Start {
+/// The files of this repository that a driver may include, and its source.
+fn included_files(source: &Path) -> Vec<PathBuf> {
+    let mut files = vec![source.to_owned()];
+    for folder in [top().join("include"), sources()] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if matches!(path.extension().and_then(OsStr::to_str), Some("h" | "hpp")) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Returns a function that starts the compiled driver in an empty directory, which is deleted with the
+/// function.
+fn started(driver: PathBuf) -> Start {
+    let folder = TempDir::new().unwrap();
     Box::new(move || {
-        let mut command = Command::new(folder.path().join("driver"));
+        let mut command = Command::new(&driver);
         command.current_dir(folder.path());
         Box::new(Program::start(command, &[]))
     })

@@ -18,7 +18,7 @@ mod unknown;
 // Shared with the tests of the C ABI.
 #[path = "../support/cargo.rs"]
 mod cargo;
-#[path = "../c_abi/library.rs"]
+#[path = "../support/library.rs"]
 #[allow(dead_code)]
 mod library;
 #[path = "../support/limited.rs"]
@@ -30,11 +30,12 @@ mod tools;
 
 use std::io::Write;
 
-use languages::{LANGUAGES, Language};
+use languages::Language;
 use table::Case;
 
 /// Runs the cases in all languages concurrently and prints the number of failures in each. The variable
-/// `CAMUNDA_TEST_FILTER` selects the cases whose names contain its value.
+/// `CAMUNDA_TEST_FILTER` selects the cases whose names contain its value, `CAMUNDA_TEST_LANGUAGES` some of
+/// the languages, separated by commas.
 #[test]
 fn every_case_passes_in_every_language() {
     limited::limit_this_process();
@@ -43,9 +44,10 @@ fn every_case_passes_in_every_language() {
         .into_iter()
         .filter(|case| case.name.contains(&filter))
         .collect();
+    let languages = languages::selected();
     let results: Vec<(&Language, Option<Vec<String>>)> = std::thread::scope(|scope| {
-        let running: Vec<_> = LANGUAGES
-            .iter()
+        let running: Vec<_> = languages
+            .into_iter()
             .map(|language| (language, scope.spawn(|| run::language(language, &cases))))
             .collect();
         running

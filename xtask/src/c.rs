@@ -100,7 +100,7 @@ fn panic_test(header: &str) -> String {
          use crate::ffi::boundary::PANIC;\n\
          use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
          use crate::ffi::{\n    \
-             admin, call, config, credentials, dispatch, object, operations_generated, token, value,\n\
+             admin, call, config, credentials, dispatch, doctor, object, operations_generated, token, value,\n\
          };\n\n\
          #[test]\n\
          #[rustfmt::skip]\n\
@@ -161,6 +161,7 @@ fn module_of(function: &str) -> &'static str {
     let prefixed = |module: &&&str| function.starts_with(&format!("camunda_{module}_"));
     match function {
         "camunda_abi_check" => "crate::ffi",
+        "camunda_doctor" => "doctor",
         "camunda_admin_token" | "camunda_admin_invalidate_token" => "token",
         name if known(name) => "operations_generated",
         _ => modules.iter().find(prefixed).copied().unwrap_or("dispatch"),

@@ -95,7 +95,7 @@ fn must_be_used(line: &str) -> bool {
     }
 }
 
-/// Functions that replace those that create settings and clients, so that a program that was compiled
+/// Functions that replace those that create settings and clients or need neither, so that a program that was compiled
 /// for another ABI does not use the library.
 const ABI_CHECK: &str = r"/** @cond */
 #if defined(__cplusplus) && __cplusplus >= 201103L
@@ -148,12 +148,23 @@ static inline camunda_status camunda_admin_new_checked(
   return status;
 }
 
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_doctor_checked(
+    const camunda_config *config, const camunda_call_options *call, camunda_value **report,
+    camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_doctor(config, call, report, error);
+  if (report != CAMUNDA_NULL) *report = CAMUNDA_NULL;
+  return status;
+}
+
 #undef CAMUNDA_NULL
 #define camunda_config_new camunda_config_new_checked
 #define camunda_config_from_env camunda_config_from_env_checked
 #define camunda_config_from_env_file camunda_config_from_env_file_checked
 #define camunda_config_from_credentials camunda_config_from_credentials_checked
 #define camunda_admin_new camunda_admin_new_checked
+#define camunda_doctor camunda_doctor_checked
 /** @endcond */
 
 ";

@@ -129,6 +129,7 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
 /// and the type aliases are.
 const HAND_WRITTEN_LAZY: &[(&str, &[&str])] = &[
     ("_credentials", &["ClusterCredentials"]),
+    ("_doctor", &["doctor"]),
     ("_model_base", &["Model", "OpenEnum", "OpenEnumType"]),
     ("_stats", &["Stats"]),
     ("_token", &["Token"]),
@@ -139,6 +140,10 @@ const HAND_WRITTEN_LAZY: &[(&str, &[&str])] = &[
 /// Public type aliases, which are in `_types`.
 const ALIASES: &[&str] = &[
     "AllowlistEntry",
+    "DoctorCheck",
+    "DoctorPermission",
+    "DoctorReport",
+    "DoctorSetting",
     "Id",
     "Idempotency",
     "IpRange",

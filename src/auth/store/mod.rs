@@ -9,281 +9,48 @@
 //! A store error never fails an API call: it is logged once as a warning, shown in the diagnostics,
 //! and the process continues without the ability that failed.
 
+mod chain;
 #[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
 mod file_names;
+mod health;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
 mod redis_connection;
+mod store_time;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-use ring::digest;
 
 use super::diagnostics::{StoreReport, StoreRole};
 use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
-use super::time::{Clock, Timestamp};
-use super::{Fallback, StoreLock, StoreTls, TokenCacheConfig, TokenStore};
-use crate::backoff::exponential;
+use super::time::Clock;
+use super::{StoreLock, TokenStore};
 use crate::call::CallContext;
-use crate::error::Error;
 use crate::fork::{Mutex, MutexGuard};
-use crate::secret::Secret;
 
+pub(crate) use chain::{StoreChain, StoreId};
 #[cfg(test)]
 pub(crate) use file::FileStore;
 #[cfg(test)]
 pub(crate) use file_names::retention;
+pub(crate) use health::{Ability, INITIAL_SERVER_SUSPENSION};
 pub(crate) use record_store::{FoundRecord, ReadScope, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
+pub(crate) use store_time::{StoreTime, StoredValue};
 
-/// How long an ability of a store is not used after it failed.
-const SUSPENSION: Duration = Duration::from_secs(30);
-
-/// The same for the first failure of a server; doubles with every consecutive failure up to
-/// [`SUSPENSION`]. Shorter, because other hosts go on using the server.
-pub(crate) const INITIAL_SERVER_SUSPENSION: Duration = Duration::from_secs(1);
+use health::{Health, SUSPENSION, Suspension, is_unreachable};
 
 /// Time that an operation of a remote store may take. The store is skipped for a call that has less
 /// time left.
 const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
-
-/// The stores of one configuration.
-#[derive(Debug, Default)]
-pub(crate) struct StoreChain {
-    shared: Option<Store>,
-    fallback: Option<Store>,
-    /// The role of the files that have no directory.
-    missing_files: Option<StoreRole>,
-}
-
-impl StoreChain {
-    /// Creates the stores of a configuration. Opens nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a URL is not valid.
-    pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
-        let files = match directory(choice) {
-            Some(directory) => Some(files(&directory, clock)),
-            None => {
-                if needs_directory(choice) {
-                    warn_once_without_home();
-                }
-                None
-            }
-        };
-        let is_missing = files.is_none() && needs_directory(choice);
-        Ok(match choice {
-            TokenCacheConfig::Redis { url, tls, .. } => StoreChain {
-                shared: Some(redis(url, tls, clock)?),
-                fallback: files.map(|files| Store {
-                    is_fallback: true,
-                    ..files
-                }),
-                missing_files: is_missing.then_some(StoreRole::Fallback),
-            },
-            TokenCacheConfig::Custom(store) => StoreChain {
-                shared: Some(Store::new(Arc::clone(store), true, clock)),
-                fallback: None,
-                missing_files: None,
-            },
-            _ => StoreChain {
-                shared: files,
-                fallback: None,
-                missing_files: is_missing.then_some(StoreRole::Shared),
-            },
-        })
-    }
-
-    /// Returns the identity of the stores of a configuration. Contains no part of a URL.
-    pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
-        let shared = match choice {
-            TokenCacheConfig::Redis { url, tls, .. } => {
-                let mut context = digest::Context::new(&digest::SHA256);
-                context.update(url.expose().as_bytes());
-                let tls = tls.as_ref().map(|tls| tls.id.clone());
-                SharedStoreId::Redis(context.finish().as_ref().to_vec(), tls)
-            }
-            TokenCacheConfig::Custom(store) => {
-                SharedStoreId::Custom(Arc::as_ptr(store).cast::<()>().addr())
-            }
-            _ => SharedStoreId::None,
-        };
-        StoreId {
-            directory: directory(choice),
-            shared,
-        }
-    }
-
-    /// Returns the shared store, then its fallback.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Store> {
-        self.shared.iter().chain(&self.fallback)
-    }
-
-    pub(crate) fn shared(&self) -> Option<&Store> {
-        self.shared.as_ref()
-    }
-
-    pub(crate) fn fallback(&self) -> Option<&Store> {
-        self.fallback.as_ref()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.shared.is_none() && self.fallback.is_none()
-    }
-
-    /// Tries to take the lock of a name, in the first store that can lock.
-    pub(crate) fn try_lock(&self, call: &CallContext, name: &str, lease: Duration) -> LockResult {
-        self.all()
-            .map(|store| store.try_lock(call, name, lease))
-            .find(|result| !matches!(result, LockResult::Failed))
-            .unwrap_or(LockResult::Failed)
-    }
-
-    /// As [`try_lock`](Self::try_lock) under a second name, for callers who no longer wait for the
-    /// owner of the first: one of them at a time continues in its place.
-    pub(crate) fn try_second_lock(
-        &self,
-        call: &CallContext,
-        name: &str,
-        lease: Duration,
-    ) -> LockResult {
-        self.try_lock(call, &format!("{name}-second"), lease)
-    }
-
-    /// Returns whether the shared store is remote and lacks an ability: other hosts may then send
-    /// requests at the same time.
-    pub(crate) fn is_unavailable(&self) -> bool {
-        let shared = self.shared.as_ref();
-        shared.is_some_and(|store| store.is_remote && !store.is_usable())
-    }
-
-    /// Returns whether the shared store can be written to now. Cheap: reads the health only.
-    pub(crate) fn may_write_back(&self, call: &CallContext) -> bool {
-        self.shared
-            .as_ref()
-            .is_some_and(|store| store.accepts(call) && store.is_usable())
-    }
-
-    /// Returns the failing stores and their errors, for the error of a call that has to wait
-    /// because of them; `None` if the shared store works.
-    pub(crate) fn problem(&self) -> Option<String> {
-        // A shared store that works is enough.
-        if let Some(shared) = &self.shared {
-            shared.health().problem()?;
-        }
-        let failing = self.all().filter_map(|store| {
-            let error = store.health().problem()?.to_owned();
-            Some(format!("{}: {error}", store.describe()))
-        });
-        let missing = self.missing_files.iter();
-        let missing = missing.map(|_| format!("{FILES}: {NO_DIRECTORY}"));
-        let problems: Vec<_> = failing.chain(missing).collect();
-        (!problems.is_empty()).then(|| problems.join("; "))
-    }
-
-    pub(crate) fn reports(&self) -> impl Iterator<Item = StoreReport> {
-        let missing = self.missing_files.iter();
-        let missing = missing.map(|role| StoreReport::missing(FILES, *role, NO_DIRECTORY));
-        self.all().map(Store::report).chain(missing)
-    }
-}
-
-/// Returns the directory of a configuration that has one.
-fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
-    match choice {
-        TokenCacheConfig::Directory(path)
-        | TokenCacheConfig::Redis {
-            fallback: Fallback::Directory(path),
-            ..
-        } => Some(path.clone()),
-        _ if needs_directory(choice) => default_directory(),
-        _ => None,
-    }
-}
-
-/// Returns whether a configuration uses the default directory.
-fn needs_directory(choice: &TokenCacheConfig) -> bool {
-    matches!(
-        choice,
-        TokenCacheConfig::Auto
-            | TokenCacheConfig::Redis {
-                fallback: Fallback::Auto,
-                ..
-            }
-    )
-}
-
-/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`, on Windows
-/// `%LOCALAPPDATA%\camunda-admin`; `None` if none of these variables is an absolute path.
-fn default_directory() -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let caches = if cfg!(windows) {
-        absolute("LOCALAPPDATA")?
-    } else {
-        absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?
-    };
-    Some(caches.join("camunda-admin"))
-}
-
-fn files(directory: &Path, clock: &Clock) -> Store {
-    let store = Arc::new(file::FileStore::new(directory));
-    let mut files = Store::new(store.clone(), false, clock);
-    files.times = Some(store);
-    files
-}
-
-#[cfg(feature = "redis")]
-fn redis(url: &Secret, tls: &Option<StoreTls>, clock: &Clock) -> Result<Store, Error> {
-    match redis::RedisStore::new(url, tls.as_ref()) {
-        Ok(store) => {
-            let store = Arc::new(store);
-            let mut shared = Store::new(store.clone(), true, clock);
-            shared.server = Some(store);
-            Ok(shared)
-        }
-        Err(why) => Err(Error::config(format!("`token_cache`: the URL {why}"))),
-    }
-}
-
-#[cfg(not(feature = "redis"))]
-fn redis(_url: &Secret, _tls: &Option<StoreTls>, _clock: &Clock) -> Result<Store, Error> {
-    Err(Error::config(
-        "`token_cache`: this library was built without support for Redis (cargo feature `redis`)",
-    ))
-}
-
-/// Identity of the stores of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct StoreId {
-    directory: Option<PathBuf>,
-    shared: SharedStoreId,
-}
-
-/// Identity of the store that is shared with other hosts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum SharedStoreId {
-    None,
-    /// Digest of the URL, and the identity of the TLS settings.
-    Redis(Vec<u8>, Option<Vec<u8>>),
-    /// Address of the object, which is unique while the configuration refers to it.
-    Custom(usize),
-}
 
 /// Timestamps of a store's locks, which can be set without free space.
 pub(crate) trait Timestamps: Send + Sync {
@@ -301,78 +68,6 @@ pub(crate) trait ServerClock: Send + Sync {
     fn get_with_time(&self, name: &str) -> io::Result<(Option<Vec<u8>>, Option<Duration>)>;
 }
 
-/// The time of a store's clock, as it was reported.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StoreTime {
-    /// Time since 1970.
-    time: Duration,
-    /// The moments (monotonic) between which the store reported it.
-    sent: Duration,
-    received: Duration,
-}
-
-impl StoreTime {
-    /// Returns the time of a store that uses this machine's clock.
-    pub(crate) fn local(now: Timestamp) -> Self {
-        StoreTime {
-            time: now.wall,
-            sent: now.mono,
-            received: now.mono,
-        }
-    }
-
-    /// Returns the store's time at a moment (monotonic), at the earliest. With it, the age of a
-    /// record is not overestimated.
-    pub(crate) fn earliest(self, mono: Duration) -> Timestamp {
-        Timestamp {
-            mono,
-            wall: self.time.saturating_add(mono.saturating_sub(self.received)),
-        }
-    }
-
-    /// Returns the store's time at a moment (monotonic), at the latest. A record that is written
-    /// with it does not appear older than it is.
-    pub(crate) fn latest(self, mono: Duration) -> Timestamp {
-        Timestamp {
-            mono,
-            wall: self.time.saturating_add(mono.saturating_sub(self.sent)),
-        }
-    }
-
-    /// Returns by how many milliseconds the store's clock is ahead of this machine's.
-    pub(crate) fn ahead_of(self, now: Timestamp) -> i64 {
-        let store = self.earliest(now.mono).wall_millis();
-        i64::try_from(i128::from(store) - i128::from(now.wall_millis())).unwrap_or(0)
-    }
-}
-
-/// A value of a store, or its absence, at a time of the store's clock.
-#[derive(Debug)]
-pub(crate) struct StoredValue {
-    pub(crate) value: Option<Vec<u8>>,
-    pub(crate) time: StoreTime,
-}
-
-/// An ability of a store. Each may fail while the others work: a full disk can be locked and read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ability {
-    Lock,
-    Read,
-    Write,
-}
-
-impl Ability {
-    const ALL: [Ability; 3] = [Ability::Lock, Ability::Read, Ability::Write];
-
-    fn name(self) -> &'static str {
-        match self {
-            Ability::Lock => "lock",
-            Ability::Read => "read",
-            Ability::Write => "write",
-        }
-    }
-}
-
 /// One store with its health.
 pub(crate) struct Store {
     store: Arc<dyn TokenStore>,
@@ -385,55 +80,6 @@ pub(crate) struct Store {
     health: Mutex<Health>,
     /// What was last read or written of each rate limit record, by its name.
     merged: Mutex<BTreeMap<String, MergedState>>,
-}
-
-/// Health of a store, ability by ability.
-#[derive(Debug, Default)]
-struct Health {
-    abilities: [Suspension; 3],
-    /// Suspends all abilities.
-    reach: Suspension,
-    failures: u64,
-    last_error: Option<String>,
-}
-
-/// Whether something failed when it was last used.
-#[derive(Debug, Default)]
-struct Suspension {
-    error: Option<String>,
-    /// Consecutive failures.
-    count: u32,
-    /// When it is tried again (monotonic).
-    until: Duration,
-}
-
-impl Suspension {
-    fn failed(&mut self, error: &io::Error, initial: Duration, now: Timestamp) -> Duration {
-        self.count = self.count.saturating_add(1);
-        self.error = Some(error.to_string());
-        let length = exponential(initial, self.count, SUSPENSION);
-        self.until = now.mono.saturating_add(length);
-        length
-    }
-}
-
-impl Health {
-    /// Returns whether an ability may be used: it works, or it is time to try again.
-    fn can(&self, ability: Ability, now: Timestamp) -> bool {
-        let may_try = |it: &Suspension| it.error.is_none() || now.mono >= it.until;
-        may_try(&self.reach) && may_try(&self.abilities[ability as usize])
-    }
-
-    /// Returns why an ability failed when it was last used.
-    fn error(&self, ability: Ability) -> Option<&str> {
-        let own = &self.abilities[ability as usize];
-        self.reach.error.as_deref().or(own.error.as_deref())
-    }
-
-    /// Returns why the first ability that does not work failed.
-    fn problem(&self) -> Option<&str> {
-        Ability::ALL.into_iter().find_map(|it| self.error(it))
-    }
 }
 
 /// Returns a value of acceptable size. Another tenant of a store can write a value of any size.
@@ -449,25 +95,6 @@ fn limited(value: Option<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
         )),
         _ => Ok(value),
     }
-}
-
-/// Returns whether an error means that the store cannot be reached.
-fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::*;
-    matches!(
-        error.kind(),
-        AddrNotAvailable
-            | BrokenPipe
-            | ConnectionAborted
-            | ConnectionRefused
-            | ConnectionReset
-            | HostUnreachable
-            | NetworkDown
-            | NetworkUnreachable
-            | NotConnected
-            | TimedOut
-            | UnexpectedEof
-    )
 }
 
 /// Result of an attempt to take a lock.
@@ -714,26 +341,12 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Store that does not exist because no variable leads to its directory.
-const FILES: &str = "files";
-const NO_DIRECTORY: &str = match cfg!(windows) {
-    true => "LOCALAPPDATA is not set",
-    false => "neither XDG_CACHE_HOME nor HOME is set",
-};
-
-fn warn_once_without_home() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    static WARNED: AtomicBool = AtomicBool::new(false);
-    if !WARNED.swap(true, Ordering::Relaxed) {
-        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY:?}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::auth::TokenCacheConfig;
     use crate::auth::tests::test_support::{MemoryStore, call, call_within};
     use crate::call::{CallOptions, Cancel};
 
@@ -764,29 +377,6 @@ mod tests {
         store.reads_fail.store(false, Ordering::SeqCst);
         assert!(shared.read(&call(), "a").is_none());
         assert_eq!(shared.report().failures, 1);
-    }
-
-    #[cfg(feature = "redis")]
-    #[test]
-    fn redis_without_files_has_no_fallback() {
-        let chain = |fallback| {
-            let choice = TokenCacheConfig::Redis {
-                url: Secret::from("redis://127.0.0.1"),
-                fallback,
-                tls: None,
-            };
-            StoreChain::new(&choice, &Clock::Real).unwrap()
-        };
-        let without_files = chain(Fallback::Memory);
-        assert!(without_files.shared().is_some());
-        assert!(without_files.fallback().is_none());
-        // Its files are not missing either.
-        assert_eq!(without_files.reports().count(), 1);
-        let with_files = chain(Fallback::Directory("/var/tokens".into()));
-        assert_eq!(
-            with_files.fallback().unwrap().describe(),
-            "files in /var/tokens"
-        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::ffi::boundary::PANIC;
 use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;
 use crate::ffi::{
-    admin, call, config, credentials, dispatch, object, operations_generated, token, value,
+    admin, call, config, credentials, dispatch, doctor, object, operations_generated, token, value,
 };
 
 #[test]
@@ -40,6 +40,7 @@ fn exported_function_returns_internal_error_on_panic() {
             ("camunda_credentials_write", credentials::camunda_credentials_write(null(), null(), null_mut())),
             ("camunda_credentials_read", credentials::camunda_credentials_read(null(), null_mut(), null_mut())),
             ("camunda_credentials_from_env", credentials::camunda_credentials_from_env(null_mut(), null_mut())),
+            ("camunda_doctor", doctor::camunda_doctor(null(), null(), null_mut(), null_mut())),
             ("camunda_object_set_str", object::camunda_object_set_str(null_mut(), null(), null(), null_mut())),
             ("camunda_object_set_number", object::camunda_object_set_number(null_mut(), null(), 0.0, null_mut())),
             ("camunda_object_set_integer", object::camunda_object_set_integer(null_mut(), null(), 0, null_mut())),

@@ -181,16 +181,17 @@ const ROOT: &str = "root.pem";
 const CLIENT_CERTIFICATE: &str = "client.pem";
 const CLIENT_KEY: &str = "client.key";
 
-/// File that is locked while the sandbox runs.
-const LOCK: &str = "lock";
-
+/// Certificate directories begin with this; the lock files beside them end with `LOCK_SUFFIX`.
 const DIRECTORY_PREFIX: &str = "camunda-admin-sandbox-";
+const LOCK_SUFFIX: &str = ".lock";
 
 /// Certificate files for clients, in a temporary directory that is removed on drop.
 ///
-/// The directory of a sandbox that was killed is removed by the next one: its lock is free.
+/// A file beside the directory is locked while the sandbox runs. The directory of a sandbox that was
+/// killed is removed by the next one, because its lock is free.
 pub(crate) struct Files {
     directory: PathBuf,
+    lock_path: PathBuf,
     _lock: File,
 }
 
@@ -198,32 +199,39 @@ impl Files {
     fn create() -> io::Result<Self> {
         let parent = std::env::temp_dir();
         remove_abandoned(&parent);
-        let directory = parent.join(format!("{DIRECTORY_PREFIX}{}", Random::new().uuid()));
-        let in_directory = |error: io::Error| {
-            let message = format!(
-                "create certificate directory {}: {error}",
-                directory.display()
-            );
-            io::Error::new(error.kind(), message)
-        };
-        #[cfg_attr(not(unix), allow(unused_mut))]
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        // Another sandbox would remove a directory with this prefix before it is locked.
-        let starting = parent.join(format!(".{DIRECTORY_PREFIX}{}", Random::new().uuid()));
-        builder.create(&starting).map_err(in_directory)?;
-        let lock = File::create_new(starting.join(LOCK))
-            .and_then(|lock| lock.lock().map(|()| lock))
-            .and_then(|lock| fs::rename(&starting, &directory).map(|()| lock))
-            .map_err(|error| {
-                let _ = fs::remove_dir_all(&starting);
-                in_directory(error)
-            })?;
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        loop {
+            let name = format!("{DIRECTORY_PREFIX}{}", Random::new().uuid());
+            let directory = parent.join(&name);
+            let lock_path = parent.join(name + LOCK_SUFFIX);
+            let in_directory = |error: io::Error| {
+                let message = format!(
+                    "create certificate directory {}: {error}",
+                    directory.display()
+                );
+                io::Error::new(error.kind(), message)
+            };
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let lock = options.open(&lock_path).map_err(in_directory)?;
+            lock.lock().map_err(in_directory)?;
+            if !lock_path.exists() {
+                // Another sandbox removed the file before it was locked.
+                continue;
+            }
+            let files = Self {
+                directory: directory.clone(),
+                lock_path,
+                _lock: lock,
+            };
+            #[cfg_attr(not(unix), allow(unused_mut))]
+            let mut builder = fs::DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.create(&directory).map_err(in_directory)?;
+            return Ok(files);
+        }
     }
 
     fn write(&self, name: &str, pem: &str) -> io::Result<()> {
@@ -255,6 +263,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
+        let _ = fs::remove_file(&self.lock_path);
     }
 }
 
@@ -269,28 +278,34 @@ fn is_own(_: &fs::Metadata) -> bool {
     true
 }
 
-/// Removes the directories of this user's sandboxes that were killed. Ignores errors.
+/// Removes the directories and lock files of this user's sandboxes that were killed. Ignores errors.
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_named = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.starts_with(DIRECTORY_PREFIX));
-        let directory = entry.path();
+        let lock_path = entry.path();
         let is_ours = |path: &Path, is_kind: fn(&fs::Metadata) -> bool| {
             fs::symlink_metadata(path).is_ok_and(|metadata| is_kind(&metadata) && is_own(&metadata))
         };
-        if !is_named
-            || !is_ours(&directory, fs::Metadata::is_dir)
-            || !is_ours(&directory.join(LOCK), fs::Metadata::is_file)
-        {
-            continue;
-        }
-        let Ok(lock) = OpenOptions::new().write(true).open(directory.join(LOCK)) else {
+        let name = entry.file_name();
+        let Some(name) = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(LOCK_SUFFIX))
+            .filter(|name| name.starts_with(DIRECTORY_PREFIX))
+        else {
             continue;
         };
-        if lock.try_lock().is_ok() {
+        if !is_ours(&lock_path, fs::Metadata::is_file) {
+            continue;
+        }
+        let Ok(lock) = OpenOptions::new().write(true).open(&lock_path) else {
+            continue;
+        };
+        if lock.try_lock().is_err() {
+            continue;
+        }
+        let directory = parent.join(name);
+        if is_ours(&directory, fs::Metadata::is_dir) {
             let _ = fs::remove_dir_all(&directory);
         }
+        let _ = fs::remove_file(&lock_path);
     }
 }

@@ -215,6 +215,11 @@ fn program_removes_certificates_of_killed_program() {
     let running_root = running.variable("CAMUNDA_CUSTOM_ROOT_CERT_PATH").to_owned();
     assert_eq!(killed.stop("-KILL"), None);
     assert!(Path::new(&killed_root).exists());
+    // A lock file in it would keep Windows from renaming or removing it.
+    let certificates = Path::new(&killed_root).parent().unwrap();
+    let files = std::fs::read_dir(certificates).unwrap();
+    let names: Vec<_> = files.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["root.pem"]);
     let next = Program::start_in(&directory.0, &["--tls"], 8);
     assert!(!Path::new(&killed_root).exists());
     assert!(Path::new(&running_root).exists());

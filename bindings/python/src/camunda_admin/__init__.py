@@ -125,6 +125,9 @@ if TYPE_CHECKING:
     from ._credentials import (
         ClusterCredentials,
     )
+    from ._doctor import (
+        doctor,
+    )
     from ._model_base import (
         Model,
         OpenEnum,
@@ -144,6 +147,10 @@ if TYPE_CHECKING:
     )
     from ._types import (
         AllowlistEntry,
+        DoctorCheck,
+        DoctorPermission,
+        DoctorReport,
+        DoctorSetting,
         Id,
         Idempotency,
         IpRange,
@@ -262,8 +269,13 @@ __all__ = [
     "UpgradedCluster",
     "UpgradedGeneration",
     "WaitFailedError",
+    "doctor",
     # Type aliases.
     "AllowlistEntry",
+    "DoctorCheck",
+    "DoctorPermission",
+    "DoctorReport",
+    "DoctorSetting",
     "Id",
     "Idempotency",
     "IpRange",
@@ -283,6 +295,7 @@ __all__ = [
 # names that are missing here are in `_models`.
 _MODULES = {
     "ClusterCredentials": "_credentials",
+    "doctor": "_doctor",
     "Model": "_model_base",
     "OpenEnum": "_model_base",
     "OpenEnumType": "_model_base",
@@ -291,6 +304,10 @@ _MODULES = {
     "TokenSource": "_token_source",
     "TokenStore": "_token_store",
     "AllowlistEntry": "_types",
+    "DoctorCheck": "_types",
+    "DoctorPermission": "_types",
+    "DoctorReport": "_types",
+    "DoctorSetting": "_types",
     "Id": "_types",
     "Idempotency": "_types",
     "IpRange": "_types",

@@ -152,6 +152,7 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "camunda_credentials_write": (c_int32, (c_void_p, c_char_p, _void_p_p)),
     "camunda_credentials_read": (c_int32, (c_char_p, _void_p_p, _void_p_p)),
     "camunda_credentials_from_env": (c_int32, (_void_p_p, _void_p_p)),
+    "camunda_doctor": (c_int32, (c_void_p, c_void_p, _void_p_p, _void_p_p)),
     "camunda_status_name": (c_char_p, (c_int32,)),
     "camunda_stage_name": (c_char_p, (c_int32,)),
     "camunda_outcome_name": (c_char_p, (c_int32,)),

@@ -13,7 +13,7 @@ import os
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Callable, Literal, Tuple, TypedDict, TypeVar, Union
+from typing import Callable, List, Literal, Tuple, TypedDict, TypeVar, Union
 from uuid import UUID
 
 from ._models import IpAllowlistEntry
@@ -21,6 +21,10 @@ from ._token_store import TokenStore
 
 __all__ = [
     "AllowlistEntry",
+    "DoctorCheck",
+    "DoctorPermission",
+    "DoctorReport",
+    "DoctorSetting",
     "Id",
     "Idempotency",
     "IpRange",
@@ -101,5 +105,77 @@ class Settings(TokenSettings, total=False):
     base_url: Union[str, None]
 
 
+class DoctorSetting(TypedDict):
+    """A setting in a `DoctorReport`.
+
+    Attributes:
+        key: Key of the setting, for example `base_url`.
+        value: Its value. None for a secret, and for a setting that is not set.
+        is_set: Whether it has a value.
+        source: Name of the environment variable; `program` for an argument of `doctor`, and `default`.
+    """
+
+    key: str
+    value: Union[str, None]
+    is_set: bool
+    source: str
+
+
+class DoctorCheck(TypedDict):
+    """The result of a check in a `DoctorReport`.
+
+    Attributes:
+        name: Name of the check: `settings`, `client_certificate`, `dns`, `tcp`, `tls`, `http`, `clock`,
+            `token`, `token_store` or `permissions`.
+        target: URL of the server, for checks of a server.
+        status: `failed` if calls fail, `warning` if they succeed but the environment should be changed,
+            `skipped` after an earlier failure.
+        message: What the check found.
+        advice: What to do about a problem.
+        duration_ms: Duration in milliseconds, for the steps of a connection.
+    """
+
+    name: str
+    target: Union[str, None]
+    status: Literal["ok", "warning", "failed", "skipped"]
+    message: str
+    advice: Union[str, None]
+    duration_ms: Union[float, None]
+
+
+class DoctorPermission(TypedDict):
+    """Whether the credentials may read a resource, in a `DoctorReport`.
+
+    Attributes:
+        resource: Name of the resource, for example `clusters`.
+        access: `denied` for HTTP 403, `failed` after another error.
+        detail: The error message, or why no request was sent.
+    """
+
+    resource: str
+    access: Literal["allowed", "denied", "failed", "not_checked"]
+    detail: Union[str, None]
+
+
+class DoctorReport(TypedDict):
+    """The report of `doctor`. Contains no secrets.
+
+    Attributes:
+        version: Version of the library.
+        ok: Whether no check failed.
+        settings: The settings.
+        checks: The checks in the order in which they ran.
+        permissions: The resources that were read.
+    """
+
+    version: str
+    ok: bool
+    settings: List[DoctorSetting]
+    checks: List[DoctorCheck]
+    permissions: List[DoctorPermission]
+
+
 # The name that programs import.
 TokenSettings.__module__ = Settings.__module__ = "camunda_admin"
+DoctorSetting.__module__ = DoctorCheck.__module__ = "camunda_admin"
+DoctorPermission.__module__ = DoctorReport.__module__ = "camunda_admin"

@@ -1,10 +1,10 @@
-//! Builds the library under test, with all features, into the target directory of this test.
+//! Builds the C library under test, with all features, into the target directory of this test.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::cargo::cargo;
-use crate::tools::{run, top};
+use crate::cargo::{build, profile_folder};
+use crate::limited::{SLOW_PROGRAM_LIMIT, run_to_end};
 
 /// The built library.
 pub(crate) struct Library {
@@ -32,21 +32,25 @@ impl Library {
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        // …/target/debug/deps/c_abi-0123
-        let test = std::env::current_exe().unwrap();
-        let folder = test.ancestors().nth(2).unwrap();
-        let profile = folder.file_name().unwrap().to_str().unwrap();
-        let mut command = cargo();
-        command.args(["build", "--lib", "--all-features", "--profile"]);
-        command.arg(if profile == "debug" { "dev" } else { profile });
-        command
-            .arg("--target-dir")
-            .arg(folder.parent().unwrap())
-            .current_dir(top());
-        run(command);
-        Library {
-            shared: folder.join("libcamunda_admin.so"),
+        let mut command = build();
+        command.arg("--lib");
+        let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
+        assert!(ended.status.success(), "{}", ended.stderr);
+        let folder = profile_folder();
+        let shared = format!(
+            "{}camunda_admin{}",
+            std::env::consts::DLL_PREFIX,
+            std::env::consts::DLL_SUFFIX
+        );
+        let library = Library {
+            shared: folder.join(shared),
             archive: folder.join("libcamunda_admin.a"),
-        }
+        };
+        assert!(
+            library.shared.is_file(),
+            "{:?} does not exist",
+            library.shared
+        );
+        library
     })
 }

@@ -1,0 +1,91 @@
+"""`python -m camunda_admin doctor` and `python -m camunda_admin token`: the program `camunda-admin`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+from . import AdminClient, CamundaError, __version__, doctor
+
+if TYPE_CHECKING:
+    from ._types import DoctorReport
+
+__all__ = ["main"]
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the program and return its exit status: 0 on success, 1 if a check or a token request failed."""
+    options = _parser().parse_args(arguments)
+    settings: Dict[str, Any] = {} if options.timeout is None else {"timeout": options.timeout}
+    try:
+        if options.command == "doctor":
+            report = doctor(env_file=options.env_file, **settings)
+            print(json.dumps(report, indent=2) if options.json else _text(report))
+            return 0 if report["ok"] else 1
+        if options.env_file is None:
+            admin = AdminClient.from_env(**settings)
+        else:
+            admin = AdminClient.from_env_file(options.env_file, **settings)
+        with admin:
+            print(admin.token(options.audience))
+        return 0
+    except CamundaError as error:
+        print(f"camunda_admin: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader has closed the pipe; nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--env-file", metavar="FILE", help="credential file of the Console with the settings")
+    common.add_argument("--timeout", type=float, metavar="SECONDS", help="timeout of each call; default: 60")
+    parser = argparse.ArgumentParser(
+        prog="python -m camunda_admin",
+        description="Helper for the Camunda 8 Administration API. Settings are read from the environment "
+        "variables of Camunda's SDKs, such as CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET.",
+        epilog="Exit status: 0 on success, 1 if a check or the token request failed, 2 for invalid arguments.",
+    )
+    parser.add_argument("--version", action="version", version=f"camunda_admin {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    about = "check settings, network, certificates, clock, token, token store and permissions"
+    checks = commands.add_parser("doctor", parents=[common], help=about, description=about)
+    checks.add_argument("--json", action="store_true", help="print the report as JSON")
+    about = "print an access token from the shared cache, for example for curl"
+    token = commands.add_parser("token", parents=[common], help=about, description=about)
+    token.add_argument("--audience", help="audience of the token; default: that of the Administration API")
+    return parser
+
+
+def _text(report: DoctorReport) -> str:
+    lines = [f"camunda_admin {report['version']}", "", "settings"]
+    for setting in report["settings"]:
+        value = setting["value"] or ("(hidden)" if setting["is_set"] else "(not set)")
+        lines.append(f"  {setting['key']:<22}{value}  [{setting['source']}]")
+    lines += ["", "checks"]
+    for check in report["checks"]:
+        status = "FAILED" if check["status"] == "failed" else check["status"]
+        target = f"{check['target']}: " if check["target"] else ""
+        duration = check["duration_ms"]
+        took = "" if duration is None else f" ({duration:.0f} ms)"
+        lines.append(f"  {status:<9}{check['name']:<20}{target}{check['message']}{took}")
+        if check["advice"]:
+            lines.append(f"  {'':<29}{check['advice']}")
+    if report["permissions"]:
+        lines += ["", "permissions to read"]
+    for permission in report["permissions"]:
+        detail = f": {permission['detail']}" if permission["detail"] else ""
+        access = permission["access"].replace("_", " ")
+        lines.append(f"  {permission['resource']:<22}{access}{detail}")
+    statuses = [check["status"] for check in report["checks"]]
+    lines += ["", f"{statuses.count('failed')} failed, {statuses.count('warning')} warnings"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
