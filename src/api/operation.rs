@@ -174,14 +174,13 @@ impl Operation {
     pub(crate) fn has_secret_response(&self) -> bool {
         match self.response.as_ref().map(|schema| &schema.kind) {
             Some(BodyKind::Secrets) => true,
-            Some(BodyKind::Object(Description::Object { fields, .. })) => {
-                fields.iter().any(|field| {
-                    use JsonSchema::{Optional, Secret};
-                    matches!(field.schema, Secret | Optional(Secret))
-                })
-            }
-            _ => false,
+            _ => secret_fields(self.response.as_ref()).next().is_some(),
         }
+    }
+
+    /// Returns the names of the secret fields of the request body.
+    pub(crate) fn secret_request_fields(&self) -> Vec<&'static str> {
+        secret_fields(self.body.as_ref()).collect()
     }
 
     /// Decodes a response. An error contains the response body and has the outcome `Completed`.
@@ -235,6 +234,19 @@ fn segments(path: &'static str) -> impl Iterator<Item = &'static str> {
             None => rest.take(),
         }
     })
+}
+
+/// Returns the names of the secret fields of an object.
+fn secret_fields(body: Option<&BodySchema>) -> impl Iterator<Item = &'static str> {
+    use JsonSchema::{Optional, Secret};
+    let fields = match body.map(|schema| &schema.kind) {
+        Some(BodyKind::Object(Description::Object { fields, .. })) => *fields,
+        _ => &[],
+    };
+    fields
+        .iter()
+        .filter(|field| matches!(field.schema, Secret | Optional(Secret)))
+        .map(|field| field.json)
 }
 
 /// Characters that are percent-encoded in a segment: all but the unreserved ones of RFC 3986.
