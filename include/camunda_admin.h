@@ -3803,7 +3803,7 @@ const char *camunda_token_str(const camunda_token *token, size_t *len);
 int64_t camunda_token_expires_at(const camunda_token *token);
 
 /**
- * Frees a token and zeroizes its bytes.
+ * Frees a token. Its bytes are zeroized when neither the token cache nor a request uses them.
  *
  * @param token Token to free. NULL is ignored.
  */

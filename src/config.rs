@@ -451,10 +451,7 @@ impl Config {
             "client_key" => path(&self.client_key),
             "proxy" => return self.proxy.clone(),
             "user_agent" => Some(self.user_agent.clone()),
-            "token_request_format" => Some(match self.token_encoding {
-                TokenRequestFormat::Json => "json".to_owned(),
-                TokenRequestFormat::Form => "form".to_owned(),
-            }),
+            "token_request_format" => Some(self.token_encoding.to_string()),
             "max_response_bytes" => Some(self.max_response_bytes.to_string()),
             _ => None,
         };
