@@ -2,8 +2,8 @@
 //!
 //! The output includes allocations; a step without a line "alloc" allocates nothing.
 
-#[path = "side_by_side/minimal.rs"]
-mod minimal;
+#[path = "side_by_side/cluster_types.rs"]
+mod cluster_types;
 
 use camunda_admin::{AdminClient, Cluster, TokenSource};
 use camunda_admin_sandbox::Sandbox;
@@ -34,10 +34,16 @@ fn decode(bencher: Bencher<'_, '_>, clusters: usize) {
     decode_into::<Cluster>(bencher, clusters);
 }
 
-/// Decodes the same responses into the same fields with serde_json alone.
+/// Decodes the same responses into the same fields with serde_json alone; unknown fields are kept.
 #[divan::bench(args = CLUSTERS)]
 fn decode_plain(bencher: Bencher<'_, '_>, clusters: usize) {
-    decode_into::<minimal::Cluster>(bencher, clusters);
+    decode_into::<cluster_types::keeping::Cluster>(bencher, clusters);
+}
+
+/// The same without unknown fields.
+#[divan::bench(args = CLUSTERS)]
+fn decode_minimal(bencher: Bencher<'_, '_>, clusters: usize) {
+    decode_into::<cluster_types::minimal::Cluster>(bencher, clusters);
 }
 
 fn tokens(sandbox: &Sandbox) -> TokenSource {

@@ -287,14 +287,22 @@ impl CallContext {
 
     /// Returns the time until the deadline, or `Duration::MAX` without one.
     pub(crate) fn remaining(&self) -> Duration {
+        self.remaining_at(Instant::now())
+    }
+
+    fn remaining_at(&self, now: Instant) -> Duration {
         match self.deadline {
-            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            Some(deadline) => deadline.saturating_duration_since(now),
             None => Duration::MAX,
         }
     }
 
     /// Fails if the call must end.
     pub(crate) fn check(&self) -> Result<(), StopReason> {
+        self.check_at(Instant::now())
+    }
+
+    fn check_at(&self, now: Instant) -> Result<(), StopReason> {
         if self.generation != generation() {
             return Err(StopReason::Forked);
         }
@@ -307,7 +315,6 @@ impl CallContext {
         {
             return Err(StopReason::Cancelled);
         }
-        let now = Instant::now();
         if let Some(interrupt) = &self.options.interrupt
             && now.duration_since(self.last_interrupt_check.get()) >= CANCEL_POLL
         {
@@ -328,9 +335,12 @@ impl CallContext {
     /// Returns the maximum duration of a single blocking step, at most `wanted`, which observes the
     /// deadline and the cancellation. Fails if the call must end.
     pub(crate) fn next_wait(&self, wanted: Duration) -> Result<Duration, StopReason> {
-        self.check()?;
+        let now = Instant::now();
+        self.check_at(now)?;
         // Not zero, which means "no timeout" to a socket.
-        let step = wanted.min(self.remaining()).max(Duration::from_millis(1));
+        let step = wanted
+            .min(self.remaining_at(now))
+            .max(Duration::from_millis(1));
         let watched = self.options.cancel.is_some()
             || self.options.interrupt.is_some()
             || self.options.shutdown.is_some();

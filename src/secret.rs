@@ -418,26 +418,40 @@ const INITIAL_CAPACITY: usize = 1024 * 1024;
 const MAX_GROWTH: usize = 16;
 
 /// Reads to the end as [`read_to_end`] does, if `expected` bytes are announced: the buffer moves
-/// rarely, and its capacity is at most a small multiple of the received bytes.
+/// rarely, and its capacity is at most a small multiple of the received bytes. After an error `text`
+/// has what was received.
+///
+/// Unlike [`Read::read_to_end`], it offers the reader the whole rest of the buffer at a time, and the
+/// allocator zeroes the buffer, which for large ones costs nothing.
 pub(crate) fn read_to_end_expecting(
     reader: &mut impl Read,
     text: &mut Zeroizing<Vec<u8>>,
     expected: u64,
 ) -> io::Result<()> {
     let expected = usize::try_from(expected).unwrap_or(usize::MAX);
-    loop {
-        let spare = text.capacity() - text.len();
-        let mut limited = Read::take(&mut *reader, spare as u64);
-        if spare > 0 && limited.read_to_end(text)? < spare {
-            return Ok(());
+    let mut filled = text.len();
+    let capacity = text.capacity();
+    text.resize(capacity, 0);
+    let result = loop {
+        if filled == text.len() {
+            let capacity = if filled < expected {
+                expected.min((MAX_GROWTH * filled).max(INITIAL_CAPACITY))
+            } else {
+                (2 * filled).max(8 * 1024)
+            };
+            let mut grown = Zeroizing::new(vec![0; capacity]);
+            grown[..filled].copy_from_slice(text);
+            *text = grown;
         }
-        let capacity = if text.capacity() < expected {
-            expected.min((MAX_GROWTH * text.capacity()).max(INITIAL_CAPACITY))
-        } else {
-            (2 * text.capacity()).max(8 * 1024)
-        };
-        grow(text, capacity);
-    }
+        match reader.read(&mut text[filled..]) {
+            Ok(0) => break Ok(()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    text.truncate(filled);
+    result
 }
 
 #[cfg(test)]

@@ -92,6 +92,11 @@ fn scanned(secrets: &[&str], body: impl FnOnce() + Send) {
         needles.push(secret.as_bytes()[..16].to_vec());
         needles.push(secret.as_bytes()[secret.len() - 16..].to_vec());
     }
+    scanned_for(needles, body);
+}
+
+/// Runs `body` as [`scanned`] does, and panics if a block that it freed contains one of `needles`.
+fn scanned_for(needles: Vec<Vec<u8>>, body: impl FnOnce() + Send) {
     let needles: &'static [Vec<u8>] = needles.leak();
     std::thread::scope(|scope| {
         let run = || {
@@ -382,33 +387,18 @@ fn private_key_of_a_client_certificate_leaves_nothing() {
     let first_line = pem.lines().nth(1).unwrap();
     // The private part of the key in DER, which is not valid UTF-8.
     let private = key.serialize_der()[36..68].to_vec();
-    let private: &'static [Vec<u8>] = vec![
+    let needles = vec![
         first_line.as_bytes()[..16].to_vec(),
         base64.as_bytes()[70..86].to_vec(),
         private,
-    ]
-    .leak();
-    std::thread::scope(|scope| {
-        let run = || {
-            NEEDLES.set(private);
-            for (certificate, key) in [(&certificate_file, Some(&key_file)), (&both_file, None)] {
-                let mut builder = AdminClient::builder().client_cert(certificate);
-                if let Some(key) = key {
-                    builder = builder.client_key(key);
-                }
-                drop(builder.build().unwrap());
+    ];
+    scanned_for(needles, || {
+        for (certificate, key) in [(&certificate_file, Some(&key_file)), (&both_file, None)] {
+            let mut builder = AdminClient::builder().client_cert(certificate);
+            if let Some(key) = key {
+                builder = builder.client_key(key);
             }
-            NEEDLES.set(&[]);
-            let found = FOUND.take();
-            assert!(
-                found.is_empty(),
-                "{} blocks\n{}",
-                found.len(),
-                found.join("\n")
-            );
-        };
-        if let Err(panic) = scope.spawn(run).join() {
-            std::panic::resume_unwind(panic);
+            drop(builder.build().unwrap());
         }
     });
     assert!(Path::new(&key_file).exists());

@@ -101,6 +101,11 @@ PYTHON_CLIENT = Program(
     (("PYTHONPATH", str(TOP / "bindings/python/src")), ("CAMUNDA_ADMIN_LIBRARY", str(LIBRARY))),
 )
 UREQ = Program("ureq + serde_json", (str(BIN / "ureq_serde"),))
+UREQ_MINIMAL = replace(
+    UREQ,
+    name="ureq + serde_json, unknown fields dropped",
+    variables=(("BENCH_UNKNOWN_FIELDS", "dropped"),),
+)
 LIBCURL = Program("libcurl + cJSON", (str(BIN / "libcurl_cjson"),))
 OPENSSL = Program("OpenSSL alone, nothing parsed", (str(BIN / "openssl_loop"),), parses=False)
 CPP_CLIENT = Program("C++", (str(BIN / "camunda_admin_cpp"),))
@@ -283,6 +288,7 @@ ROWS: list[Row | CachedToken | Threads | Import] = [
             Comparison(C_CLIENT, LIBCURL, 0.55),
             Comparison(C_CLIENT, OPENSSL, 2.0),
             Comparison(RUST_CLIENT, UREQ, 0.7),
+            Comparison(RUST_CLIENT, UREQ_MINIMAL),
             Comparison(PYTHON_CLIENT, REQUESTS, 0.14),
             Comparison(PYTHON_CLIENT, SDK),
         ),
@@ -296,6 +302,7 @@ ROWS: list[Row | CachedToken | Threads | Import] = [
         (
             Comparison(C_CLIENT, LIBCURL, 0.3),
             Comparison(RUST_CLIENT, UREQ, 0.9),
+            Comparison(RUST_CLIENT, UREQ_MINIMAL),
             Comparison(PYTHON_CLIENT, REQUESTS, 0.3),
             Comparison(PYTHON_CLIENT, SDK),
         ),
@@ -307,6 +314,7 @@ ROWS: list[Row | CachedToken | Threads | Import] = [
         (
             Comparison(C_CLIENT, LIBCURL, 0.6),
             Comparison(RUST_CLIENT, UREQ, 1.05),
+            Comparison(RUST_CLIENT, UREQ_MINIMAL),
             Comparison(PYTHON_CLIENT, REQUESTS, 0.8),
             Comparison(PYTHON_CLIENT, SDK),
         ),
@@ -321,6 +329,7 @@ ROWS: list[Row | CachedToken | Threads | Import] = [
             Comparison(C_CLIENT, YYJSON),
             Comparison(CPP_CLIENT, NLOHMANN, 0.4),
             Comparison(RUST_CLIENT, UREQ, 1.05),
+            Comparison(RUST_CLIENT, UREQ_MINIMAL),
         ),
         # Decoded once per process and not freed: whether glibc trims its heap when such a list is freed
         # depends on the order of blocks, and makes a difference of 14 %.

@@ -1,7 +1,8 @@
 //! Baseline with ureq and serde_json: no retries, no deadline, no cancellation, one token per process.
-//! Arguments: work (`get`, `list` or `decode`) and number of repetitions.
+//! Arguments: work (`get`, `list` or `decode`) and number of repetitions. Unknown fields are kept, as this
+//! library keeps them; with the variable BENCH_UNKNOWN_FIELDS=dropped they are not.
 
-mod minimal;
+mod cluster_types;
 
 use std::env::var;
 use std::error::Error;
@@ -11,9 +12,37 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use minimal::Cluster;
+use cluster_types::{keeping, minimal};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    match var("BENCH_UNKNOWN_FIELDS").as_deref() {
+        Ok("dropped") => run::<minimal::Cluster>(),
+        _ => run::<keeping::Cluster>(),
+    }
+}
+
+/// A type of clusters.
+trait Sizes {
+    /// Returns the bytes of five fields.
+    fn bytes(&self) -> usize;
+}
+
+macro_rules! sizes {
+    ($($types:ident)*) => { $(
+        impl Sizes for $types::Cluster {
+            fn bytes(&self) -> usize {
+                self.uuid.len()
+                    + self.name.len()
+                    + self.generation.name.len()
+                    + self.region.name.len()
+                    + self.status.ready.as_str().len()
+            }
+        }
+    )* };
+}
+sizes!(keeping minimal);
+
+fn run<Cluster: DeserializeOwned + Sizes>() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let work = arguments.next().ok_or("missing argument: work")?;
     let times: usize = arguments
@@ -26,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let admin = Admin::new()?;
             let path = format!("/clusters/{}", var("BENCH_CLUSTER")?);
             for _ in 0..times {
-                totals.add(&admin.get(&path)?);
+                totals.add(&admin.get::<Cluster>(&path)?);
             }
         }
         "list" => {
@@ -116,12 +145,8 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, cluster: &Cluster) {
+    fn add(&mut self, cluster: &impl Sizes) {
         self.clusters += 1;
-        self.bytes += cluster.uuid.len()
-            + cluster.name.len()
-            + cluster.generation.name.len()
-            + cluster.region.name.len()
-            + cluster.status.ready.as_str().len();
+        self.bytes += cluster.bytes();
     }
 }

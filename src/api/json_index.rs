@@ -85,7 +85,8 @@ impl Index {
     /// Creates an index without entries for a text of `length` bytes.
     pub(crate) fn with_capacity(length: usize) -> Index {
         let max = length / 2 + 1;
-        let capacity = max.min(length / 10 + 16);
+        // Compact objects of the API have an entry for 16 to 18 bytes.
+        let capacity = max.min(length / 15 + 16);
         let (slots, base) = Index::allocate(capacity);
         Index {
             slots,
@@ -107,20 +108,22 @@ impl Index {
         (slots, base)
     }
 
-    /// Makes room for as many entries as the text can have. Returns `None` if there already is.
+    /// Doubles the number of entries, up to what the text can have. Returns `None` if there already is
+    /// room for that many.
     #[cold]
     fn grow(&mut self) -> Option<()> {
         if self.capacity == self.max {
             return None;
         }
-        let (mut slots, base) = Index::allocate(self.max);
+        let capacity = self.max.min(2 * self.capacity);
+        let (mut slots, base) = Index::allocate(capacity);
         let done = self.slot_of(self.done) - self.base;
         slots[base..base + done].copy_from_slice(&self.slots[self.base..self.base + done]);
         let (new, old) = (slots.len() - self.pending, self.slots.len() - self.pending);
         slots[new..].copy_from_slice(&self.slots[old..]);
         self.slots = slots;
         self.base = base;
-        self.capacity = self.max;
+        self.capacity = capacity;
         Some(())
     }
 

@@ -136,6 +136,25 @@ fn code_unit(json: &[u8]) -> Option<u32> {
     })
 }
 
+/// Compares two names; without the call that comparing slices takes for usual lengths.
+#[inline]
+pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    /// Compares the first and last `N` bytes, which overlap if there are fewer than `2 * N`.
+    #[inline]
+    fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk::<N>()
+            && one.last_chunk::<N>() == other.last_chunk::<N>()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            2..=3 => ends::<2>(one, other),
+            4..=7 => ends::<4>(one, other),
+            8..=15 => ends::<8>(one, other),
+            16..=32 => ends::<16>(one, other),
+            _ => one == other,
+        }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +195,20 @@ mod tests {
                 expected.is_some(),
                 "{written}"
             );
+        }
+    }
+
+    #[test]
+    fn are_equal_compares_every_byte() {
+        for length in 0..40 {
+            let one: Vec<u8> = (0..length).collect();
+            assert!(are_equal(&one, &one.clone()));
+            assert!(!are_equal(&one, &[&one[..], b"x"].concat()));
+            for position in 0..one.len() {
+                let mut other = one.clone();
+                other[position] ^= 0x20;
+                assert!(!are_equal(&one, &other), "{length} {position}");
+            }
         }
     }
 }

@@ -62,6 +62,12 @@ impl AdminClient {
         })
     }
 
+    /// Returns the cached token for the audience of the client, if it needs no refresh.
+    #[cfg(feature = "capi")]
+    pub(crate) fn cached_token(&self) -> Option<Token> {
+        self.transport().tokens()?.cached()
+    }
+
     /// Returns a token for an audience; without one, for the audience of the client.
     #[cfg(feature = "capi")]
     pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
@@ -168,7 +174,10 @@ impl TokenSource {
     /// [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`], [`ErrorKind::Network`] or
     /// [`ErrorKind::Timeout`] if the token request fails; [`ErrorKind::Cancelled`].
     pub fn access_token(&self) -> Result<Token> {
-        self.tokens.token(&*self.transport, &self.call())
+        match self.tokens.cached() {
+            Some(token) => Ok(token),
+            None => self.tokens.token(&*self.transport, &self.call()),
+        }
     }
 
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer

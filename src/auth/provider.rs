@@ -79,6 +79,17 @@ impl TokenProvider {
         .map(Some)
     }
 
+    /// Returns the token if [`token`](Self::token) would return it immediately. Faster, since it needs no
+    /// [`CallContext`].
+    #[inline]
+    pub(crate) fn cached(&self) -> Option<Token> {
+        match self {
+            TokenProvider::Credentials(handle) => handle.cached(),
+            TokenProvider::SecretFile(credentials) => credentials.current().cached(),
+            TokenProvider::Supplied(token) => Some(token.clone()),
+        }
+    }
+
     /// Returns a valid token; see [`TokenCacheHandle::token`]. A supplied token is returned even if it
     /// is expired, since the clock of this host may be wrong.
     pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &CallContext) -> Result<Token> {

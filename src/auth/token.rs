@@ -38,12 +38,26 @@ pub struct Token(Arc<Inner>);
 struct Inner {
     /// `Bearer …`, ready to be sent: requests neither format, check nor copy it.
     header: HeaderValue,
+    /// The memory of `header`.
+    text: HeaderText,
     expires_at: SystemTime,
     generation: u64,
     accepted: AtomicBool,
 }
 
 const SCHEME: &str = "Bearer ";
+
+/// `Bearer …` with a NUL, so that C can read the token in place. Zeroized when the token and the last
+/// request with it are dropped.
+#[derive(Clone)]
+struct HeaderText(Arc<Zeroizing<String>>);
+
+impl AsRef<[u8]> for HeaderText {
+    /// Returns the bytes without the NUL.
+    fn as_ref(&self) -> &[u8] {
+        &self.0.as_bytes()[..self.0.len() - 1]
+    }
+}
 
 impl Token {
     /// Returns `None` if `text` is not valid in a header: empty, or not visible ASCII.
@@ -53,14 +67,16 @@ impl Token {
             return None;
         }
         // The capacity is exact, so that no partial copy of the token remains in freed memory.
-        let mut header = Zeroizing::new(String::with_capacity(SCHEME.len() + text.len()));
+        let mut header = Zeroizing::new(String::with_capacity(SCHEME.len() + text.len() + 1));
         header.push_str(SCHEME);
         header.push_str(text);
-        // The owner zeroizes the token when the last request with it is done.
-        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(header)).ok()?;
+        header.push('\0');
+        let text = HeaderText(Arc::new(header));
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(text.clone())).ok()?;
         header.set_sensitive(true);
         Some(Token(Arc::new(Inner {
             header,
+            text,
             expires_at,
             generation,
             accepted: AtomicBool::new(false),
@@ -69,14 +85,15 @@ impl Token {
 
     /// Returns the token for an `Authorization: Bearer …` header. Keep it out of logs and errors.
     #[must_use]
-    #[allow(clippy::missing_panics_doc, reason = "`new` accepts ASCII only")]
     pub fn expose(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).expect("it was checked to be ASCII")
+        let text = &self.0.text.0;
+        &text[SCHEME.len()..text.len() - 1]
     }
 
-    /// Returns the bytes of [`expose`](Token::expose) without checking again that they are UTF-8.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0.header.as_bytes()[SCHEME.len()..]
+    /// Returns the bytes of [`expose`](Token::expose) and a NUL.
+    #[cfg(feature = "capi")]
+    pub(crate) fn bytes_with_nul(&self) -> &[u8] {
+        &self.0.text.0.as_bytes()[SCHEME.len()..]
     }
 
     /// Returns when the token expires, on this host's wall clock.

@@ -10,15 +10,10 @@ use crate::ffi::boundary::{free, handle, required, return_owned, set_null, text}
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
-use crate::secret::Zeroizing;
 
 /// OAuth 2.0 access token. Immutable; several threads may read it concurrently.
 #[derive(Debug)]
-pub struct camunda_token {
-    token: Token,
-    /// NUL-terminated.
-    text: Zeroizing<Vec<u8>>,
-}
+pub struct camunda_token(Token);
 
 /// Returns an access token of the client's credentials. Uses the same cache as the client's calls,
 /// so it sends a token request only if neither this process nor the token store has a valid token.
@@ -44,16 +39,23 @@ pub unsafe extern "C" fn camunda_admin_token(
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let out = required("token", token)?;
-            let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let audience = match audience.is_null() {
                 true => None,
                 false => Some(text("audience", audience)?),
             };
-            let token = admin.logging(|| client.token_for(audience))?;
-            let mut text = Zeroizing::new(Vec::with_capacity(token.as_bytes().len() + 1));
-            text.extend_from_slice(token.as_bytes());
-            text.push(0);
-            return_owned(out, camunda_token { token, text });
+            let token = admin.logging(|| {
+                let cached = match audience {
+                    None => admin.client.cached_token(),
+                    Some(_) => None,
+                };
+                match cached {
+                    Some(token) => Ok(token),
+                    None => admin
+                        .with(call.as_ref().map(camunda_call_options::options))
+                        .token_for(audience),
+                }
+            })?;
+            return_owned(out, camunda_token(token));
             Ok(())
         })
     }
@@ -84,7 +86,7 @@ pub unsafe extern "C" fn camunda_admin_invalidate_token(
                 true => None,
                 false => Some(text("audience", audience)?),
             };
-            admin.logging(|| admin.client.invalidate_token(audience, &token.token))
+            admin.logging(|| admin.client.invalidate_token(audience, &token.0))
         })
     }
 }
@@ -101,7 +103,7 @@ pub unsafe extern "C" fn camunda_token_str(
 ) -> *const c_char {
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
-        let text = token.as_ref().map(|token| token.text.as_slice());
+        let text = token.as_ref().map(|token| token.0.bytes_with_nul());
         if !len.is_null() {
             *len = text.map_or(0, |text| text.len() - 1);
         }
@@ -120,14 +122,14 @@ pub unsafe extern "C" fn camunda_token_expires_at(token: *const camunda_token) -
         return 0;
     };
     let since = token
-        .token
+        .0
         .expires_at()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Frees a token and zeroizes its bytes.
+/// Frees a token. Its bytes are zeroized when neither the token cache nor a request uses them.
 ///
 /// @param token Token to free. NULL is ignored.
 #[unsafe(no_mangle)]

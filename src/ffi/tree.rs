@@ -12,7 +12,7 @@ use std::thread;
 use once_cell::sync::OnceCell;
 
 use crate::api::json_index::{BLOCK, CONTAINER, COUNT, ESCAPED, Entry, Index, MAX_BYTES, OBJECT};
-use crate::api::json_text;
+use crate::api::json_text::{self, are_equal};
 use crate::fork::{Mutex, Section};
 use crate::secret::{Zeroizing, wipe};
 
@@ -117,6 +117,12 @@ impl Root {
     /// Returns all bytes without the NUL. Positions are offsets into them.
     fn text(&self) -> &[u8] {
         &self.bytes[..self.bytes.len() - 1]
+    }
+
+    /// Returns the bytes between the quotes of a string or name, escapes included.
+    fn written(&self, string: Entry) -> &[u8] {
+        let from = string.head as usize + 1;
+        &self.text()[from..from + (string.link & !ESCAPED) as usize]
     }
 
     fn entry(&self, index: usize) -> Entry {
@@ -254,27 +260,21 @@ impl<'a> Node<'a> {
         }
         let mut names = self.root.index.names(self.entry.link as usize, self.len());
         names.find_map(|(index, name)| {
-            if name.link & ESCAPED == 0 && name.link as usize != key.len() {
-                return None;
-            }
-            let is_match = self.root.node_at(index).is_named(key);
+            let is_match = if name.link & ESCAPED == 0 {
+                name.link as usize == key.len() && are_equal(self.root.written(name), key)
+            } else {
+                let written = self.root.written(name);
+                let mut name = Zeroizing::new(Vec::with_capacity(written.len()));
+                json_text::unescape(written, &mut name);
+                *name == key
+            };
             is_match.then(|| self.root.node_at(index + 1))
         })
     }
 
-    fn is_named(&self, key: &[u8]) -> bool {
-        if self.entry.link & ESCAPED == 0 {
-            return self.written() == key;
-        }
-        let mut name = Zeroizing::new(Vec::with_capacity(self.written().len()));
-        json_text::unescape(self.written(), &mut name);
-        *name == key
-    }
-
     /// Returns the bytes between the quotes, escapes included.
     fn written(&self) -> &'a [u8] {
-        let from = self.entry.head as usize + 1;
-        &self.root.text()[from..from + (self.entry.link & !ESCAPED) as usize]
+        self.root.written(self.entry)
     }
 
     /// Returns a decoded string or name, NUL-terminated. If its escapes are not valid UTF-16, returns

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustls::ClientConfig;
 use ureq::http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT,
 };
 use ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ureq::http::{self, HeaderValue};
@@ -16,7 +16,6 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
-use super::Method;
 use super::buffers::OUTPUT_BUFFER;
 use super::connect_error::{ConnectError, ProxyFailure};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
@@ -24,6 +23,7 @@ use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::{self, TlsConnector};
+use super::{COMPRESSED, Method};
 use crate::config::{Config, has_valid_port, is_loopback};
 use crate::error::{Error, Result};
 
@@ -54,8 +54,9 @@ struct Settings {
     proxy: Option<Proxy>,
     /// The setting or environment variable that names the proxy.
     proxy_source: &'static str,
-    user_agent: HeaderValue,
     base: BaseUrl,
+    /// The headers of an API request, whose `Authorization` is empty.
+    headers: HeaderMap,
 }
 
 /// The base URL of API requests, parsed once.
@@ -81,6 +82,18 @@ impl BaseUrl {
         })
     }
 
+    /// Returns the value of `Host`: without the port if it is the default of the scheme, which is how
+    /// ureq sends it.
+    fn host(&self) -> Result<HeaderValue> {
+        let host = self.authority.host();
+        let default_port = if self.scheme == Scheme::HTTP { 80 } else { 443 };
+        let value = match self.authority.port_u16() {
+            Some(port) if port != default_port => HeaderValue::try_from(format!("{host}:{port}")),
+            _ => HeaderValue::from_str(host),
+        };
+        value.map_err(|_| Error::config(format!("`base_url`: {host} is not a valid host name")))
+    }
+
     fn with(&self, path: &str) -> http::Result<Uri> {
         let mut whole = String::with_capacity(self.path.len() + path.len());
         whole.push_str(&self.path);
@@ -96,14 +109,29 @@ impl BaseUrl {
 impl Settings {
     fn new(config: &Config) -> Result<Self> {
         let (proxy, proxy_source) = proxy(config)?.unzip();
+        let base = BaseUrl::parse(config.base_url())?;
+        let user_agent = HeaderValue::from_str(config.user_agent())
+            .map_err(|_| Error::config("`user_agent` is not a valid value of a header"))?;
+        let accept = HeaderValue::from_static("application/json, text/csv, */*;q=0.1");
+        let headers = HeaderMap::from_iter([
+            (HOST, base.host()?),
+            (ACCEPT, accept),
+            (ACCEPT_ENCODING, HeaderValue::from_static(COMPRESSED)),
+            (USER_AGENT, user_agent),
+            (AUTHORIZATION, HeaderValue::from_static("")),
+        ]);
         Ok(Settings {
             tls: tls::client_config(config)?,
             proxy,
             proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
-            user_agent: HeaderValue::from_str(config.user_agent())
-                .map_err(|_| Error::config("`user_agent` is not a valid value of a header"))?,
-            base: BaseUrl::parse(config.base_url())?,
+            base,
+            headers,
         })
+    }
+
+    fn user_agent(&self) -> &str {
+        let value = self.headers.get(USER_AGENT);
+        value.map_or("", |value| value.to_str().unwrap_or_default())
     }
 }
 
@@ -140,7 +168,7 @@ impl Agents {
                 .max_redirects(0)
                 .max_redirects_will_error(false)
                 .proxy(settings.proxy.clone())
-                .user_agent(settings.user_agent.to_str().unwrap_or_default())
+                .user_agent(settings.user_agent())
                 .max_response_header_size(MAX_HEADER_BYTES)
                 .max_idle_connections(0)
                 .build();
@@ -187,7 +215,7 @@ impl Agents {
             Url::Api(text) | Url::Absolute(text) => text.len(),
         };
         let header_bytes =
-            self.settings.user_agent.len() + authorization.map_or(0, HeaderValue::len);
+            self.settings.user_agent().len() + authorization.map_or(0, HeaderValue::len);
         if url_bytes + header_bytes > MAX_VARIABLE_HEAD {
             return Err(ConnectError::LargeHead {
                 url_bytes,
@@ -207,14 +235,17 @@ impl Agents {
             Url::Api(path) => self.settings.base.with(path)?,
             Url::Absolute(url) => Uri::try_from(url).map_err(http::Error::from)?,
         };
-        let mut headers = HeaderMap::with_capacity(6);
-        let accept = HeaderValue::from_static("application/json, text/csv, */*;q=0.1");
-        headers.insert(ACCEPT, accept);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-        headers.insert(USER_AGENT, self.settings.user_agent.clone());
-        if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
+        let mut headers = self.settings.headers.clone();
+        if let Url::Absolute(_) = url {
+            headers.remove(HOST);
         }
+        if encoding != COMPRESSED {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        match authorization {
+            Some(authorization) => headers.insert(AUTHORIZATION, authorization.clone()),
+            None => headers.remove(AUTHORIZATION),
+        };
         if let Some((content_type, _)) = body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
@@ -423,7 +454,112 @@ impl Connector<()> for TunnelConnector {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
     use super::*;
+    use crate::call::{CallContext, CallOptions};
+    use crate::transport::UNCOMPRESSED;
+
+    /// Sends a request and returns the lines of its head.
+    fn head_of(
+        base: Option<&str>,
+        authorization: Option<&str>,
+        encoding: &'static str,
+    ) -> Vec<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = Config::default();
+        config.set("base_url", base.unwrap_or(&origin)).unwrap();
+        config.set("user_agent", "test/1").unwrap();
+        let agents = Agents::new(&config).unwrap();
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                let mut stream = listener.accept().unwrap().0;
+                stream
+                    .set_read_timeout(Some(Duration::from_secs(20)))
+                    .unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head = lines
+                    .map(Result::unwrap)
+                    .take_while(|line| !line.is_empty());
+                let head = head.map(|line| line.replace(&origin["http://".len()..], "ORIGIN"));
+                let head: Vec<_> = head.collect();
+                let response = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                stream.write_all(response).unwrap();
+                head
+            });
+            let options = CallOptions::new();
+            let call = CallContext::start(&options, Duration::from_secs(20));
+            let _exchange = ExchangeGuard::enter(&call);
+            let absolute = format!("{origin}/path");
+            let url = match base {
+                Some(_) => Url::Absolute(&absolute),
+                None => Url::Api("/path"),
+            };
+            let authorization = authorization.map(|value| HeaderValue::from_str(value).unwrap());
+            let sent = agents.send(
+                Method::Get,
+                url,
+                authorization.as_ref(),
+                None,
+                encoding,
+                false,
+            );
+            assert_eq!(sent.unwrap().status(), 204);
+            server.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn send_adds_the_prepared_headers() {
+        let mut head = head_of(None, Some("Bearer t"), COMPRESSED);
+        head.sort();
+        let expected = [
+            "GET /path HTTP/1.1",
+            "accept-encoding: gzip",
+            "accept: application/json, text/csv, */*;q=0.1",
+            "authorization: Bearer t",
+            "host: ORIGIN",
+            "user-agent: test/1",
+        ];
+        assert_eq!(head, expected);
+    }
+
+    #[test]
+    fn send_to_another_host_has_its_name_and_no_access_token() {
+        let mut head = head_of(Some("https://api.example"), None, UNCOMPRESSED);
+        head.sort();
+        let expected = [
+            "GET /path HTTP/1.1",
+            "accept-encoding: identity",
+            "accept: application/json, text/csv, */*;q=0.1",
+            "host: ORIGIN",
+            "user-agent: test/1",
+        ];
+        assert_eq!(head, expected);
+    }
+
+    #[test]
+    fn host_has_no_default_port() {
+        for (url, expected) in [
+            ("https://api.example", "api.example"),
+            ("https://api.example:443/path", "api.example"),
+            ("https://api.example:80", "api.example:80"),
+            ("https://api.example:8443/path", "api.example:8443"),
+            ("http://127.0.0.1:80", "127.0.0.1"),
+            ("http://127.0.0.1:443", "127.0.0.1:443"),
+            ("https://[::1]:8443", "[::1]:8443"),
+            ("https://[::1]", "[::1]"),
+        ] {
+            assert_eq!(
+                BaseUrl::parse(url).unwrap().host().unwrap(),
+                expected,
+                "{url}"
+            );
+        }
+    }
 
     fn found(variables: &[(&str, &str)]) -> Result<Option<Proxy>> {
         proxy_from(|name| {

@@ -1,28 +1,50 @@
 //! Buffers for ureq that are zeroized when their connection closes, because they contain tokens and
 //! secrets.
+//!
+//! Not those of ureq, which write to every page of a buffer before its first use.
 
-use ureq::unversioned::transport::{Buffers, LazyBuffers};
+use std::fmt;
+
+use ureq::unversioned::transport::Buffers;
 
 use crate::secret::wipe;
 
 /// Size in bytes; larger than a TLS record, since responses are larger than requests.
 pub(super) const INPUT_BUFFER: usize = 32 * 1024;
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
+/// Part of the output buffer that ureq uses for bodies of unknown length, which the client never sends.
+const TEMPORARY: usize = 1024;
 
-#[derive(Debug)]
-pub(super) struct ZeroizingBuffers(LazyBuffers);
+/// The buffers of a connection. Both are empty until they are first used.
+pub(super) struct ZeroizingBuffers {
+    input: Vec<u8>,
+    /// Start of the unread bytes in `input`.
+    start: usize,
+    /// End of the unread bytes.
+    end: usize,
+    /// End of the bytes that were ever written: those after it are zero.
+    written: usize,
+    output: Vec<u8>,
+    /// Whether the last reader of the input consumed any of it.
+    progress: bool,
+}
 
 impl ZeroizingBuffers {
     pub(super) fn new() -> Self {
-        ZeroizingBuffers(LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER))
+        ZeroizingBuffers {
+            input: Vec::new(),
+            start: 0,
+            end: 0,
+            written: 0,
+            output: Vec::new(),
+            progress: false,
+        }
     }
 
     fn wipe(&mut self) {
-        // After this, the append buffer covers the whole input buffer.
-        let unread = self.0.input().len();
-        self.0.input_consume(unread);
-        wipe(self.0.input_append_buf());
-        wipe(self.0.output());
+        wipe(&mut self.input[..self.written]);
+        wipe(&mut self.output);
+        (self.start, self.end, self.written) = (0, 0, 0);
     }
 }
 
@@ -32,33 +54,56 @@ impl Drop for ZeroizingBuffers {
     }
 }
 
+impl fmt::Debug for ZeroizingBuffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZeroizingBuffers").finish_non_exhaustive()
+    }
+}
+
 impl Buffers for ZeroizingBuffers {
     fn output(&mut self) -> &mut [u8] {
-        self.0.output()
+        if self.output.is_empty() {
+            self.output = vec![0; OUTPUT_BUFFER];
+        }
+        &mut self.output
     }
 
     fn input(&self) -> &[u8] {
-        self.0.input()
+        &self.input[self.start..self.end]
     }
 
+    /// Returns the free part of the input buffer. The caller writes to no more bytes of it than it
+    /// reports to [`input_appended`](Buffers::input_appended).
     fn input_append_buf(&mut self) -> &mut [u8] {
-        self.0.input_append_buf()
+        if self.input.is_empty() {
+            self.input = vec![0; INPUT_BUFFER];
+        }
+        if self.start > 0 {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        &mut self.input[self.end..]
     }
 
     fn input_appended(&mut self, amount: usize) {
-        self.0.input_appended(amount);
+        self.end += amount;
+        assert!(self.end <= self.input.len());
+        self.written = self.written.max(self.end);
     }
 
     fn input_consume(&mut self, amount: usize) {
-        self.0.input_consume(amount);
+        assert!(amount <= self.end - self.start);
+        self.progress = amount > 0;
+        self.start += amount;
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.0.tmp_and_output()
+        let (output, temporary) = self.output().split_at_mut(OUTPUT_BUFFER - TEMPORARY);
+        (temporary, output)
     }
 
     fn can_use_input(&self) -> bool {
-        self.0.can_use_input()
+        self.progress && !self.input().is_empty()
     }
 }
 
@@ -66,18 +111,59 @@ impl Buffers for ZeroizingBuffers {
 mod tests {
     use super::*;
 
+    fn append(buffers: &mut ZeroizingBuffers, bytes: &[u8]) {
+        buffers.input_append_buf()[..bytes.len()].copy_from_slice(bytes);
+        buffers.input_appended(bytes.len());
+    }
+
     #[test]
-    fn wipe_clears_consumed_and_unread_bytes() {
+    fn wipe_clears_consumed_moved_and_unread_bytes() {
         let mut buffers = ZeroizingBuffers::new();
         buffers.output().fill(b'o');
-        buffers.input_append_buf().fill(b'i');
-        buffers.input_appended(100);
-        buffers.input_consume(40);
+        append(&mut buffers, &[b'i'; 1000]);
+        buffers.input_consume(600);
+        append(&mut buffers, &[b'j'; 10]);
+        buffers.input_consume(300);
         buffers.wipe();
-        assert!(buffers.output().iter().all(|byte| *byte == 0));
         assert!(buffers.input().is_empty());
+        assert!(buffers.output().iter().all(|byte| *byte == 0));
         let input = buffers.input_append_buf();
         assert_eq!(input.len(), INPUT_BUFFER);
         assert!(input.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn input_is_appended_after_what_is_unread() {
+        let mut buffers = ZeroizingBuffers::new();
+        assert!(buffers.input().is_empty());
+        append(&mut buffers, b"abc");
+        assert!(!buffers.can_use_input(), "nothing was consumed");
+        buffers.input_consume(0);
+        assert!(!buffers.can_use_input(), "a reader needs more");
+        append(&mut buffers, b"def");
+        buffers.input_consume(2);
+        assert!(buffers.can_use_input());
+        assert_eq!(buffers.input(), b"cdef");
+        append(&mut buffers, b"g");
+        assert_eq!(buffers.input(), b"cdefg");
+        assert_eq!(buffers.input_append_buf().len(), INPUT_BUFFER - 5);
+        append(&mut buffers, &[b'h'; INPUT_BUFFER - 5]);
+        assert!(buffers.input_append_buf().is_empty());
+        buffers.input_consume(INPUT_BUFFER);
+        assert!(!buffers.can_use_input(), "nothing is left");
+        assert_eq!(buffers.input_append_buf().len(), INPUT_BUFFER);
+    }
+
+    #[test]
+    fn temporary_memory_is_no_part_of_the_output() {
+        let mut buffers = ZeroizingBuffers::new();
+        let (temporary, output) = buffers.tmp_and_output();
+        temporary.fill(b't');
+        output[0] = b'o';
+        assert_eq!(
+            (temporary.len(), output.len()),
+            (1024, OUTPUT_BUFFER - 1024)
+        );
+        assert_eq!(buffers.output()[..2], [b'o', 0]);
     }
 }

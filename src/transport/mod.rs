@@ -91,6 +91,8 @@ pub enum Idempotency {
     NonIdempotent,
 }
 
+/// The value of `Accept-Encoding` that accepts a compressed response.
+const COMPRESSED: &str = "gzip";
 /// The value of `Accept-Encoding` that requests a response without compression.
 const UNCOMPRESSED: &str = "identity";
 
@@ -361,7 +363,7 @@ impl Transport {
                 .map(|body| ("application/json", body.as_slice())),
             match request.secret_response || request.one_time_response {
                 true => UNCOMPRESSED,
-                false => "gzip",
+                false => COMPRESSED,
             },
             request.idempotency == Idempotency::NonIdempotent,
         );

@@ -437,7 +437,8 @@ fn is_truncated_chunk_line(line: &[u8]) -> bool {
 }
 
 fn is_html(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    let end = content_type.bytes().position(|byte| byte == b';');
+    let kind = content_type[..end.unwrap_or(content_type.len())].trim();
     kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }
 

@@ -10,7 +10,7 @@ use camunda_admin::{
 };
 use camunda_admin_sandbox::Sandbox;
 
-use crate::{builder, client, cluster};
+use crate::{builder, client, cluster, new_cluster};
 
 #[test]
 fn main_job_end_to_end() {
@@ -112,10 +112,7 @@ fn sixteen_threads_without_a_cached_token_send_one_token_request() {
 fn secret_is_only_in_the_credential_file() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     let created = admin
         .cluster(&id)
         .clients()

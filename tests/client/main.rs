@@ -29,7 +29,7 @@ mod waiters;
 
 use std::time::Duration;
 
-use camunda_admin::{AdminClient, AdminClientBuilder, CreateCluster};
+use camunda_admin::{AdminClient, AdminClientBuilder, ClusterId, CreateCluster};
 use camunda_admin_sandbox::Sandbox;
 
 /// Returns a builder for a sandbox, with a token cache of its own.
@@ -46,6 +46,12 @@ fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
 
 fn client(sandbox: &Sandbox) -> AdminClient {
     builder(sandbox).build().unwrap()
+}
+
+/// Creates a cluster in the sandbox, without a request.
+fn new_cluster(sandbox: &Sandbox) -> ClusterId {
+    let id = sandbox.create_cluster(serde_json::json!({}));
+    id.parse().unwrap()
 }
 
 /// Returns a request that the sandbox accepts.

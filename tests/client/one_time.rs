@@ -8,7 +8,7 @@ use std::time::Duration;
 use camunda_admin::{ClusterId, CreateClusterClient, Error, Json, Method, MonitoringClientId};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
-use crate::builder;
+use crate::{builder, new_cluster};
 
 const CREATED: &str = r#"{"name":"worker","clientId":"id-1","clientSecret":"hunter2-hunter2"}"#;
 
@@ -332,10 +332,7 @@ fn one_time_response_is_kept_when_tls_connection_is_lost() {
         .ca_file(&ca_file.unwrap().1)
         .build()
         .unwrap();
-    let id: ClusterId = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.add_fault(Fault::on("POST /clusters/{clusterUuid}/clients").cut_body(25));
     let error = admin
         .cluster(&id)

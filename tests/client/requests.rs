@@ -11,7 +11,7 @@ use camunda_admin::{
 };
 use camunda_admin_sandbox::{Fault, Sandbox, When};
 
-use crate::{builder, client, cluster};
+use crate::{builder, client, cluster, new_cluster};
 
 const GET: &str = "GET /clusters/{clusterUuid}";
 const UPDATE: &str = "PATCH /clusters/{clusterUuid}";
@@ -22,10 +22,7 @@ fn idempotent_operations_are_retried_after_transient_statuses() {
     for status in [429, 502, 503, 504] {
         let sandbox = Sandbox::start();
         let admin = client(&sandbox);
-        let id = sandbox
-            .create_cluster(serde_json::json!({}))
-            .parse()
-            .unwrap();
+        let id = new_cluster(&sandbox);
         for operation in [GET, UPDATE] {
             sandbox.add_fault(Fault::on(operation).status(status).times(2));
         }
@@ -43,10 +40,7 @@ fn idempotent_operations_are_retried_after_transient_statuses() {
 fn idempotent_operations_are_retried_after_lost_connections() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.add_fault(Fault::on(GET).reset());
     sandbox.add_fault(Fault::on(GET).cut_body(10).skip(1));
     admin.cluster(&id).get().unwrap();
@@ -62,10 +56,7 @@ fn idempotent_operations_are_retried_after_lost_connections() {
 fn delete_succeeds_when_first_response_is_lost_and_retry_gets_404() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     let created = admin
         .cluster(&id)
         .clients()
@@ -190,10 +181,7 @@ fn non_idempotent_operation_is_rejected_by_an_error_response_of_the_api() {
 fn html_page_leaves_the_outcome_unknown() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     let page = |operation, status| {
         Fault::on(operation)
             .status(status)
@@ -222,10 +210,7 @@ fn html_page_leaves_the_outcome_unknown() {
 fn decode_error_of_a_one_time_response_contains_its_body() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     let operation = "POST /clusters/{clusterUuid}/clients";
     sandbox.add_fault(Fault::on(operation).replace("/clientId", serde_json::json!(17)));
     let error = admin
@@ -470,10 +455,7 @@ fn partly_written_response_is_not_requested_again() {
 fn outcome_is_unknown_if_an_earlier_attempt_may_have_been_executed() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.add_fault(Fault::on(UPDATE).reset().when(When::After));
     sandbox.add_fault(Fault::on(UPDATE).status(403));
     let change = UpdateCluster::new().name("new");
@@ -535,10 +517,7 @@ fn token_response_larger_than_a_mebibyte_is_an_error() {
 fn waiter_fails_immediately_if_the_state_is_unreachable() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.set_status(
         &format!("{id}"),
         serde_json::json!({ "ready": "Suspended" }),
@@ -557,10 +536,7 @@ fn waiter_continues_after_transient_errors_until_its_deadline() {
         .healthy_after(Duration::from_millis(10))
         .start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.add_fault(Fault::on(GET).status(500).times(2));
     let wait = Wait::new().max_poll_interval(Duration::from_millis(10));
     admin.cluster(&id).wait_until_healthy(&wait).unwrap();
@@ -596,10 +572,7 @@ fn create_cluster_reports_applied_change_when_response_is_truncated() {
 fn call_is_not_sent_when_cancelled_before_it_begins() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     // With a cached token and an idle connection, no other step checks the cancellation.
     admin.clusters().list().unwrap();
     let cancel = Cancel::new();

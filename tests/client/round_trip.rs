@@ -3,7 +3,7 @@
 use camunda_admin::{ClusterComponentStatus, ErrorKind};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
-use crate::client;
+use crate::{client, new_cluster};
 
 const LIST: &str = "GET /clusters";
 
@@ -65,10 +65,7 @@ fn csv_is_decoded_raw_and_from_a_json_string() {
     let sandbox = Sandbox::start();
     sandbox.create_cluster(serde_json::json!({ "name": "a \"quoted\" name" }));
     let admin = client(&sandbox);
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     admin.cluster(&id).delete().unwrap();
     let read = || {
         let mut text = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use camunda_admin::{CallOptions, Cancel, Cluster, ClusterId, ErrorKind, Outcome, Stage, Wait};
 use camunda_admin_sandbox::{Fault, Sandbox, When};
 
-use crate::{builder, client};
+use crate::{builder, client, new_cluster};
 
 const GET: &str = "GET /clusters/{clusterUuid}";
 
@@ -81,10 +81,7 @@ fn wait_polls_again_after_retry_after() {
         .timeout(Duration::from_millis(1500))
         .build()
         .unwrap();
-    let id = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     sandbox.add_fault(Fault::on(GET).status(429).header("retry-after", "2"));
     let begun = Instant::now();
     let wait = long().max_poll_interval(Duration::from_millis(10));
@@ -234,10 +231,7 @@ fn clones_of_wait_share_a_callback_between_threads() {
 fn callback_that_waits_is_not_called_for_its_own_wait() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    let id: ClusterId = sandbox
-        .create_cluster(serde_json::json!({}))
-        .parse()
-        .unwrap();
+    let id = new_cluster(&sandbox);
     let own: Arc<Mutex<Option<Wait<'static, Cluster>>>> = Arc::default();
     let calls = Arc::new(AtomicU32::new(0));
     let (inner, count, in_callback, same) = (own.clone(), calls.clone(), admin.clone(), id.clone());

@@ -6,6 +6,7 @@ import pickle
 import typing
 import unittest
 import unittest.mock
+from decimal import Decimal
 
 import camunda_admin
 from camunda_admin import (
@@ -249,9 +250,23 @@ class Decoding(SandboxTest):
     def test_error_has_the_bytes_of_a_response_that_cannot_be_decoded(self):
         from camunda_admin._json import decode
 
-        for encoded, value in [("\ufeff[1]", [1]), (b"\xef\xbb\xbf[1]", [1]), ("[1.50]", [1.5])]:
+        for encoded, value in [
+            ("\ufeff[1]", [1]),
+            (b"\xef\xbb\xbf[1]", [1]),
+            ("[1.50]", [1.5]),
+            (" [1]", [1]),
+            ("\t[1]\r\n ", [1]),
+            ("[" + "9" * 5000 + "]", [Decimal("9" * 5000)]),
+        ]:
             self.assertEqual(decode(encoded, "list", list), value)
-        for encoded, body in [("[Ü", "[Ü".encode()), ("\ufeff{", b"\xef\xbb\xbf{"), (b"[\xff]", b"[\xff]")]:
+        for encoded, body in [
+            ("[Ü", "[Ü".encode()),
+            ("\ufeff{", b"\xef\xbb\xbf{"),
+            (b"[\xff]", b"[\xff]"),
+            ("[1]]", b"[1]]"),
+            ("[1]\u00a0", b"[1]\xc2\xa0"),
+            ("", b""),
+        ]:
             with self.assertRaises(DecodeError) as raised:
                 decode(encoded, "list", list)
             self.assertEqual(raised.exception.body, body)

@@ -76,8 +76,15 @@ impl Unshared {
         self.write_at.store(at, Ordering::Relaxed);
     }
 
-    /// Returns whether it is time to write; to one caller at a time. Cheap enough for every call.
+    /// Returns whether it is time to write. Cheap enough for every call.
+    #[inline]
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let at = self.write_at.load(Ordering::Relaxed);
+        at != 0 && millis(now.mono) >= at
+    }
+
+    /// Returns whether it is time to write; to one caller at a time.
+    pub(super) fn claim(&self, now: Timestamp) -> bool {
         let at = self.write_at.load(Ordering::Relaxed);
         if at == 0 || millis(now.mono) < at {
             return false;

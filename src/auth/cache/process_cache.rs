@@ -335,6 +335,17 @@ impl TokenCacheHandle {
         &self.request
     }
 
+    /// Returns the cached token, or `None` if [`token`](Self::token) has more to do than return it.
+    #[inline]
+    pub(crate) fn cached(&self) -> Option<Token> {
+        let entry = self.current();
+        let now = entry.clock.now_coarse();
+        if entry.unshared.is_due(now) {
+            return None;
+        }
+        entry.token_state.try_lock()?.fresh(now)
+    }
+
     /// Returns a valid token.
     ///
     /// Returns the cached token in well under a microsecond if it is not due for refresh. Otherwise
@@ -359,18 +370,11 @@ impl TokenCacheHandle {
         endpoint: &dyn TokenEndpoint,
         call: &CallContext,
     ) -> Result<Token, Error> {
-        let entry = self.current();
-        let now = entry.clock.now_coarse();
-        if let Some(mut token_state) = entry.token_state.try_lock()
-            && let Some(token) = token_state.fresh(now)
-        {
-            drop(token_state);
-            if entry.unshared.is_due(now) {
-                self.write_back(entry, call);
-            }
+        if let Some(token) = self.cached() {
             return Ok(token);
         }
-        if entry.unshared.is_due(now) {
+        let entry = self.current();
+        if entry.unshared.claim(entry.clock.now_coarse()) {
             self.write_back(entry, call);
         }
         self.wait_for_token(endpoint, call).map_err(|error| {

@@ -36,6 +36,9 @@ __all__ = [
 
 _MAX_COUNT = 2**32 - 1
 
+# Numbers: searching `bytes` for `bytes` raises and discards an exception.
+_NUL, _PERCENT, _DOT = b"\0%."
+
 
 def wrong_type(name: str, value: object, expected: str) -> ArgumentTypeError:
     """Return the exception for an argument of the wrong type."""
@@ -64,7 +67,7 @@ def encode_str(name: str, value: str, expected: str = "a str") -> bytes:
     """Encode a string as UTF-8; raise `InvalidArgumentError` if it has a NUL, which would end it in C."""
     _require_str(name, value, expected)
     encoded = _encode(name, value)
-    if b"\0" in encoded:
+    if _NUL in encoded:
         raise invalid(name, "NUL character", "a string without NUL characters")
     return encoded
 
@@ -112,7 +115,7 @@ def encode_segment(name: str, value: str) -> bytes:
     encoded = encode_str(name, value)
     if not encoded:
         raise empty(name, "a name")
-    if (b"." in encoded or b"%" in encoded) and _has_dot_segment(encoded):
+    if (_DOT in encoded or _PERCENT in encoded) and _has_dot_segment(encoded):
         raise invalid(
             name,
             f"{describe(value)} has a `.` or `..` segment, with which the request could reach "

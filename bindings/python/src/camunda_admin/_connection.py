@@ -204,7 +204,7 @@ class Connection:
         """Call a function that returns a value."""
         value = c_void_p()
         try:
-            self._call(function, (*arguments, byref(value)))
+            self._call(function, (*arguments, value))
         except BaseException:
             lib.camunda_value_free(value)
             raise
@@ -285,22 +285,21 @@ class Connection:
 
     def _call(self, function: Any, arguments: Tuple[Any, ...]) -> None:
         handle = self.handle()
+        # Passed by reference, as declared; faster than with `byref`.
         error = c_void_p()
         if not on_main_thread():
             plain = self._plain
             call = None if plain is None else plain.pointer
-            status = function(handle.pointer, call, *arguments, byref(error))
+            status = function(handle.pointer, call, *arguments, error)
         else:
             watch, options = self._watched_options()
             try:
                 watch.busy = True
                 if self.shared.logging:
                     with store_unraisable():
-                        status = function(
-                            handle.pointer, options.pointer, *arguments, byref(error)
-                        )
+                        status = function(handle.pointer, options.pointer, *arguments, error)
                 else:
-                    status = function(handle.pointer, options.pointer, *arguments, byref(error))
+                    status = function(handle.pointer, options.pointer, *arguments, error)
             finally:
                 watch.busy = False
         _raise_failure(status, error)

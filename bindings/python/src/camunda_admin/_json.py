@@ -45,18 +45,28 @@ _decoder: Any = None
 
 def _parse(encoded: Union[str, bytes]) -> Any:
     global _decoder
-    from json import JSONDecoder  # slow to import, and not needed before the first response
-
     if _decoder is None:
+        from json import JSONDecoder  # slow to import, and not needed before the first response
+
         _decoder = JSONDecoder(parse_float=_parse_float)
     text = encoded if isinstance(encoded, str) else encoded.decode()
-    if text.startswith("\ufeff"):
-        text = text[1:]
     try:
-        return _decoder.decode(text)
+        # Faster than `decode`, which searches white space on both sides.
+        value, end = _decoder.raw_decode(text)
+        if end == len(text) or not text[end:].strip(" \t\r\n"):
+            return value
     except ValueError:
-        # Slower: a `parse_int` of its own is called for each whole number.
-        return JSONDecoder(parse_float=_parse_float, parse_int=_parse_int).decode(text)
+        pass
+    return _parse_any(text)
+
+
+def _parse_any(text: str) -> Any:
+    """Parse JSON with a byte-order mark, white space around it, or numbers of any length."""
+    from json import JSONDecoder
+
+    # Slower: a `parse_int` of its own is called for each whole number.
+    decoder = JSONDecoder(parse_float=_parse_float, parse_int=_parse_int)
+    return decoder.decode(text[1:] if text.startswith("\ufeff") else text)
 
 
 def decode(encoded: Union[str, bytes], operation: str, convert: Callable[[Any], T]) -> T:

@@ -166,7 +166,7 @@ def borrow_json(pointer: Optional[int]) -> Union[str, bytes]:
     It is a `str`, or `bytes` if it is not valid UTF-8.
     """
     length = c_size_t()
-    text = lib.camunda_value_json(pointer, byref(length))
+    text = lib.camunda_value_json(pointer, length)
     if not text:
         return "null"
     if _decode_utf8 is not None:
