@@ -48,7 +48,7 @@
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
  *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
  *   is not instrumented for ThreadSanitizer: use the suppressions bindings/c/camunda_admin.tsan.supp.
- * - Deadlines. A call blocks for at most 60 s (setting `timeout`,
+ * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens
  *   and rate limits of its parent. A fork waits for the library's critical sections (microseconds). If
@@ -653,7 +653,7 @@ camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
  * honored; one beyond the deadline fails the wait immediately.
  *
  * @param call Options to change.
- * @param interval Maximum delay in seconds, above 0. Default: 10 s.
+ * @param interval Maximum delay in seconds, above 0; at least 10 ms are used. Default: 10 s.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK, or the kind of the error.
@@ -682,7 +682,8 @@ camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
  *
  * @param call Options to change.
  * @param progress Callback. NULL removes the current one.
- * @param user Passed to each callback unchanged. May be NULL.
+ * @param user Passed to each callback unchanged; must be valid during the calls that use the options.
+ *   May be NULL.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK, or the kind of the error.
@@ -698,7 +699,8 @@ camunda_status camunda_call_options_set_progress(camunda_call_options *call,
  *
  * @param call Options to change.
  * @param interrupt Callback. NULL removes the current one.
- * @param user Passed to each callback unchanged. May be NULL.
+ * @param user Passed to each callback unchanged; must be valid during the calls that use the options.
+ *   May be NULL.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK, or the kind of the error.
@@ -871,9 +873,10 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
  * - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
  *   scope.
  * - `token_request_format`: encoding of token requests, `json` (default) or `form`.
- * - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
- *   beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
- * - `timeout`: seconds, decimals allowed; default: 60.
+ * - `token_cache`: where tokens are shared. `auto` (default): files in the user's cache directory.
+ *   `memory`: this process only. A directory, with a separator in its path or beginning with `.` or
+ *   `~`. A redis://, rediss://, valkey:// or valkeys:// URL.
+ * - `timeout`: maximum duration of a call in seconds, decimals allowed; default: 60.
  * - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
  * - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
  *   environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
@@ -903,7 +906,8 @@ camunda_status camunda_config_set(camunda_config *config,
  * @param config Settings to change.
  * @param level The least severe level that the callback receives: CAMUNDA_LOG_….
  * @param log Callback. NULL removes the current one.
- * @param user Passed to each callback unchanged. May be NULL.
+ * @param user Passed to each callback unchanged; must be valid until the clients that are created from
+ *   the settings are freed. May be NULL.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK, or the kind of the error.
@@ -1817,7 +1821,7 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
  *
  * Updates the fields that are set; an empty description clears it.
  *
- * Request body: a UpdateCluster object.
+ * Request body: an UpdateCluster object.
  * - `name` (string, optional): New name.
  * - `description` (string, optional): New description; an empty string clears it.
  * - `stageLabel` (string: `dev`, `test`, `stage`, `prod`, optional): New stage.
@@ -1929,7 +1933,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
  * and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
  *
- * Request body: a UpdateEncryption object.
+ * Request body: an UpdateEncryption object.
  * - `primaryEncryptionKeyId` (string, required): ARN of the key of the (primary) region.
  * - `secondaryEncryptionKeyId` (string, optional): ARN of the key of the second region; required
  *   for dual-region clusters, not allowed for others.
@@ -2031,7 +2035,7 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
  * Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
  * several separated by commas.
  *
- * Request body: a UpdateIpAllowlist object.
+ * Request body: an UpdateIpAllowlist object.
  * - `ipallowlist` (array of objects, required): All entries; an empty list removes the allowlist.
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
@@ -2598,7 +2602,7 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  *
  * Sets a new value of a connector secret.
  *
- * Request body: a UpdateSecret object.
+ * Request body: an UpdateSecret object.
  * - `secretValue` (secret string, required): New value.
  *
  * Error responses of the API:
@@ -2917,7 +2921,7 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
  *
  * Activates secure connectivity for these principals and regions.
  *
- * Request body: a ActivateSecureConnectivity object.
+ * Request body: an ActivateSecureConnectivity object.
  * - `allowedPrincipals` (array of strings, required): Principals of the cloud provider that may
  *   connect.
  * - `allowedRegions` (array of strings, required): Regions from which they may connect.
@@ -3122,7 +3126,7 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
  * Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
  * hours in advance. The only operation without a token.
  *
- * Response: a IpRanges object.
+ * Response: an IpRanges object.
  * - `web-modeler` (array of strings, expected): CIDRs of the Web Modeler.
  *
  * @param admin Client. Thread-safe.

@@ -204,29 +204,29 @@ class Secret {
   /// Creates an empty secret.
   Secret() = default;
   /// Takes ownership of a string. Copies that the caller keeps are not overwritten.
-  Secret(std::string text) : text_(std::move(text)) {}
+  Secret(std::string text) : text_(std::move(text)) { wipe(text); }
   /// Copies a string.
   Secret(std::string_view text) : text_(text) {}
   /// Copies a string.
   Secret(const char* text) : text_(text == nullptr ? "" : text) {}
   Secret(const Secret&) = default;
-  Secret(Secret&& other) noexcept : text_(std::move(other.text_)) { other.wipe(); }
+  Secret(Secret&& other) noexcept : text_(std::move(other.text_)) { wipe(other.text_); }
   Secret& operator=(const Secret& other) {
     if (this != &other) {
-      wipe();
+      wipe(text_);
       text_ = other.text_;
     }
     return *this;
   }
   Secret& operator=(Secret&& other) noexcept {
     if (this != &other) {
-      wipe();
+      wipe(text_);
       text_ = std::move(other.text_);
-      other.wipe();
+      wipe(other.text_);
     }
     return *this;
   }
-  ~Secret() { wipe(); }
+  ~Secret() { wipe(text_); }
 
   /// Returns the secret. Keep it out of logs, errors and file names.
   [[nodiscard]] const std::string& expose() const noexcept { return text_; }
@@ -241,13 +241,13 @@ class Secret {
                                                       const Secret&) = delete;
 
  private:
-  void wipe() noexcept {
+  static void wipe(std::string& text) noexcept {
     // Resizing to the capacity does not allocate. It covers short strings, which are stored in the
     // object, and the characters that shortening or moving a string leaves behind.
-    text_.resize(text_.capacity());
-    volatile char* characters = text_.data();
-    for (std::size_t i = 0; i < text_.size(); ++i) characters[i] = '\0';
-    text_.clear();
+    text.resize(text.capacity());
+    volatile char* characters = text.data();
+    for (std::size_t i = 0; i < text.size(); ++i) characters[i] = '\0';
+    text.clear();
   }
 
   std::string text_;
@@ -1127,7 +1127,8 @@ class Timestamp {
   /// Returns the instant, rounded down to milliseconds; nothing if the text is not an RFC 3339 time.
   [[nodiscard]] std::optional<SysTime> time() const noexcept {
     std::int64_t since_epoch = 0;
-    if (!camunda_time_parse(text_.c_str(), &since_epoch)) return std::nullopt;
+    const bool has_nul = text_.find('\0') != std::string::npos;
+    if (has_nul || !camunda_time_parse(text_.c_str(), &since_epoch)) return std::nullopt;
     return SysTime(std::chrono::milliseconds(since_epoch));
   }
 
@@ -6849,7 +6850,7 @@ template <class T>
 class WaitHandle : public CallHandle {
  public:
   WaitHandle(const CallOptions& options, const Wait<T>& wait)
-      : CallHandle(options, check, this), wait_(wait) {
+      : CallHandle(options, ends_wait, this), wait_(wait) {
     if (wait.timeout()) set_timeout(*wait.timeout());
     if (wait.max_poll_interval()) {
       run([&](camunda_error** error) {
@@ -6873,7 +6874,7 @@ class WaitHandle : public CallHandle {
     }
   }
 
-  static std::int32_t check(void* user) noexcept {
+  static std::int32_t ends_wait(void* user) noexcept {
     if (thrown().exception) return 1;
     try {
       const auto& interrupted = static_cast<const WaitHandle*>(user)->options().interrupt_check();
@@ -6894,7 +6895,7 @@ struct StoreHandle {
 
   static const camunda_token_store& table() {
     static const camunda_token_store table = {sizeof(camunda_token_store), get, put, try_lock,
-                                              unlock, describe, free};
+                                              unlock, describe, destroy};
     return table;
   }
 
@@ -6922,7 +6923,7 @@ struct StoreHandle {
   static const char* describe(void* user) noexcept {
     return static_cast<const StoreHandle*>(user)->description.c_str();
   }
-  static void free(void* user) noexcept { delete static_cast<StoreHandle*>(user); }
+  static void destroy(void* user) noexcept { delete static_cast<StoreHandle*>(user); }
 
   static TokenStore& of(void* user) { return *static_cast<const StoreHandle*>(user)->store; }
 
@@ -7066,7 +7067,8 @@ class AdminClient {
   [[nodiscard]] static AdminClient from_env();
   /// Creates a client with the variables of a file; see AdminClientBuilder::from_env_file().
   [[nodiscard]] static AdminClient from_env_file(const std::string& path);
-  /// Returns a builder with the defaults. Client id and secret are required.
+  /// Returns a builder with the default settings, without credentials. Without them, only ip_ranges()
+  /// succeeds.
   [[nodiscard]] static AdminClientBuilder builder();
 
   /// Returns the same client with options for the calls made through it.
@@ -7323,8 +7325,11 @@ class AdminClientBuilder {
   }
   /// Sets the timeout of each call, default 60 s.
   AdminClientBuilder& timeout(Seconds timeout) & {
-    // An integer of microseconds has no decimal point, which depends on the locale.
-    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(timeout).count();
+    // An integer of microseconds has no decimal point, which depends on the locale. One that is not
+    // valid is rejected as 0.
+    constexpr double longest = 9e12;
+    const double seconds = timeout.count() > longest ? longest : timeout.count();
+    const std::int64_t micros = seconds > 0 ? static_cast<std::int64_t>(seconds * 1e6) : 0;
     return set("timeout", std::to_string(micros) + "e-6");
   }
   /// @copydoc timeout
@@ -7378,14 +7383,14 @@ class AdminClientBuilder {
     return AdminClient(std::move(connection));
   }
 
+  /// Returns the C handle; valid as long as this object exists.
+  [[nodiscard]] const camunda_config* get() const noexcept { return config_.get(); }
+
  private:
   template <class Make>
   [[nodiscard]] static AdminClientBuilder from(Make&& make) {
     AdminClientBuilder builder;
     builder.config_ = detail::make<camunda_config>(std::forward<Make>(make));
-  /// Returns the C handle; valid as long as this object exists.
-  [[nodiscard]] const camunda_config* get() const noexcept { return config_.get(); }
-
     return builder;
   }
 
@@ -7443,21 +7448,38 @@ class TokenSource {
   std::optional<std::string> audience_;
 };
 
+/// @cond
+namespace detail {
+inline Value doctor(const camunda_config* config, CallOptions options) {
+  check_abi();
+  const CallHandle call(std::move(options));
+  return Value(make<camunda_value>([&](camunda_value** report, camunda_error** error) {
+    return camunda_doctor(config, call.get(), report, error);
+  }));
+}
+}  // namespace detail
+/// @endcond
+
 /// Checks the environment of a client: settings, network, certificates, clock, token, token store and
 /// permissions. The program `camunda-admin doctor` prints the same report.
 ///
-/// `env_file` is a credential file of the Console with the settings; without it they are read from the
-/// environment. `timeout` applies to the token request and to each read. Returns an object with the
-/// fields that camunda_doctor() documents, without secrets. A check that fails throws nothing: the
-/// field `ok` is false then.
-[[nodiscard]] inline Value doctor(const std::optional<std::string>& env_file = std::nullopt,
-                                  Seconds timeout = Seconds(60)) {
-  detail::check_abi();
-  const detail::CallHandle options(CallOptions{}.timeout(timeout));
-  const char* const path = env_file ? detail::c_text(*env_file, "the path") : nullptr;
-  return Value(detail::make<camunda_value>([&](camunda_value** report, camunda_error** error) {
-    return camunda_doctor(options.get(), path, report, error);
-  }));
+/// Sends at most one token request, unless that fails with a transient error or the API rejects the
+/// token, and only `GET` requests to the API; changes nothing. A check that fails throws nothing: then
+/// the field `ok` of the report is false. camunda_doctor() documents the fields and the maximum
+/// duration. The report contains no secrets.
+///
+/// `settings` are checked, for example those of AdminClientBuilder::from_env_file(). `options` are the
+/// timeout of the token request and of each read (default: that of the settings), and the cancellation.
+/// Throws CancelledError if the call is cancelled.
+[[nodiscard]] inline Value doctor(const AdminClientBuilder& settings, CallOptions options = {}) {
+  return detail::doctor(settings.get(), std::move(options));
+}
+
+/// Checks the settings of the environment variables, as AdminClientBuilder::from_env() reads them. A
+/// variable that is not valid is part of the report. Otherwise as doctor() with settings. No other
+/// thread may change the environment during the call.
+[[nodiscard]] inline Value doctor(CallOptions options = {}) {
+  return detail::doctor(nullptr, std::move(options));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -7809,40 +7831,6 @@ class Activity {
 
   AdminClient admin_;
 };
-/// @cond
-namespace detail {
-inline Value doctor(const camunda_config* config, CallOptions options) {
-  check_abi();
-  const CallHandle call(std::move(options));
-  return Value(make<camunda_value>([&](camunda_value** report, camunda_error** error) {
-    return camunda_doctor(config, call.get(), report, error);
-  }));
-}
-}  // namespace detail
-/// @endcond
-
-/// Checks the environment of a client: settings, network, certificates, clock, token, token store and
-/// permissions. The program `camunda-admin doctor` prints the same report.
-///
-/// Sends at most one token request, unless that fails with a transient error or the API rejects the
-/// token, and only `GET` requests to the API; changes nothing. A check that fails throws nothing: then
-/// the field `ok` of the report is false. camunda_doctor() documents the fields and the maximum
-/// duration. The report contains no secrets.
-///
-/// `settings` are checked, for example those of AdminClientBuilder::from_env_file(). `options` are the
-/// timeout of the token request and of each read (default: that of the settings), and the cancellation.
-/// Throws CancelledError if the call is cancelled.
-[[nodiscard]] inline Value doctor(const AdminClientBuilder& settings, CallOptions options = {}) {
-  return detail::doctor(settings.get(), std::move(options));
-}
-
-/// Checks the settings of the environment variables, as AdminClientBuilder::from_env() reads them. A
-/// variable that is not valid is part of the report. Otherwise as doctor() with settings. No other
-/// thread may change the environment during the call.
-[[nodiscard]] inline Value doctor(CallOptions options = {}) {
-  return detail::doctor(nullptr, std::move(options));
-}
-
 
 // ---------------------------------------------------------------------------------------------
 // What follows needs the classes above to be complete

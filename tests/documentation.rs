@@ -322,6 +322,9 @@ fn python_blocks_run() {
             .iter()
             .map(|block| (&block.place, &block.text))
             .collect();
+        // For `ca_file`.
+        let authority = rcgen::generate_simple_self_signed(["company".to_owned()]).unwrap();
+        fs::write(home.path().join("company.pem"), authority.cert.pem()).unwrap();
         let file = home.path().join("blocks.json");
         fs::write(&file, serde_json::to_string(&list).unwrap()).unwrap();
         let mut command = Command::new("python3");

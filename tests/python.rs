@@ -62,6 +62,51 @@ fn example_creates_and_deletes_cluster() {
     );
 }
 
+/// The example for pytest in the documentation, with the package of the mock server.
+#[test]
+fn example_of_pytest_passes() {
+    let Some(python) = python() else { return };
+    if !python.has_tool("pytest") {
+        return missing("pytest (from PyPI)");
+    }
+    let page = fs::read_to_string(top().join("docs/python/testing.md")).unwrap();
+    let (_, rest) = page
+        .split_once("tests/python.rs runs it -->\n```python\n")
+        .unwrap();
+    let (example, _) = rest.split_once("```\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("test_names.py"), example).unwrap();
+    // The test must not use this sandbox.
+    let sandbox = sandbox();
+    let mut command = python.command(&sandbox, folder.path());
+    let fixture = "camunda_admin_sandbox.pytest_plugin";
+    command
+        .args([
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            fixture,
+            "-p",
+            "no:cacheprovider",
+        ])
+        .env("PYTHONPATH", top().join("bindings/python-sandbox/src"))
+        .env("CAMUNDA_ADMIN_SANDBOX", sandbox_program());
+    let output = run(command);
+    assert!(output.contains("1 passed"), "{output}");
+    assert_eq!(sandbox.stats().token_requests, 0);
+}
+
+/// Builds the program of the mock server and returns its path.
+fn sandbox_program() -> PathBuf {
+    let name = "camunda-admin-sandbox";
+    let mut command = cargo::build();
+    command.args(["-p", "camunda-admin", "-p", name, "--bin", name]);
+    run(command);
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    cargo::profile_folder().join(file)
+}
+
 /// Linux accepts connections on all of 127.0.0.0/8, so the sandbox can have a URL that the example does
 /// not recognize as local.
 #[cfg(target_os = "linux")]

@@ -177,7 +177,7 @@ impl Walk<'_> {
                     None => {
                         if direction == Direction::Request && self.unknown.is_none() {
                             let name = json_text::decoded(self.written(name))?;
-                            self.unknown = Some(UnknownField { of, name });
+                            self.unknown = Some(UnknownField { of, name, fields });
                         }
                         self.any()?;
                     }

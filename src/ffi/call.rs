@@ -106,12 +106,12 @@ unsafe fn change(
 }
 
 fn seconds(name: &str, seconds: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| {
-            Error::invalid_argument(format!("{name} is not a positive number of seconds"))
-        })
+    let invalid = |problem| Error::invalid_argument(format!("{name} is {problem}"));
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Err(_) if seconds.is_finite() && seconds > 0.0 => Err(invalid("too large")),
+        _ => Err(invalid("not a positive number of seconds")),
+    }
 }
 
 /// Sets the timeout of a call. It covers the token, the rate limit, retries and the response body;
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn camunda_call_options_set_timeout(
 /// honored; one beyond the deadline fails the wait immediately.
 ///
 /// @param call Options to change.
-/// @param interval Maximum delay in seconds, above 0. Default: 10 s.
+/// @param interval Maximum delay in seconds, above 0; at least 10 ms are used. Default: 10 s.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK, or the kind of the error.
@@ -187,7 +187,8 @@ pub unsafe extern "C" fn camunda_call_options_set_cancel(
 ///
 /// @param call Options to change.
 /// @param progress Callback. NULL removes the current one.
-/// @param user Passed to each callback unchanged. May be NULL.
+/// @param user Passed to each callback unchanged; must be valid during the calls that use the options.
+///   May be NULL.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK, or the kind of the error.
@@ -211,7 +212,8 @@ pub unsafe extern "C" fn camunda_call_options_set_progress(
 ///
 /// @param call Options to change.
 /// @param interrupt Callback. NULL removes the current one.
-/// @param user Passed to each callback unchanged. May be NULL.
+/// @param user Passed to each callback unchanged; must be valid during the calls that use the options.
+///   May be NULL.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK, or the kind of the error.

@@ -259,9 +259,10 @@ unsafe fn settings<'a>(config: *mut camunda_config) -> Result<&'a mut camunda_co
 /// - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
 ///   scope.
 /// - `token_request_format`: encoding of token requests, `json` (default) or `form`.
-/// - `token_cache`: `auto` (default), `memory`, a directory with a separator in its path or
-///   beginning with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL.
-/// - `timeout`: seconds, decimals allowed; default: 60.
+/// - `token_cache`: where tokens are shared. `auto` (default): files in the user's cache directory.
+///   `memory`: this process only. A directory, with a separator in its path or beginning with `.` or
+///   `~`. A redis://, rediss://, valkey:// or valkeys:// URL.
+/// - `timeout`: maximum duration of a call in seconds, decimals allowed; default: 60.
 /// - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
 /// - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
 ///   environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
@@ -300,7 +301,8 @@ pub unsafe extern "C" fn camunda_config_set(
 /// @param config Settings to change.
 /// @param level The least severe level that the callback receives: CAMUNDA_LOG_….
 /// @param log Callback. NULL removes the current one.
-/// @param user Passed to each callback unchanged. May be NULL.
+/// @param user Passed to each callback unchanged; must be valid until the clients that are created from
+///   the settings are freed. May be NULL.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK, or the kind of the error.

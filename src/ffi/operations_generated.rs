@@ -310,7 +310,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
 ///
 /// Updates the fields that are set; an empty description clears it.
 ///
-/// Request body: a UpdateCluster object.
+/// Request body: an UpdateCluster object.
 /// - `name` (string, optional): New name.
 /// - `description` (string, optional): New description; an empty string clears it.
 /// - `stageLabel` (string: `dev`, `test`, `stage`, `prod`, optional): New stage.
@@ -438,7 +438,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
 /// and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
 ///
-/// Request body: a UpdateEncryption object.
+/// Request body: an UpdateEncryption object.
 /// - `primaryEncryptionKeyId` (string, required): ARN of the key of the (primary) region.
 /// - `secondaryEncryptionKeyId` (string, optional): ARN of the key of the second region; required
 ///   for dual-region clusters, not allowed for others.
@@ -544,7 +544,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
 /// Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
 /// several separated by commas.
 ///
-/// Request body: a UpdateIpAllowlist object.
+/// Request body: an UpdateIpAllowlist object.
 /// - `ipallowlist` (array of objects, required): All entries; an empty list removes the allowlist.
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
@@ -1175,7 +1175,7 @@ pub unsafe extern "C" fn camunda_secret_create(
 ///
 /// Sets a new value of a connector secret.
 ///
-/// Request body: a UpdateSecret object.
+/// Request body: an UpdateSecret object.
 /// - `secretValue` (secret string, required): New value.
 ///
 /// Error responses of the API:
@@ -1530,7 +1530,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
 ///
 /// Activates secure connectivity for these principals and regions.
 ///
-/// Request body: a ActivateSecureConnectivity object.
+/// Request body: an ActivateSecureConnectivity object.
 /// - `allowedPrincipals` (array of strings, required): Principals of the cloud provider that may
 ///   connect.
 /// - `allowedRegions` (array of strings, required): Regions from which they may connect.
@@ -1763,7 +1763,7 @@ pub unsafe extern "C" fn camunda_activity_csv(
 /// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
 /// hours in advance. The only operation without a token.
 ///
-/// Response: a IpRanges object.
+/// Response: an IpRanges object.
 /// - `web-modeler` (array of strings, expected): CIDRs of the Web Modeler.
 ///
 /// @param admin Client. Thread-safe.

@@ -286,10 +286,11 @@ fn ignored_cpp_result_is_a_warning() {
     }
 }
 
-/// Headers such as <X11/Xlib.h> and <windows.h> define macros with common names.
+/// Headers such as <X11/Xlib.h>, <windows.h>, <crtdbg.h>, <AssertMacros.h> and those of Qt define macros with common names.
 #[test]
 fn cpp_header_compiles_between_macros_of_other_headers() {
     let source = r"
+#include <cstdlib>
 #define Status int
 #define Bool int
 #define None 0L
@@ -305,6 +306,11 @@ fn cpp_header_compiles_between_macros_of_other_headers() {
 #define far
 #define small char
 #define interface struct
+#define check(condition) static_cast<void>(condition)
+#define free(memory) free_dbg(memory, 1)
+#define emit
+#define slots
+#define signals public
 #define min(a, b) (((a) < (b)) ? (a) : (b))
 #define max(a, b) (((a) > (b)) ? (a) : (b))
 #include <camunda_admin.hpp>

@@ -1,5 +1,6 @@
 // Exceptions: the class of each status, all properties of the C error, and OutcomeUnknownError.
 #include <exception>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -263,6 +264,18 @@ void config_error_names_the_setting() {
   builder.timeout(1500ms).ca_file("/a").client_cert("/b").client_key("/c");
   builder.proxy("http://localhost:1").user_agent("program/1").token_request_format("form");
   builder.max_response_bytes(1000);
+  // Durations that 64 bits of microseconds cannot represent.
+  builder.timeout(Seconds::max()).timeout(std::chrono::hours::max());
+  for (const double seconds : {0.0, -1e300, std::numeric_limits<double>::quiet_NaN()}) {
+    bool rejected = false;
+    try {
+      builder.timeout(Seconds(seconds));
+    } catch (const ConfigError& error) {
+      CHECK_PART(error.what(), "timeout");
+      rejected = true;
+    }
+    CHECK(rejected);
+  }
 }
 
 void setter_replaces_a_variable_that_is_missing() {

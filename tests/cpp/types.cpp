@@ -316,6 +316,7 @@ void time_has_text_and_instant() {
   CHECK_PART(cluster.to_json().c_str(), R"("created":"2024-05-01T12:00:00.123Z")");
   CHECK(!Cluster::from_json(R"({"uuid":"a"})").created.time());
   CHECK(!Timestamp("yesterday").time());
+  CHECK(!Timestamp(std::string("1970-01-01T00:00:01Z\0x", 22)).time());
   CHECK_STR(printed(Timestamp("yesterday")).c_str(), "yesterday");
   const std::chrono::system_clock::time_point instant = *Timestamp("1970-01-01T00:00:01Z").time();
   CHECK(instant.time_since_epoch() == std::chrono::seconds(1));

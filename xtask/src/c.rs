@@ -485,7 +485,15 @@ fn doc(text: &mut String, paragraph: &str) {
 
 fn type_name(kind: &BodyKind) -> String {
     match kind {
-        BodyKind::Object(description) => format!("a {} object", description.name()),
+        BodyKind::Object(description) => {
+            let name = description.name();
+            let article = if name.starts_with(['A', 'E', 'I', 'O', 'U']) {
+                "an"
+            } else {
+                "a"
+            };
+            format!("{article} {name} object")
+        }
         BodyKind::List(description) => format!("an array of {} objects", description.name()),
         BodyKind::Secrets => "an object that maps secret names to secret values".to_owned(),
         BodyKind::Csv => "text".to_owned(),

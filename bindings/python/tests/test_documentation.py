@@ -73,6 +73,12 @@ ROOT = Path(__file__).resolve().parents[3]
 BLOCK = re.compile(r"(?:<!-- not run: ([^\n]*) -->\n)?```python\n(.*?)```\n", re.DOTALL)
 
 
+def make_certificate(certificate, key):
+    """Write a self-signed certificate and its key."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key)]
+    subprocess.run([*command, "-out", str(certificate), "-subj", "/CN=client"], check=True, capture_output=True)
+
+
 class Pages(SandboxTest):
     """Runs the code of the package's README and of the cookbook.
 
@@ -107,6 +113,8 @@ class Pages(SandboxTest):
         """Run the blocks in their order in one process, in a directory of their own."""
         folder = self.folder / page.stem
         folder.mkdir()
+        if page.stem == "network":
+            make_certificate(folder / "client.pem", folder / "client-key.pem")
         self.cluster(name=page.stem, status={"ready": "Healthy"})
         # A file, which the processes of `multiprocessing` import.
         program = folder / "program.py"
