@@ -1034,8 +1034,14 @@ mod tests {
     fn token_cache_directory_is_resolved_when_the_settings_are_completed() {
         let current = std::env::current_dir().unwrap();
         let home = PathBuf::from(std::env::var_os(HOME).expect("it is set"));
+        // On Windows, a path without a drive is not absolute.
+        let absolute = if cfg!(windows) {
+            "C:/cache/tokens"
+        } else {
+            "/var/cache/tokens"
+        };
         for (value, expected) in [
-            ("/var/cache/tokens", PathBuf::from("/var/cache/tokens")),
+            (absolute, PathBuf::from(absolute)),
             ("./tokens", current.join("tokens")),
             (".tokens", current.join(".tokens")),
             (".", current.clone()),

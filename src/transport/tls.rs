@@ -372,6 +372,7 @@ mod tests {
 
     use super::*;
 
+    #[cfg(all(unix, not(target_vendor = "apple")))]
     fn roots(variables: &[(&str, &str)]) -> Result<Option<RootCertStore>> {
         roots_from_variables(|name| {
             let known = variables.iter().find(|(known, _)| *known == name);
