@@ -163,4 +163,6 @@ impl<T: HasSchema> HasSchema for std::collections::BTreeMap<String, T> {
 pub(crate) struct UnknownField {
     pub(crate) of: &'static str,
     pub(crate) name: String,
+    /// The fields that the type has.
+    pub(crate) fields: &'static [Field],
 }

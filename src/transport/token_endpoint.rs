@@ -239,7 +239,7 @@ impl TokenConnection for Connection<'_> {
                             "connection lost while reading the response body".to_owned(),
                         ),
                     };
-                    let message = format!("token request to {}: {problem}", request.token_url);
+                    let message = format!("token request: {problem}");
                     failed(TokenErrorKind::Transient, kind, message)
                 }));
             }
