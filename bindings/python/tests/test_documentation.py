@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import os
 import re
+import subprocess
 import typing
 import unittest
 from pathlib import Path
