@@ -21,23 +21,21 @@ pub(crate) struct Walked {
 /// Walks through the JSON text that begins at `start`. Returns `None` if it does not match the
 /// schema, or if it is longer than [`MAX_BYTES`].
 pub(crate) fn walk(schema: JsonSchema, json: &[u8], start: usize) -> Option<Walked> {
-    if json.len() > MAX_BYTES || std::str::from_utf8(&json[start..]).is_err() {
-        return None;
-    }
-    let mut walk = Walk {
-        json,
-        at: start,
-        has_no_controls: json.iter().fold(u8::MAX, |least, byte| least.min(*byte)) >= 0x20,
-        index: Index::with_capacity(json.len()),
-        unknown: None,
-    };
-    walk.skip_space();
+    let mut walk = Walk::begin(json, start)?;
     walk.value(schema)?;
     walk.skip_space();
     (walk.at == json.len()).then_some(Walked {
         index: walk.index,
         unknown: walk.unknown,
     })
+}
+
+/// Returns the first field of a request that its type does not have, also if another field is missing.
+#[cold]
+pub(crate) fn unknown_field(schema: JsonSchema, json: &[u8], start: usize) -> Option<UnknownField> {
+    let mut walk = Walk::begin(json, start)?;
+    let _ = walk.value(schema);
+    walk.unknown
 }
 
 struct Walk<'a> {
@@ -48,6 +46,23 @@ struct Walk<'a> {
     has_no_controls: bool,
     index: Index,
     unknown: Option<UnknownField>,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(json: &'a [u8], start: usize) -> Option<Walk<'a>> {
+        if json.len() > MAX_BYTES || std::str::from_utf8(&json[start..]).is_err() {
+            return None;
+        }
+        let mut walk = Walk {
+            json,
+            at: start,
+            has_no_controls: json.iter().fold(u8::MAX, |least, byte| least.min(*byte)) >= 0x20,
+            index: Index::with_capacity(json.len()),
+            unknown: None,
+        };
+        walk.skip_space();
+        Some(walk)
+    }
 }
 
 impl Walk<'_> {
@@ -174,7 +189,7 @@ impl Walk<'_> {
                     None => {
                         if direction == Direction::Request && self.unknown.is_none() {
                             let name = json_text::decoded(self.written(name))?;
-                            self.unknown = Some(UnknownField { of, name });
+                            self.unknown = Some(UnknownField::new(of, name, fields));
                         }
                         self.any()?;
                     }

@@ -14,7 +14,7 @@ use crate::api::error_path;
 #[cfg(feature = "capi")]
 use crate::api::json_index::Index;
 use crate::api::json_index::MAX_BYTES;
-use crate::api::json_walk::{Walked, walk};
+use crate::api::json_walk::{Walked, unknown_field, walk};
 use crate::api::path_segment::check_segment;
 use crate::api::schema::{Describe, Description, HasSchema, JsonSchema, UnknownField};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
@@ -141,10 +141,14 @@ impl Operation {
             (Some(_), None) => "body required".to_owned(),
             (Some(schema), Some(body)) => match schema.check(body) {
                 Ok(None) => return Ok(()),
-                Ok(Some(UnknownField { of, name })) => format!(
-                    "body: {of} has no field `{name}`; use `request` for fields that are newer \
-                     than this version"
-                ),
+                Ok(Some(UnknownField { of, name, nearest })) => {
+                    let hint = nearest.map(|known| format!(", did you mean `{known}`?"));
+                    format!(
+                        "body: {of} has no field `{name}`{}; use `request` for fields that are newer \
+                         than this version",
+                        hint.unwrap_or_default()
+                    )
+                }
                 Err(problem) => format!("body: {problem}"),
             },
         };
@@ -327,7 +331,18 @@ impl BodySchema {
 
     fn check(&self, json: &[u8]) -> Result<Option<UnknownField>, String> {
         match &self.json {
-            Some(body) => Ok(body.walk(json)?.unknown),
+            Some(body) => match body.walk(json) {
+                Ok(walked) => Ok(walked.unknown),
+                // A misspelt field is missing under its own name.
+                Err(problem) if problem.contains("missing field") => {
+                    let start = json.len() - strip_bom(json).len();
+                    match unknown_field(body.schema, json, start) {
+                        Some(unknown) => Ok(Some(unknown)),
+                        None => Err(problem),
+                    }
+                }
+                Err(problem) => Err(problem),
+            },
             None => Ok(None),
         }
     }
@@ -422,7 +437,19 @@ mod tests {
         let error = client
             .check_body(Some(br#"{"clientName":"a","permisions":["Zeebe"]}"#))
             .unwrap_err();
-        assert!(error.to_string().contains("`permisions`"), "{error}");
+        let text = "has no field `permisions`, did you mean `permissions`?; use `request`";
+        assert!(error.to_string().contains(text), "{error}");
+        // Not that the field which it stands for is missing.
+        for (body, field, nearest) in [
+            (r#"{"clientNam":"a"}"#, "clientNam", Some("clientName")),
+            (r#"{"client_name":"a"}"#, "client_name", Some("clientName")),
+            (r#"{"scopes":[]}"#, "scopes", None),
+        ] {
+            let error = client.check_body(Some(body.as_bytes())).unwrap_err();
+            let hint = nearest.map_or(String::new(), |known| format!(", did you mean `{known}`?"));
+            let text = format!("has no field `{field}`{hint}; use `request`");
+            assert!(error.to_string().contains(&text), "{error}");
+        }
         let allowlist = &cluster_operations::SET_IP_ALLOWLIST;
         let error = allowlist
             .check_body(Some(
