@@ -642,6 +642,13 @@ fn url(key: &str, value: &str) -> Result<String> {
     if authority.as_str().contains('@') {
         return Err(invalid("user name or password in the URL"));
     }
+    if authority.host().is_empty() {
+        return Err(invalid("URL without scheme or host"));
+    }
+    // ureq would connect to the default port.
+    if !has_valid_port(authority.as_str()) {
+        return Err(invalid("invalid port"));
+    }
     if uri.query().is_some() || value.contains('#') {
         return Err(invalid("query or fragment in the URL"));
     }
@@ -652,6 +659,17 @@ fn url(key: &str, value: &str) -> Result<String> {
             "http:// would send the credentials unencrypted and is allowed for loopback hosts only",
         )),
         _ => Err(invalid("unsupported URL scheme")),
+    }
+}
+
+/// Returns whether a host has a port from 1 to 65535 after it, or none.
+pub(crate) fn has_valid_port(authority: &str) -> bool {
+    let after_host = authority.rsplit(']').next().unwrap_or_default();
+    match after_host.rsplit_once(':') {
+        None | Some((_, "")) => true,
+        // `parse` accepts a sign.
+        Some((_, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => false,
+        Some((_, port)) => port.parse::<u16>().is_ok_and(|port| port > 0),
     }
 }
 
@@ -1111,6 +1129,30 @@ mod tests {
             .expect_err(variable);
             let expected = format!("the variable {variable}: {problem}");
             assert!(error.message().starts_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn urls_with_invalid_hosts_and_ports_are_rejected() {
+        for (url, problem) in [
+            ("https://api.example:99999", "invalid port"),
+            ("https://api.example:0", "invalid port"),
+            ("https://api.example:https", "invalid port"),
+            ("https://[::1]:65536/path", "invalid port"),
+            ("https://:443", "URL without scheme or host"),
+        ] {
+            for key in ["base_url", "oauth_url"] {
+                let error = set(key, url).expect_err(url);
+                let expected = format!("`{key}`: {problem}; expected");
+                assert!(error.message().starts_with(&expected), "{url}: {error}");
+            }
+        }
+        for url in [
+            "https://api.example:65535",
+            "https://[::1]:1",
+            "https://[::1]",
+        ] {
+            set("base_url", url).unwrap();
         }
     }
 

@@ -126,8 +126,7 @@ impl ClusterCredentials {
     }
 
     /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and
-    /// flushes
-    /// it to the disk.
+    /// flushes it to the disk.
     ///
     /// Never overwrites a file: if the path exists, also as a symbolic link, nothing is changed. A
     /// file that cannot be written completely is removed. To store the credentials of a client that

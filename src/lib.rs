@@ -172,6 +172,7 @@ mod credentials;
 mod deadline_check;
 #[cfg(feature = "doctor")]
 pub mod doctor;
+mod edit_distance;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;

@@ -4,12 +4,13 @@
 #[cfg(unix)]
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::secret::Zeroizing;
 
 /// Logs one warning per path if other users can read or write a file that contains secrets.
 #[cfg(unix)]
@@ -95,10 +96,24 @@ impl NewFile {
             .map_err(|error| io_error(&self.path, "cannot be written", error))
     }
 
-    /// Replaces the content of the file, and flushes the file and its directory to the disk.
+    /// Replaces the content of the file, and flushes the file and its directory to the disk. Fails if
+    /// the path is not the file that was created.
     pub(crate) fn fill(mut self, text: &[u8]) -> Result<()> {
         self.write(text)
             .map_err(|error| io_error(&self.path, "cannot be written", error))?;
+        // A file system may not have stable inode numbers, so the content decides.
+        if !is_same_file(&self.file, &self.path) && !has_content(&self.path, text) {
+            let message = format!(
+                "{} was removed or replaced by another program",
+                self.path.display()
+            );
+            return Err(Error::new(
+                ErrorKind::Io,
+                Stage::Config,
+                Outcome::NotSent,
+                message,
+            ));
+        }
         self.filled = true;
         Ok(())
     }
@@ -135,6 +150,17 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_same_file(_: &File, path: &Path) -> bool {
     path.is_file()
+}
+
+/// Returns whether the file at `path` has this content.
+fn has_content(path: &Path, text: &[u8]) -> bool {
+    let mut content = Zeroizing::new(vec![0; text.len()]);
+    File::open(path).is_ok_and(|mut file| {
+        file.read_exact(&mut content).is_ok()
+            && file
+                .metadata()
+                .is_ok_and(|found| found.len() == text.len() as u64)
+    }) && **content == *text
 }
 
 /// Flushes the directory entry of a new file, if the file system supports it.
@@ -190,6 +216,28 @@ mod tests {
         std::fs::write(directory.path().join("other"), "theirs").unwrap();
         std::fs::rename(directory.path().join("other"), &path).unwrap();
         drop(file);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn fill_fails_if_another_program_removed_or_replaced_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("worker.env");
+        let file = NewFile::create(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let error = file.fill(b"A=b\n").unwrap_err();
+        let expected = format!(
+            "{} was removed or replaced by another program",
+            path.display()
+        );
+        assert_eq!(error.message(), expected);
+
+        let file = NewFile::create(&path).unwrap();
+        std::fs::write(directory.path().join("other"), "theirs").unwrap();
+        std::fs::rename(directory.path().join("other"), &path).unwrap();
+        let error = file.fill(b"A=b\n").unwrap_err();
+        assert_eq!(error.message(), expected);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::edit_distance::edit_distance;
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::token_store::TokenStore;
@@ -217,26 +218,6 @@ fn similar_keyword(value: &str) -> Option<&'static str> {
     let distance = |keyword: &&str| edit_distance(&value, keyword);
     let keyword = ["auto", "memory"].into_iter().min_by_key(distance)?;
     (distance(&keyword) <= keyword.len() / 3).then_some(keyword)
-}
-
-/// Returns the edit distance of two strings: insertions, deletions, replacements, and swaps of
-/// adjacent characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 /// Token stores in addition to memory.

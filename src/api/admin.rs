@@ -131,6 +131,7 @@ impl AdminClient {
             secret_response: true,
             one_time_response: idempotency == Idempotency::NonIdempotent,
             documented_rejections: &[],
+            secret_fields: Vec::new(),
         };
         self.transport.send(&request, &self.call(), |response| {
             let json = operation::strip_bom(&response).trim_ascii();
@@ -303,6 +304,7 @@ impl AdminClient {
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.response.is_some()),
             documented_rejections: operation.documented_errors,
+            secret_fields: operation.secret_request_fields(),
         })
     }
 }

@@ -21,7 +21,16 @@ pub(crate) struct Walked {
 /// Walks through the JSON text that begins at `start`. Returns `None` if it does not match the
 /// schema, or if it is longer than [`MAX_BYTES`].
 pub(crate) fn walk(schema: JsonSchema, json: &[u8], start: usize) -> Option<Walked> {
-    let mut walk = Walk::begin(json, start)?;
+    if json.len() > MAX_BYTES || std::str::from_utf8(&json[start..]).is_err() {
+        return None;
+    }
+    let mut walk = Walk {
+        json,
+        at: start,
+        index: Index::with_capacity(json.len()),
+        unknown: None,
+    };
+    walk.skip_space();
     walk.value(schema)?;
     walk.skip_space();
     (walk.at == json.len()).then_some(Walked {
@@ -30,39 +39,11 @@ pub(crate) fn walk(schema: JsonSchema, json: &[u8], start: usize) -> Option<Walk
     })
 }
 
-/// Returns the first field of a request that its type does not have, also if another field is missing.
-#[cold]
-pub(crate) fn unknown_field(schema: JsonSchema, json: &[u8], start: usize) -> Option<UnknownField> {
-    let mut walk = Walk::begin(json, start)?;
-    let _ = walk.value(schema);
-    walk.unknown
-}
-
 struct Walk<'a> {
     json: &'a [u8],
     at: usize,
-    /// Whether no byte is a control character, which the compact JSON of servers has none of: the end
-    /// of a string is found faster then.
-    has_no_controls: bool,
     index: Index,
     unknown: Option<UnknownField>,
-}
-
-impl<'a> Walk<'a> {
-    fn begin(json: &'a [u8], start: usize) -> Option<Walk<'a>> {
-        if json.len() > MAX_BYTES || std::str::from_utf8(&json[start..]).is_err() {
-            return None;
-        }
-        let mut walk = Walk {
-            json,
-            at: start,
-            has_no_controls: json.iter().fold(u8::MAX, |least, byte| least.min(*byte)) >= 0x20,
-            index: Index::with_capacity(json.len()),
-            unknown: None,
-        };
-        walk.skip_space();
-        Some(walk)
-    }
 }
 
 impl Walk<'_> {
@@ -77,6 +58,15 @@ impl Walk<'_> {
         while matches!(self.byte(), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
         }
+    }
+
+    /// Skips the colon after a name, and the white space around it.
+    #[inline]
+    fn colon(&mut self) -> Option<()> {
+        if self.byte() != b':' {
+            self.skip_space();
+        }
+        self.expect(b':')
     }
 
     /// Skips one byte, which must be this one, and the white space after it.
@@ -145,8 +135,7 @@ impl Walk<'_> {
         };
         loop {
             self.text()?;
-            self.skip_space();
-            self.expect(b':')?;
+            self.colon()?;
             self.value(schema)?;
             if !self.goes_on(b'}')? {
                 break;
@@ -174,8 +163,7 @@ impl Walk<'_> {
                         (name, self.field(name, fields, next))
                     }
                 };
-                self.skip_space();
-                self.expect(b':')?;
+                self.colon()?;
                 match found {
                     Some(index) => {
                         present |= 1 << index;
@@ -189,7 +177,7 @@ impl Walk<'_> {
                     None => {
                         if direction == Direction::Request && self.unknown.is_none() {
                             let name = json_text::decoded(self.written(name))?;
-                            self.unknown = Some(UnknownField::new(of, name, fields));
+                            self.unknown = Some(UnknownField { of, name, fields });
                         }
                         self.any()?;
                     }
@@ -200,10 +188,10 @@ impl Walk<'_> {
             }
             self.index.close(object);
         }
-        let is_complete = fields.iter().enumerate().all(|(index, field)| {
-            field.presence != Presence::Required || present & (1 << index) != 0
+        let required = fields.iter().rev().fold(0_u64, |required, field| {
+            required << 1 | u64::from(field.presence == Presence::Required)
         });
-        is_complete.then_some(())
+        (required & !present == 0).then_some(())
     }
 
     /// Walks through a name if it is that of `field`: responses usually have the order of the
@@ -302,8 +290,7 @@ impl Walk<'_> {
             }
             if innermost.is_object() {
                 self.string()?;
-                self.skip_space();
-                self.expect(b':')?;
+                self.colon()?;
             }
         }
     }
@@ -327,8 +314,11 @@ impl Walk<'_> {
     /// bracket, and returns `false`.
     #[inline]
     fn goes_on(&mut self, bracket: u8) -> Option<bool> {
-        self.skip_space();
-        let byte = self.byte();
+        let mut byte = self.byte();
+        if byte != b',' && byte != bracket {
+            self.skip_space();
+            byte = self.byte();
+        }
         if byte == b',' {
             self.at += 1;
             self.skip_space();
@@ -420,11 +410,7 @@ impl Walk<'_> {
         let mut end = at + 1;
         let mut escaped = 0;
         loop {
-            let rest = &self.json[end..];
-            end += match self.has_no_controls {
-                true => memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len()),
-                false => json_text::plain_length(rest),
-            };
+            end += json_text::plain_length(&self.json[end..]);
             match self.json.get(end)? {
                 b'"' => break,
                 b'\\' => {

@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::api::error_path;
 #[cfg(feature = "capi")]
 use crate::api::json_index::Index;
 use crate::api::json_index::MAX_BYTES;
-use crate::api::json_walk::{Walked, unknown_field, walk};
+use crate::api::json_walk::{Walked, walk};
 use crate::api::path_segment::check_segment;
 use crate::api::schema::{Describe, Description, HasSchema, JsonSchema, UnknownField};
+use crate::edit_distance::nearest;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing, to_json};
 use crate::transport::{Idempotency, Method};
@@ -113,7 +114,11 @@ impl Operation {
                     let argument = arguments.next().expect("an argument for each {name}");
                     check_segment(name, argument)
                         .map_err(|error| error.with_operation(self.name))?;
-                    path.extend(utf8_percent_encode(argument, NOT_UNRESERVED));
+                    if is_unreserved(argument) {
+                        path.push_str(argument);
+                    } else {
+                        path.extend(utf8_percent_encode(argument, NOT_UNRESERVED));
+                    }
                 }
                 None => path.push_str(segment),
             }
@@ -141,14 +146,7 @@ impl Operation {
             (Some(_), None) => "body required".to_owned(),
             (Some(schema), Some(body)) => match schema.check(body) {
                 Ok(None) => return Ok(()),
-                Ok(Some(UnknownField { of, name, nearest })) => {
-                    let hint = nearest.map(|known| format!(", did you mean `{known}`?"));
-                    format!(
-                        "body: {of} has no field `{name}`{}; use `request` for fields that are newer \
-                         than this version",
-                        hint.unwrap_or_default()
-                    )
-                }
+                Ok(Some(unknown)) => unknown_field(&unknown),
                 Err(problem) => format!("body: {problem}"),
             },
         };
@@ -178,14 +176,13 @@ impl Operation {
     pub(crate) fn has_secret_response(&self) -> bool {
         match self.response.as_ref().map(|schema| &schema.kind) {
             Some(BodyKind::Secrets) => true,
-            Some(BodyKind::Object(Description::Object { fields, .. })) => {
-                fields.iter().any(|field| {
-                    use JsonSchema::{Optional, Secret};
-                    matches!(field.schema, Secret | Optional(Secret))
-                })
-            }
-            _ => false,
+            _ => secret_fields(self.response.as_ref()).next().is_some(),
         }
+    }
+
+    /// Returns the names of the secret fields of the request body.
+    pub(crate) fn secret_request_fields(&self) -> Vec<&'static str> {
+        secret_fields(self.body.as_ref()).collect()
     }
 
     /// Decodes a response. An error contains the response body and has the outcome `Completed`.
@@ -238,6 +235,29 @@ fn segments(path: &'static str) -> impl Iterator<Item = &'static str> {
             }
             None => rest.take(),
         }
+    })
+}
+
+/// Returns the names of the secret fields of an object.
+fn secret_fields(body: Option<&BodySchema>) -> impl Iterator<Item = &'static str> {
+    use JsonSchema::{Optional, Secret};
+    let fields = match body.map(|schema| &schema.kind) {
+        Some(BodyKind::Object(Description::Object { fields, .. })) => *fields,
+        _ => &[],
+    };
+    fields
+        .iter()
+        .filter(|field| matches!(field.schema, Secret | Optional(Secret)))
+        .map(|field| field.json)
+}
+
+/// Returns whether percent-encoding leaves a segment as it is. Does not end at the first byte that it
+/// changes, so that it is compiled to vector instructions.
+fn is_unreserved(segment: &str) -> bool {
+    segment.bytes().fold(true, |so_far, byte| {
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let is_digit = byte.wrapping_sub(b'0') < 10;
+        so_far & (is_letter | is_digit | (byte == b'-'))
     })
 }
 
@@ -330,22 +350,47 @@ impl BodySchema {
     }
 
     fn check(&self, json: &[u8]) -> Result<Option<UnknownField>, String> {
-        match &self.json {
-            Some(body) => match body.walk(json) {
-                Ok(walked) => Ok(walked.unknown),
-                // A misspelt field is missing under its own name.
-                Err(problem) if problem.contains("missing field") => {
-                    let start = json.len() - strip_bom(json).len();
-                    match unknown_field(body.schema, json, start) {
-                        Some(unknown) => Ok(Some(unknown)),
-                        None => Err(problem),
-                    }
-                }
-                Err(problem) => Err(problem),
-            },
-            None => Ok(None),
+        let Some(body) = &self.json else {
+            return Ok(None);
+        };
+        match body.walk(json) {
+            Ok(walked) => Ok(walked.unknown),
+            // A required field that is misspelt is missing, too.
+            Err(problem) if problem.starts_with("missing field") => {
+                self.unknown_field_of(json).map(Some).ok_or(problem)
+            }
+            Err(problem) => Err(problem),
         }
     }
+
+    /// Returns a field of an object that its type does not have.
+    fn unknown_field_of(&self, json: &[u8]) -> Option<UnknownField> {
+        let BodyKind::Object(Description::Object { name, fields, .. }) = &self.kind else {
+            return None;
+        };
+        let (of, fields) = (*name, *fields);
+        let present: BTreeMap<String, IgnoredAny> = serde_json::from_slice(strip_bom(json)).ok()?;
+        present
+            .into_keys()
+            .find(|name| fields.iter().all(|field| field.json != name))
+            .map(|name| UnknownField { of, name, fields })
+    }
+}
+
+/// Returns the description of an unknown field, with the name that was probably meant.
+fn unknown_field(UnknownField { of, name, fields }: &UnknownField) -> String {
+    let names = || fields.iter().map(|field| field.json);
+    let expected = match nearest(name, names()) {
+        Some(similar) => format!(", did you mean `{similar}`?"),
+        None => format!(
+            "; expected one of: {}",
+            names().collect::<Vec<_>>().join(", ")
+        ),
+    };
+    format!(
+        "body: {of} has no field `{name}`{expected}; use `request` for fields that are newer than \
+         this version"
+    )
 }
 
 /// Encodes a value as JSON. Its memory is zeroized on drop.
@@ -437,26 +482,46 @@ mod tests {
         let error = client
             .check_body(Some(br#"{"clientName":"a","permisions":["Zeebe"]}"#))
             .unwrap_err();
-        let text = "has no field `permisions`, did you mean `permissions`?; use `request`";
-        assert!(error.to_string().contains(text), "{error}");
-        // Not that the field which it stands for is missing.
-        for (body, field, nearest) in [
-            (r#"{"clientNam":"a"}"#, "clientNam", Some("clientName")),
-            (r#"{"client_name":"a"}"#, "client_name", Some("clientName")),
-            (r#"{"scopes":[]}"#, "scopes", None),
-        ] {
-            let error = client.check_body(Some(body.as_bytes())).unwrap_err();
-            let hint = nearest.map_or(String::new(), |known| format!(", did you mean `{known}`?"));
-            let text = format!("has no field `{field}`{hint}; use `request`");
-            assert!(error.to_string().contains(&text), "{error}");
-        }
+        assert_eq!(
+            error.to_string(),
+            "create client: body: CreateClusterClient has no field `permisions`, did you mean \
+             `permissions`?; use `request` for fields that are newer than this version"
+        );
+        let error = client
+            .check_body(Some(br#"{"clientName":"a","scope":"b"}"#))
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("`scope`; expected one of: clientName, permissions; use"),
+            "{error}"
+        );
         let allowlist = &cluster_operations::SET_IP_ALLOWLIST;
         let error = allowlist
             .check_body(Some(
                 br#"{"ipallowlist":[{"ip":"10.0.0.0/8","descr":"a"}]}"#,
             ))
             .unwrap_err();
-        assert!(error.to_string().contains("`descr`"), "{error}");
+        assert!(
+            error.to_string().contains(
+                "IpAllowlistEntry has no field `descr`, did you mean `description`?; use"
+            ),
+            "{error}"
+        );
+        // The required field is missing, because it is misspelt.
+        for body in [
+            r#"{"client_name":"a"}"#,
+            r#"{"permissions":[],"clientname":"a"}"#,
+        ] {
+            let error = client.check_body(Some(body.as_bytes())).unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains("did you mean `clientName`?"), "{error}");
+        }
+        let error = client.check_body(Some(b"{}")).unwrap_err();
+        assert!(
+            error.to_string().contains("missing field `clientName`"),
+            "{error}"
+        );
         client.check_body(Some(br#"{"clientName":"a"}"#)).unwrap();
     }
 

@@ -163,40 +163,6 @@ impl<T: HasSchema> HasSchema for std::collections::BTreeMap<String, T> {
 pub(crate) struct UnknownField {
     pub(crate) of: &'static str,
     pub(crate) name: String,
-    /// The field whose name differs least, if that is little.
-    pub(crate) nearest: Option<&'static str>,
-}
-
-impl UnknownField {
-    #[cold]
-    pub(crate) fn new(of: &'static str, name: String, fields: &[Field]) -> UnknownField {
-        // Not for a long name, since the duration is the product of the lengths.
-        let nearest = fields
-            .iter()
-            .filter(|_| name.len() <= 64)
-            .map(|field| (distance(&name, field.json), field.json))
-            .filter(|(changes, known)| *changes <= known.len() / 3)
-            .min();
-        UnknownField {
-            of,
-            name,
-            nearest: nearest.map(|(_, known)| known),
-        }
-    }
-}
-
-/// Returns the number of characters to insert, remove or replace that make `a` of `b`, regardless of case.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (index, character) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(!character.eq_ignore_ascii_case(other));
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[b.len()]
+    /// The fields that the type has.
+    pub(crate) fields: &'static [Field],
 }

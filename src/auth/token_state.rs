@@ -516,6 +516,14 @@ impl TokenState {
         (!left.is_zero()).then_some((left, &suspension.error))
     }
 
+    /// Returns the last transient failure if it happened since this caller arrived.
+    pub(crate) fn failure_since(&self, waiter: &WaiterState) -> Option<Error> {
+        let suspension = self.suspension.as_ref()?;
+        (suspension.kind == SuspensionKind::EndpointUnavailable
+            && waiter.failures.is_some_and(|before| self.failures > before))
+        .then(|| suspension.error.clone())
+    }
+
     /// Returns whether the state can be dropped without losing anything.
     pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
         self.fetch_id.is_none()
@@ -774,6 +782,25 @@ mod tests {
             ErrorKind::Network
         );
         start_fetch(&mut token_state, now);
+    }
+
+    #[test]
+    fn failure_since_is_a_transient_failure_after_the_arrival() {
+        let mut token_state = TokenState::default();
+        let mut waiter = WaiterState::default();
+        assert!(token_state.failure_since(&waiter).is_none());
+        let step = token_state.next_step(START, UNLIMITED, &mut waiter);
+        let NextStep::Fetch(fetch_id) = step else {
+            panic!("{step:?}")
+        };
+        assert!(token_state.failure_since(&waiter).is_none());
+        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        let failure = token_state.failure_since(&waiter).unwrap();
+        assert_eq!(failure.kind(), ErrorKind::Network);
+        // One that arrives later did not see it.
+        let mut later = WaiterState::default();
+        token_state.next_step(START, UNLIMITED, &mut later);
+        assert!(token_state.failure_since(&later).is_none());
     }
 
     #[test]

@@ -106,12 +106,12 @@ unsafe fn change(
 }
 
 fn seconds(name: &str, seconds: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| {
-            Error::invalid_argument(format!("{name} is not a positive number of seconds"))
-        })
+    let invalid = |problem| Error::invalid_argument(format!("{name} is {problem}"));
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Err(_) if seconds.is_finite() && seconds > 0.0 => Err(invalid("too large")),
+        _ => Err(invalid("not a positive number of seconds")),
+    }
 }
 
 /// Sets the timeout of a call. It covers the token, the rate limit, retries and the response body;

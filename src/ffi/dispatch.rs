@@ -35,6 +35,9 @@ pub const CAMUNDA_IDEMPOTENCY_IDEMPOTENT: i32 = 2;
 /// Non-idempotent: the library retries the request only if no byte of it was sent.
 pub const CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT: i32 = 3;
 
+/// Maximum number of arguments in the path of an operation.
+const MAX_ARGUMENTS: usize = 4;
+
 type Out = Option<*mut *mut camunda_value>;
 
 /// Validates arguments and body, executes the operation, validates the response and returns it.
@@ -56,11 +59,11 @@ pub(super) unsafe fn run(
         value.into_iter().for_each(|value| set_null(value));
         guard_operation(operation.idempotency, error, || {
             let admin = handle("admin", admin)?;
-            let names = operation.arguments();
-            let arguments: Vec<&str> = names
-                .zip(arguments)
-                .map(|(name, argument)| text(name, *argument))
-                .collect::<Result<_>>()?;
+            let mut texts = [""; MAX_ARGUMENTS];
+            for ((name, argument), into) in operation.arguments().zip(arguments).zip(&mut texts) {
+                *into = text(name, *argument)?;
+            }
+            let arguments = &texts[..arguments.len()];
             let body = body
                 .map(|(json, len)| bytes("json", json, len))
                 .transpose()?;
@@ -69,7 +72,7 @@ pub(super) unsafe fn run(
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
             let (response, index) = admin.logging(|| {
-                client.execute(operation, &arguments, body, |response| {
+                client.execute(operation, arguments, body, |response| {
                     operation.index_response(response)
                 })
             })?;

@@ -16,6 +16,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
+use super::buffers::OUTPUT_BUFFER;
 use super::connect_error::{ConnectError, ProxyFailure};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
@@ -23,7 +24,7 @@ use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::{self, TlsConnector};
 use super::{COMPRESSED, Method};
-use crate::config::{Config, is_loopback};
+use crate::config::{Config, has_valid_port, is_loopback};
 use crate::error::{Error, Result};
 
 /// The ureq agents of a client, for one process.
@@ -210,6 +211,18 @@ impl Agents {
             true => &self.fresh,
             false => &self.pooled[shard_of_thread()],
         };
+        let url_bytes = match url {
+            Url::Api(text) | Url::Absolute(text) => text.len(),
+        };
+        let header_bytes =
+            self.settings.user_agent().len() + authorization.map_or(0, HeaderValue::len);
+        if url_bytes + header_bytes > MAX_VARIABLE_HEAD {
+            return Err(ConnectError::LargeHead {
+                url_bytes,
+                header_bytes,
+            }
+            .into());
+        }
         let mut request = http::Request::new(());
         *request.method_mut() = match method {
             Method::Get => http::Method::GET,
@@ -298,6 +311,10 @@ impl fmt::Debug for Agents {
     }
 }
 
+/// Maximum size in bytes of the URL, access token and user agent of a request, whose head has to fit
+/// into the output buffer. Servers accept no larger heads either.
+pub(super) const MAX_VARIABLE_HEAD: usize = OUTPUT_BUFFER - 1024;
+
 /// The name of the configured proxy in error messages.
 const PROXY_SETTING: &str = "`proxy`";
 
@@ -357,6 +374,13 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'
 }
 
 fn parse_proxy(setting: &str, url: &str) -> Result<Proxy> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    // ureq would connect to the default port.
+    if authority.starts_with(':') || !has_valid_port(authority) {
+        return Err(invalid_proxy_url(setting));
+    }
     Proxy::new(url).map_err(|_| invalid_proxy_url(setting))
 }
 
@@ -578,9 +602,30 @@ mod tests {
 
     #[test]
     fn proxy_from_names_an_invalid_variable_without_its_value() {
-        let error = found(&[("HTTPS_PROXY", "ftp://user:hunter2@proxy")]).unwrap_err();
-        assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        for url in [
+            "ftp://user:hunter2@proxy",
+            "http://user:hunter2@proxy:99999",
+            "http://user:hunter2@proxy:port",
+            "http://user:hunter2@:3128",
+            "http://user:hunter2/2@proxy:3128",
+            "user:hunter2@proxy:0",
+        ] {
+            let error = found(&[("HTTPS_PROXY", url)]).expect_err(url);
+            assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn proxy_from_accepts_ports_and_addresses() {
+        for (url, expected) in [
+            ("proxy:65535", ("proxy", 65535)),
+            ("http://[::1]:3128/", ("[::1]", 3128)),
+            ("https://user:p%3Aw@proxy:1/path", ("proxy", 1)),
+        ] {
+            let proxy = found(&[("HTTPS_PROXY", url)]).unwrap().expect(url);
+            assert_eq!((proxy.host(), proxy.port()), expected, "{url}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io;
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
 use ureq::Proxy;
 
+use super::agent::MAX_VARIABLE_HEAD;
 use super::response::reason;
 use crate::error::ErrorKind;
 
@@ -21,15 +22,15 @@ pub(super) fn describe(error: &ureq::Error) -> (ErrorKind, String) {
         ),
         ureq::Error::HostNotFound => (ErrorKind::Network, "host not found".to_owned()),
         ureq::Error::BadUri(text) => (ErrorKind::Config, format!("invalid URL: {text}")),
-        ureq::Error::Http(_) => (
+        ureq::Error::Http(error) => (
             ErrorKind::InvalidArgument,
-            "not valid in an HTTP header".to_owned(),
+            format!("the request is not valid HTTP: {error}"),
         ),
         ureq::Error::Io(error) => (ErrorKind::Network, describe_io(error)),
-        ureq::Error::Other(other) if other.is::<ConnectError>() => {
-            (ErrorKind::Network, other.to_string())
-        }
-        error => (ErrorKind::Network, error.to_string()),
+        error => match connect_error(error) {
+            Some(error) => (error.kind(), error.to_string()),
+            None => (ErrorKind::Network, error.to_string()),
+        },
     }
 }
 
@@ -72,7 +73,7 @@ pub(super) fn is_permanent(error: &ureq::Error) -> bool {
         ureq::Error::Io(error) => tls_error(error).is_some_and(is_permanent_tls),
         error => match connect_error(error) {
             Some(ConnectError::Proxy(failure)) => failure.is_permanent(),
-            Some(ConnectError::NotLoopback(_)) => true,
+            Some(ConnectError::NotLoopback(_) | ConnectError::LargeHead { .. }) => true,
             None => false,
         },
     }
@@ -84,6 +85,25 @@ pub(super) enum ConnectError {
     /// This name of the local machine does not resolve to a loopback address.
     NotLoopback(String),
     Proxy(ProxyFailure),
+    /// The request cannot be sent, because its head would be too large.
+    LargeHead {
+        url_bytes: usize,
+        /// Access token and user agent.
+        header_bytes: usize,
+    },
+}
+
+impl ConnectError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            ConnectError::NotLoopback(_) | ConnectError::Proxy(_) => ErrorKind::Network,
+            ConnectError::LargeHead {
+                url_bytes,
+                header_bytes,
+            } if url_bytes > header_bytes => ErrorKind::InvalidArgument,
+            ConnectError::LargeHead { .. } => ErrorKind::Config,
+        }
+    }
 }
 
 /// A failure of the proxy. Contains neither its user name nor its password.
@@ -168,6 +188,14 @@ impl fmt::Display for ConnectError {
                  allowed to those only; check the hosts file or use https://"
             ),
             ConnectError::Proxy(failure) => f.write_str(&failure.describe("the server")),
+            ConnectError::LargeHead {
+                url_bytes,
+                header_bytes,
+            } => write!(
+                f,
+                "the request is too large: its URL has {url_bytes} bytes, its access token and user \
+                 agent have {header_bytes}; all together may have {MAX_VARIABLE_HEAD}"
+            ),
         }
     }
 }

@@ -23,6 +23,7 @@ mod stats;
 mod tls;
 mod token_endpoint;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
@@ -33,7 +34,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::fork::PerProcess;
 use crate::random;
-use crate::secret::Zeroizing;
+use crate::secret::{Secret, Zeroizing};
 
 use agent::{Agents, Url};
 use exchange::ExchangeGuard;
@@ -114,6 +115,26 @@ pub(crate) struct Request<'a> {
     /// Error responses that the API documents for the operation: HTTP status and reason. After one of
     /// these with a 5xx status the operation was not executed.
     pub(crate) documented_rejections: &'a [(u16, &'static str)],
+    /// Fields of the body that are secret strings.
+    pub(crate) secret_fields: Vec<&'static str>,
+}
+
+impl Request<'_> {
+    /// Returns the secrets in the body.
+    fn secrets(&self) -> Vec<Secret> {
+        let Some(body) = self
+            .body
+            .as_ref()
+            .filter(|_| !self.secret_fields.is_empty())
+        else {
+            return Vec::new();
+        };
+        let mut fields: BTreeMap<String, Secret> = serde_json::from_slice(body).unwrap_or_default();
+        self.secret_fields
+            .iter()
+            .filter_map(|name| fields.remove(*name))
+            .collect()
+    }
 }
 
 /// Returns the token stores of a configuration, with its TLS settings for those that need them.
@@ -366,7 +387,7 @@ impl Transport {
         let request_id = match log::log_enabled!(log::Level::Debug) {
             true => response
                 .request_id()
-                .map(|id| self.redact(id.to_owned(), token)),
+                .map(|id| self.redact(id, request, token)),
             false => None,
         };
         let log = |exchange: &ExchangeGuard| {
@@ -395,7 +416,7 @@ impl Transport {
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
-        let error_response = response.into_error_response(|text| self.redact(text, token));
+        let error_response = response.into_error_response(|text| self.redact(text, request, token));
         log(&exchange);
         Err(status_error(request, error_response))
     }
@@ -425,10 +446,12 @@ impl Transport {
             agents.clear_dns_cache();
         }
         let (kind, message) = connect_error::describe(&error);
-        let message = if exchange.sent() {
-            format!("connection lost before the response: {message}")
-        } else {
-            connect_error::describe_connect_error(self.config.base_url(), &error)
+        let message = match (exchange.sent(), kind) {
+            (true, _) => format!("connection lost before the response: {message}"),
+            (false, ErrorKind::Network) => {
+                connect_error::describe_connect_error(self.config.base_url(), &error)
+            }
+            (false, _) => message,
         };
         let failure = match (kind, exchange.sent()) {
             (ErrorKind::Network, _) if connect_error::is_permanent(&error) => Failure::NotRetryable,
@@ -593,24 +616,39 @@ impl Transport {
         (failure, error.with_http_status(status))
     }
 
-    /// Replaces the client secret and the access token in a server's message, in case that it quotes
-    /// them.
-    fn redact(&self, text: String, token: Option<&Token>) -> String {
-        let secret = self.tokens.as_ref().and_then(TokenProvider::client_secret);
-        let secret = secret.as_ref().map(|secret| secret.expose());
-        let token = token.map(Token::expose);
-        [secret, token]
-            .into_iter()
-            .flatten()
-            .filter(|secret| !secret.is_empty())
-            .fold(text, |text, secret| {
-                if text.contains(secret) {
-                    text.replace(secret, "…")
-                } else {
-                    text
-                }
-            })
+    /// Replaces the client secret, the access token and the secrets of the request in a server's
+    /// message, in case that it quotes them.
+    fn redact(&self, text: &str, request: &Request<'_>, token: Option<&Token>) -> String {
+        let client_secret = self.tokens.as_ref().and_then(TokenProvider::client_secret);
+        let client_secret = client_secret.as_ref().map(|secret| secret.expose());
+        let sent = request.secrets();
+        let sent = sent
+            .iter()
+            .map(Secret::expose)
+            .filter(|secret| secret.len() >= MIN_REDACTED_LEN);
+        redacted(
+            text,
+            client_secret
+                .into_iter()
+                .chain(token.map(Token::expose))
+                .chain(sent),
+        )
     }
+}
+
+/// Minimum length in bytes of a secret of a request that is redacted in messages: a shorter one is
+/// likely to be a part of other words.
+const MIN_REDACTED_LEN: usize = 4;
+
+/// Replaces secrets in a text.
+fn redacted<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
+    let mut text = Zeroizing::new(text.to_owned());
+    for secret in secrets.filter(|secret| !secret.is_empty()) {
+        if text.contains(secret) {
+            text = Zeroizing::new(text.replace(secret, "…"));
+        }
+    }
+    std::mem::take(&mut *text)
 }
 
 /// Returns the detail of the error of a request with a supplied token that the API rejected.

@@ -229,7 +229,7 @@ impl Response {
 
     /// Reads an error response. Ignores a failure to read its body. Redacts the message before
     /// shortening it, so that no part of a secret remains.
-    pub(super) fn into_error_response(self, redact: impl Fn(String) -> String) -> ErrorResponse {
+    pub(super) fn into_error_response(self, redact: impl Fn(&str) -> String) -> ErrorResponse {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let head = self.head.clone();
@@ -237,9 +237,12 @@ impl Response {
         reader.set_limit(MAX_ERROR_BODY_BYTES);
         let _ = read_to_end(&mut reader, &mut body);
         let headers = &head.headers;
-        let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
-        let (message, structured) = error_message(&body);
-        let message = message.and_then(shown);
+        let shown = |text: &str| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
+        // Redacted before it is parsed, so that the parser makes no copy of a secret. A secret with
+        // escaped characters is only found in the message.
+        let text = Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
+        let (message, structured) = error_message(&redact(&text));
+        let message = message.as_deref().and_then(shown);
         ErrorResponse {
             status: head.status.as_u16(),
             from_api: may_be_json
@@ -249,7 +252,7 @@ impl Response {
                     .is_some_and(|message| !is_gateway_message(message)),
             message,
             retry_after: retry_after(headers, SystemTime::now()),
-            request_id: request_id(headers).and_then(|id| shown(id.to_owned())),
+            request_id: request_id(headers).and_then(shown),
             body,
         }
     }
@@ -478,9 +481,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 
 /// Returns the message in the body of an error response (JSON, text, or the title of an HTML page),
 /// and whether it is in a JSON object or string, as messages of the API are.
-fn error_message(body: &[u8]) -> (Option<String>, bool) {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}').trim();
+fn error_message(body: &str) -> (Option<String>, bool) {
+    let text = body.trim_start_matches('\u{feff}').trim();
     let json = serde_json::from_str::<serde_json::Value>(text).ok();
     let message = match &json {
         Some(json) => error_message_from_json(json),
@@ -684,7 +686,7 @@ mod tests {
             response = response.header(CONTENT_TYPE, content_type);
         }
         let response = response.body(Body::builder().data(body)).unwrap();
-        Response::new(response, 0).into_error_response(|message| message)
+        Response::new(response, 0).into_error_response(str::to_owned)
     }
 
     #[test]

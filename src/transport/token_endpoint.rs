@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::agent::Url;
 use super::connect_error;
 use super::exchange::ExchangeGuard;
-use super::response::{Response, reason};
-use super::{Method, Transport, UNCOMPRESSED, logs};
+use super::response::{BodyError, Response, reason};
+use super::{Method, Transport, UNCOMPRESSED, logs, redacted};
 use crate::auth::{
     FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
     TokenResponse,
@@ -160,9 +160,9 @@ impl TokenConnection for Connection<'_> {
             logs::token_response(&request.token_url, status, exchange, begun);
         };
         if !response.is_success() {
-            let error_response = response.into_error_response(|message| {
-                message.replace(request.client_secret.expose(), "…")
-            });
+            let secret = request.client_secret.expose();
+            let error_response =
+                response.into_error_response(|text| redacted(text, std::iter::once(secret)));
             log(&exchange);
             let message = error_response
                 .message
@@ -227,14 +227,20 @@ impl TokenConnection for Connection<'_> {
         log(&exchange);
         let body = match body {
             Ok(body) => body,
-            Err(_) => {
+            Err(error) => {
                 return Err(stopped(&exchange, call).unwrap_or_else(|| {
-                    let message = "token request: connection lost while reading the response body";
-                    failed(
-                        TokenErrorKind::Transient,
-                        ErrorKind::Network,
-                        message.to_owned(),
-                    )
+                    let (kind, problem) = match error {
+                        BodyError::TooLarge { limit, .. } => (
+                            ErrorKind::Decode,
+                            format!("the response body exceeds {limit} bytes"),
+                        ),
+                        _ => (
+                            ErrorKind::Network,
+                            "connection lost while reading the response body".to_owned(),
+                        ),
+                    };
+                    let message = format!("token request: {problem}");
+                    failed(TokenErrorKind::Transient, kind, message)
                 }));
             }
         };

@@ -1,5 +1,8 @@
 //! Invalid arguments, which fail before anything is sent, and error messages of the API.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+
 use camunda_admin::{AdminClient, ClusterId, ErrorKind, Json, Method, Outcome, Stage};
 use camunda_admin_sandbox::Sandbox;
 
@@ -154,4 +157,123 @@ fn setting_of_a_missing_file_is_named() {
         .build()
         .unwrap_err();
     assert!(error.to_string().contains("SOCKS"), "{error}");
+}
+
+#[test]
+fn request_with_a_large_head_is_rejected_before_it_is_sent() {
+    let sandbox = Sandbox::start();
+    let with_token = |token: &str, user_agent: &str| {
+        AdminClient::builder()
+            .base_url(&sandbox.base_url())
+            .access_token(token)
+            .user_agent(user_agent)
+            .build()
+            .unwrap()
+    };
+    let admin = with_token("token", "agent");
+    let get = |length: usize| {
+        let id: ClusterId = "x".repeat(length).parse().unwrap();
+        admin.cluster(&id).get().unwrap_err()
+    };
+    // Shorter than the limit: it reaches the API, which rejects the token.
+    assert_eq!(get(15_000).http_status(), Some(401));
+    let sent = sandbox.requests().len();
+    for (error, kind, sizes) in [
+        (
+            get(20_000),
+            ErrorKind::InvalidArgument,
+            "its URL has 20010 bytes, its access token and user agent have 17",
+        ),
+        (
+            get(100_000),
+            ErrorKind::InvalidArgument,
+            "its URL has 100010 bytes, its access token and user agent have 17",
+        ),
+        (
+            with_token(&"t".repeat(20_000), "agent")
+                .clusters()
+                .list()
+                .unwrap_err(),
+            ErrorKind::Config,
+            "its URL has 9 bytes, its access token and user agent have 20012",
+        ),
+        (
+            with_token("token", &"a".repeat(20_000))
+                .clusters()
+                .list()
+                .unwrap_err(),
+            ErrorKind::Config,
+            "its URL has 9 bytes, its access token and user agent have 20012",
+        ),
+    ] {
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotSent));
+        let expected = format!("the request is too large: {sizes}; all together may have 15360");
+        assert!(error.to_string().contains(&expected), "{error}");
+        assert!(!error.to_string().contains("connect"), "{error}");
+    }
+    assert_eq!(sandbox.requests().len(), sent);
+}
+
+#[test]
+fn error_message_does_not_quote_the_secrets_of_the_request() {
+    let server = echo_server();
+    let admin = AdminClient::builder()
+        .base_url(&server)
+        .access_token("hunter2-token")
+        .build()
+        .unwrap();
+    let id: ClusterId = "cluster".parse().unwrap();
+    let secrets = admin.cluster(&id).secrets();
+    for value in ["hunter2", "hun\"ter\\2\n", "hun-ü"] {
+        for error in [
+            secrets.create("name", value).unwrap_err(),
+            secrets.update("name", value).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            assert_eq!(
+                error.server_message(),
+                Some("Bearer … may not set … (15 %)"),
+                "{value:?}"
+            );
+            assert!(!format!("{error} {error:?}").contains("hun"), "{error:?}");
+        }
+    }
+}
+
+/// Starts a server that rejects requests with a message that quotes their token and secret.
+fn echo_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            let mut authorization = String::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                match line.trim_end().split_once(": ") {
+                    Some(("content-length", value)) => length = value.parse().unwrap(),
+                    Some(("authorization", value)) => authorization = value.to_owned(),
+                    Some(_) => {}
+                    None if line.trim_end().is_empty() => break,
+                    None => {}
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let value = body["secretValue"].as_str().unwrap();
+            let message = format!("{authorization} may not set {value} (15 %)");
+            let body = serde_json::json!({ "message": message }).to_string();
+            let head = format!(
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let stream = reader.get_mut();
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    address
 }

@@ -497,6 +497,23 @@ fn response_larger_than_max_response_bytes_is_an_error() {
 }
 
 #[test]
+fn token_response_larger_than_a_mebibyte_is_an_error() {
+    let sandbox = Sandbox::start();
+    let admin = builder(&sandbox)
+        .timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    sandbox.add_fault(Fault::on("token").huge_body(2 << 20));
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Decode, Outcome::NotSent)
+    );
+    let expected = "the response body exceeds 1048576 bytes";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
 fn waiter_fails_immediately_if_the_state_is_unreachable() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);

@@ -320,7 +320,7 @@ fn invalid() -> Vec<Row> {
             get: completed,
             set: completed,
             create: completed,
-            token: first_then(retried, error(Network, NotSent, 3, AfterRetries)),
+            token,
         },
     ]
 }

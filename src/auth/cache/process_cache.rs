@@ -392,8 +392,28 @@ impl TokenCacheHandle {
         endpoint: &dyn TokenEndpoint,
         call: &CallContext,
     ) -> Result<Token, Error> {
-        let entry = self.current();
         let mut waiter = WaiterState::default();
+        let token = self.wait_for_token_as(&mut waiter, endpoint, call);
+        token.map_err(|error| {
+            // The rate limit allows no second attempt before the deadline: why the first one failed
+            // is the cause.
+            let is_own_limit =
+                error.kind() == ErrorKind::RateLimited && error.http_status().is_none();
+            let failure = || self.current().lock().failure_since(&waiter);
+            match is_own_limit.then(failure).flatten() {
+                Some(failure) => failure.with_retry_after(error.retry_after()),
+                None => error,
+            }
+        })
+    }
+
+    fn wait_for_token_as(
+        &self,
+        waiter: &mut WaiterState,
+        endpoint: &dyn TokenEndpoint,
+        call: &CallContext,
+    ) -> Result<Token, Error> {
+        let entry = self.current();
         let mut waited = false;
         loop {
             // Called before the lock is taken, since it may run an interrupt check of the caller.
@@ -410,7 +430,7 @@ impl TokenCacheHandle {
             let Some(mut token_state) = entry.token_state.try_lock_until(call.deadline()) else {
                 return Err(stopped(call, StopReason::Deadline));
             };
-            let next = token_state.next_step(now, limits, &mut waiter);
+            let next = token_state.next_step(now, limits, waiter);
             match next {
                 NextStep::Use(token) => return Ok(token),
                 NextStep::Fail(error) => return Err(error),
