@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::edit_distance::edit_distance;
+use crate::edit_distance::nearest;
 use crate::error::Error;
 use crate::secret::Secret;
 use crate::token_store::TokenStore;
@@ -66,14 +66,6 @@ impl FromStr for TokenRequestFormat {
                 "`token_request_format`: invalid value; expected `json` or `form`",
             )),
         }
-    }
-}
-
-impl TryFrom<&str> for TokenRequestFormat {
-    type Error = Error;
-
-    fn try_from(text: &str) -> Result<Self, Error> {
-        text.parse()
     }
 }
 
@@ -141,29 +133,20 @@ impl FromStr for TokenCache {
     }
 }
 
-impl TryFrom<&str> for TokenCache {
-    type Error = Error;
+/// The conversions that the setters of the builder accept, besides the value itself.
+macro_rules! try_from_strings {
+    ($type:ty: $($text:ty),*) => {
+        $(impl TryFrom<$text> for $type {
+            type Error = Error;
 
-    fn try_from(text: &str) -> Result<Self, Error> {
-        text.parse()
-    }
+            fn try_from(text: $text) -> Result<Self, Error> {
+                text.parse()
+            }
+        })*
+    };
 }
-
-impl TryFrom<&String> for TokenCache {
-    type Error = Error;
-
-    fn try_from(text: &String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for TokenCache {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
+try_from_strings!(TokenCache: &str, &String, String);
+try_from_strings!(TokenRequestFormat: &str, &String, String);
 
 impl TokenCache {
     pub(crate) fn invalid(problem: &str) -> Error {
@@ -215,9 +198,7 @@ fn similar_keyword(value: &str) -> Option<&'static str> {
     if matches!(&*value, "default" | "on" | "yes" | "true") {
         return Some("auto");
     }
-    let distance = |keyword: &&str| edit_distance(&value, keyword);
-    let keyword = ["auto", "memory"].into_iter().min_by_key(distance)?;
-    (distance(&keyword) <= keyword.len() / 3).then_some(keyword)
+    nearest(&value, ["auto", "memory"])
 }
 
 /// Token stores in addition to memory.

@@ -431,6 +431,7 @@ mod tests {
             AdminClient::builder().token_cache(TokenCache::Directory("memory".into())),
             AdminClient::builder().token_request_format(TokenRequestFormat::Form),
             AdminClient::builder().token_request_format("form"),
+            AdminClient::builder().token_request_format("form".to_owned()),
         ] {
             assert!(builder.clone().error.is_none(), "{builder:?}");
         }
