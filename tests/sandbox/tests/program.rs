@@ -438,7 +438,7 @@ fn program_logs_requests_with_verbose() {
     assert!(line.contains("Z GET /clusters?a=b 401 "), "{line}");
 }
 
-/// A program that waits for the variables would wait for ever.
+/// A script that waits for the variables would wait indefinitely.
 #[cfg(target_os = "linux")]
 #[test]
 fn program_fails_if_it_cannot_write_to_stdout() {
