@@ -416,7 +416,9 @@ impl Transport {
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
-        let error_response = response.into_error_response(|text| self.redact(text, request, token));
+        let error_response = response.into_error_response(request.secret_response, |text| {
+            self.redact(text, request, token)
+        });
         log(&exchange);
         Err(status_error(request, error_response))
     }
