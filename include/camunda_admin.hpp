@@ -771,7 +771,8 @@ class Value {
   [[nodiscard]] double number(double fallback = 0) const noexcept {
     return camunda_value_number(node_, fallback);
   }
-  /// Returns an integer; `fallback` if the number is not an integer or out of range.
+  /// Returns an integer; `fallback` if the number is not an integer or out of range. `1.0` and `1e3`
+  /// are integers.
   [[nodiscard]] std::int64_t integer(std::int64_t fallback = 0) const noexcept {
     return camunda_value_integer(node_, fallback);
   }
@@ -905,13 +906,21 @@ class Number {
   explicit Number(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON of the number.
   [[nodiscard]] const std::string& str() const noexcept { return text_; }
-  /// Returns the number as integer; nothing if it is not an integer or out of range.
+  /// Returns the number as integer; nothing if it is not an integer or out of range. `1.0` and `1e3`
+  /// are integers.
   [[nodiscard]] std::optional<std::int64_t> as_i64() const noexcept {
     std::int64_t number = 0;
     const char* end = text_.data() + text_.size();
     const auto parsed = std::from_chars(text_.data(), end, number);
-    if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
-    return number;
+    if (parsed.ec == std::errc() && parsed.ptr == end) return number;
+    try {
+      const Value value = Value::parse(text_);
+      number = value.integer(-1);
+      if (number == -1 && value.number() != -1) return std::nullopt;
+      return number;
+    } catch (const std::exception&) {
+      return std::nullopt;
+    }
   }
   /// Returns the nearest double.
   [[nodiscard]] double as_f64() const { return Value::parse(text_).number(); }

@@ -207,6 +207,8 @@ void number_keeps_all_digits() {
   CHECK_STR(large.timestamp->str().c_str(), "123456789012345678901234567890");
   CHECK(!AuditEvent::from_json(R"({"timestamp":-2.5})").timestamp->as_i64());
   CHECK(Number(7).as_i64() == 7);
+  CHECK(Number(std::string("-1.0")).as_i64() == -1 && Number(std::string("2e3")).as_i64() == 2000);
+  CHECK(!Number(std::string("not a number")).as_i64());
 }
 
 void failover_step_is_ok_or_has_an_error() {
