@@ -170,7 +170,9 @@ impl Header {
             }
         }
         let mut rest = rest.replace("extern \"C\" {", "");
-        while let Some((before, body)) = rest.split_once("typedef struct {") {
+        // Functions and opaque types have no braces.
+        while let Some((before, body)) = rest.split_once('{') {
+            let (before, _tag) = before.rsplit_once("typedef struct ").unwrap();
             let (fields, after) = body.split_once('}').unwrap();
             let (name, after) = after.split_once(';').unwrap();
             header.structures.push(structure(name, fields));
