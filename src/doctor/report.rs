@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::error::string_enum;
+
 /// Result of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Status {
     /// The check found no problem.
@@ -19,16 +20,12 @@ pub enum Status {
     Skipped,
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Status::Ok => "ok",
-            Status::Warning => "warning",
-            Status::Failed => "FAILED",
-            Status::Skipped => "skipped",
-        })
-    }
-}
+string_enum! { Status {
+    Ok = "ok",
+    Warning = "warning",
+    Failed = "failed",
+    Skipped = "skipped",
+} }
 
 /// A setting and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,8 +62,7 @@ pub struct Check {
 }
 
 /// Whether the credentials may read a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Access {
     /// The API returned the resource.
@@ -78,6 +74,13 @@ pub enum Access {
     /// No request was sent.
     NotChecked,
 }
+
+string_enum! { Access {
+    Allowed = "allowed",
+    Denied = "denied",
+    Failed = "failed",
+    NotChecked = "not_checked",
+} }
 
 /// Result of a read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -128,7 +131,11 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\nchecks")?;
         for check in &self.checks {
-            write!(f, "  {:<9}{:<20}", check.status, check.name)?;
+            let status = match check.status {
+                Status::Failed => "FAILED",
+                status => status.as_str(),
+            };
+            write!(f, "  {status:<9}{:<20}", check.name)?;
             if let Some(target) = &check.target {
                 write!(f, "{target}: ")?;
             }
@@ -144,12 +151,7 @@ impl fmt::Display for Report {
         if !self.permissions.is_empty() {
             writeln!(f, "\npermissions to read")?;
             for permission in &self.permissions {
-                let access = match permission.access {
-                    Access::Allowed => "allowed",
-                    Access::Denied => "denied",
-                    Access::Failed => "failed",
-                    Access::NotChecked => "not checked",
-                };
+                let access = permission.access.as_str().replace('_', " ");
                 write!(f, "  {:<22}{access}", permission.resource)?;
                 match &permission.detail {
                     Some(detail) => writeln!(f, ": {detail}")?,
