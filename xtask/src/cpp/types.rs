@@ -52,7 +52,7 @@ const MEMBERS: &[(&str, &str)] = &[
     (
         "IpRanges",
         "  /// Returns all products with their IP ranges, including products unknown to this version.\n\
-         \x20 [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> all() const;\n",
+         \x20 [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> by_product() const;\n",
     ),
 ];
 
