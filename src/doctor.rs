@@ -29,7 +29,8 @@ use crate::config::{Config, KEYS, VARIABLES};
 use crate::credentials::read_env_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{Secret, SecretBuffer};
-use crate::transport::probe::{Certificate, Finding, Prober, Step, StepResult};
+use crate::transport::certificate::Certificate;
+use crate::transport::probe::{Finding, Prober, Step, StepResult};
 
 /// Maximum duration of the network steps of one server: DNS, TCP, TLS, HTTP.
 const MAX_PROBE_TIME: Duration = Duration::from_secs(10);

@@ -164,6 +164,7 @@ mod abandonable;
 mod api;
 mod auth;
 mod backoff;
+mod calendar;
 mod call;
 mod config;
 mod credentials;

@@ -5,6 +5,8 @@
 
 mod agent;
 mod buffers;
+#[cfg(feature = "doctor")]
+pub(crate) mod certificate;
 mod connect_error;
 mod exchange;
 #[cfg(any(test, fuzzing))]
