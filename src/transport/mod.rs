@@ -19,6 +19,7 @@ mod pool;
 pub(crate) mod probe;
 mod resolver;
 mod response;
+mod response_head;
 mod retry;
 mod socket;
 mod stats;
