@@ -5,6 +5,8 @@
 
 mod agent;
 mod buffers;
+#[cfg(feature = "doctor")]
+pub(crate) mod certificate;
 mod connect_error;
 mod exchange;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +19,7 @@ mod pool;
 pub(crate) mod probe;
 mod resolver;
 mod response;
+mod response_head;
 mod retry;
 mod socket;
 mod stats;
