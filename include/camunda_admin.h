@@ -1266,7 +1266,8 @@ camunda_status camunda_object_set_str(camunda_object *object,
  *
  * @param object Object to change.
  * @param key Name of the field; copied.
- * @param value Number. JSON cannot represent NaN and infinity.
+ * @param value Number. A whole number is written as an integer: 2.0 as `2`. JSON cannot represent NaN
+ *   and infinity.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity.
@@ -3889,10 +3890,12 @@ double camunda_value_number(const camunda_value *value, double fallback);
  * Returns an integer.
  *
  * @param value Value; NULL counts as `null`.
- * @param fallback Returned for other types, for fractions, and if the number is out of range.
+ * @param fallback Returned for other types, for fractions, and if the number is out of range. `1.0` and
+ *   `1e3` are integers.
  * @return The integer, or `fallback`.
  */
-int64_t camunda_value_integer(const camunda_value *value, int64_t fallback);
+int64_t camunda_value_integer(const camunda_value *value,
+                              int64_t fallback);
 
 /**
  * Returns a boolean.

@@ -333,7 +333,9 @@ impl Error {
         self.0.http_status
     }
 
-    /// Returns the server's error message, or `None` if the response had none.
+    /// Returns the server's error message on one line, or `None` if the response had none: a field such
+    /// as `message` of a JSON object, a text, or the title of an HTML page. JSON in which no message is
+    /// recognized is returned whole, unless responses of the operation contain secrets.
     #[must_use]
     pub fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::report::Status;
-use crate::transport::probe::{Certificate, Finding, Step};
+use crate::transport::certificate::Certificate;
+use crate::transport::probe::{Finding, Step};
 
 /// Difference of the clocks, in seconds, from which the check warns.
 const SKEW_WARNING: f64 = 30.0;

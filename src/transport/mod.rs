@@ -5,6 +5,8 @@
 
 mod agent;
 mod buffers;
+#[cfg(feature = "doctor")]
+pub(crate) mod certificate;
 mod connect_error;
 mod exchange;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +19,7 @@ mod pool;
 pub(crate) mod probe;
 mod resolver;
 mod response;
+mod response_head;
 mod retry;
 mod socket;
 mod stats;
@@ -409,7 +412,9 @@ impl Transport {
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
-        let error_response = response.into_error_response(|text| self.redact(text, request, token));
+        let error_response = response.into_error_response(request.secret_response, |text| {
+            self.redact(text, request, token)
+        });
         log(&exchange);
         Err(status_error(request, error_response))
     }

@@ -153,7 +153,7 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         name,
         doc: documentation,
         fields,
-        ..
+        direction,
     } = description
     else {
         unreachable!()
@@ -198,7 +198,7 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         text,
         "  ",
         "Encodes the object as JSON with the API's field names, including unknown fields, nulls and \
-         secrets.",
+         secrets. Fields of a response that were absent stay absent unless they were set.",
     );
     writeln!(text, "  [[nodiscard]] std::string to_json() const;\n}};").unwrap();
     let name = match internal {
@@ -210,7 +210,7 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
     };
     text.push('\n');
     text.push_str("/// @cond\n");
-    push_table(text, &name, fields, keeps_extra);
+    push_table(text, &name, fields, *direction, keeps_extra);
     text.push('\n');
     let writer = format!("detail::writer_of<{name}>");
     writeln!(
@@ -237,7 +237,13 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
 }
 
 /// Writes the table by which an object is decoded, encoded and compared.
-fn push_table(text: &mut String, name: &str, fields: &[Field], keeps_extra: bool) {
+fn push_table(
+    text: &mut String,
+    name: &str,
+    fields: &[Field],
+    direction: Direction,
+    keeps_extra: bool,
+) {
     writeln!(
         text,
         "template <>\nstruct detail::Table<{name}> {{\n  \
@@ -261,13 +267,15 @@ fn push_table(text: &mut String, name: &str, fields: &[Field], keeps_extra: bool
     .unwrap();
     assert!(
         fields.len() <= 64,
-        "{name}: the set of null fields has 64 bits"
+        "{name}: the sets of null and of absent fields have 64 bits"
     );
     for field in fields {
-        let presence = match field.presence {
-            Presence::Required => "Required",
-            Presence::Defaulted => "Defaulted",
-            Presence::Optional => "Optional",
+        let presence = match (field.presence, direction) {
+            (Presence::Required, _) => "Required",
+            (Presence::Defaulted, Direction::Response) => "Defaulted",
+            // A request must be complete, also with objects of a response: `Defaulted` fields that were
+            // absent are not written.
+            (Presence::Defaulted, Direction::Request) | (Presence::Optional, _) => "Optional",
         };
         writeln!(text, "      {{\"{}\", Presence::{presence}}},", field.json).unwrap();
     }
