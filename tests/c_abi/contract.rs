@@ -348,6 +348,8 @@ static_assert(std::equality_comparable<camunda::Cluster>);
 static_assert(std::same_as<camunda::SysTime, std::chrono::sys_time<std::chrono::milliseconds>>);
 static_assert(!std::convertible_to<camunda::RegionId, camunda::ChannelId>);
 static_assert(requires(camunda::BackupId id) { std::hash<camunda::BackupId>()(id); });
+static_assert(requires(camunda::BackupStatus status) { std::hash<camunda::BackupStatus>()(status); });
+static_assert(requires(camunda::Timestamp time) { std::hash<camunda::Timestamp>()(time); });
 "#;
     if let Some(output) = compile("g++", "c++20", source) {
         let stderr = String::from_utf8_lossy(&output.stderr);

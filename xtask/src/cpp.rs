@@ -1,7 +1,6 @@
 //! Generates the C++ header: fills the markers of `templates/camunda_admin.hpp.in` with the types and
 //! the operations of the API description.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use camunda_admin::description::{
@@ -224,7 +223,6 @@ fn expand_template() -> String {
 // Types
 
 fn push_types(text: &mut String) {
-    let decoded = decoded_types();
     for (index, description) in TYPES.iter().enumerate() {
         if index > 0 {
             text.push('\n');
@@ -232,41 +230,9 @@ fn push_types(text: &mut String) {
         match description {
             Description::Id { name, doc } => push_id(text, name, doc),
             Description::Enum { name, doc, values } => push_enum(text, name, doc, values),
-            Description::Object { .. } => push_object(text, description, &decoded),
+            Description::Object { .. } => push_object(text, description),
         }
     }
-}
-
-/// Returns the types that occur in responses, which keep unknown fields.
-fn decoded_types() -> HashSet<&'static str> {
-    let mut decoded = HashSet::new();
-    // TYPES lists each type after the types of its fields.
-    for description in TYPES.iter().rev() {
-        if let Description::Object {
-            name,
-            direction,
-            fields,
-            ..
-        } = description
-            && (*direction == Direction::Response || decoded.contains(name))
-        {
-            decoded.insert(*name);
-            for field in *fields {
-                decoded.extend(
-                    TYPES
-                        .iter()
-                        .map(|known| known.name())
-                        .filter(|known| names_in(field.rust_type).any(|name| name == *known)),
-                );
-            }
-        }
-    }
-    decoded
-}
-
-/// Returns the names in a Rust type: `Option` and `Region` of `Option < Region >`.
-fn names_in(rust_type: &str) -> impl Iterator<Item = &str> {
-    rust_type.split(|c: char| !c.is_alphanumeric())
 }
 
 fn push_id(text: &mut String, name: &str, documentation: &str) {
@@ -315,7 +281,7 @@ fn push_enum(text: &mut String, name: &str, documentation: &str, values: &[EnumV
     .unwrap();
 }
 
-fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&str>) {
+fn push_object(text: &mut String, description: &Description) {
     let Description::Object {
         name,
         doc: documentation,
@@ -341,9 +307,16 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         )
         .unwrap();
     }
-    let keeps_extra = decoded.contains(name);
+    let keeps_extra = !internal || *direction == Direction::Response;
     if keeps_extra {
-        doc(text, "  ", "Fields unknown to this version.");
+        let documentation = match direction {
+            Direction::Response => "Fields unknown to this version.",
+            Direction::Request => {
+                "Fields unknown to this version. A request with such a field is not sent: it causes an \
+                 InvalidArgumentError."
+            }
+        };
+        doc(text, "  ", documentation);
         writeln!(text, "  Extra extra{{}};").unwrap();
     }
     text.push('\n');
@@ -527,14 +500,16 @@ pub(crate) fn cpp_name(name: &str) -> String {
 }
 
 fn push_hashes(text: &mut String) {
-    for description in TYPES {
-        if let Description::Id { name, .. } = description {
-            writeln!(
-                text,
-                "template <>\nstruct std::hash<camunda::{name}> : camunda::detail::HashId<camunda::{name}> {{}};"
-            )
-            .unwrap();
-        }
+    let texts = TYPES.iter().filter_map(|description| match description {
+        Description::Id { name, .. } | Description::Enum { name, .. } => Some(*name),
+        Description::Object { .. } => None,
+    });
+    for name in texts.chain(["Timestamp"]) {
+        writeln!(
+            text,
+            "template <>\nstruct std::hash<camunda::{name}> : camunda::detail::HashText<camunda::{name}> {{}};"
+        )
+        .unwrap();
     }
 }
 
