@@ -46,6 +46,9 @@
 /// **Strings** are UTF-8. A string that is not valid UTF-8, or that contains a NUL where C does not
 /// allow one, causes an InvalidArgumentError.
 
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "camunda_admin.hpp requires C++17: compile with -std=c++17 (MSVC: /std:c++17) or later"
+#endif
 #if !defined(__cpp_exceptions) && !defined(__EXCEPTIONS) && !defined(_CPPUNWIND)
 #error "camunda_admin.hpp reports errors as exceptions: compile with -fexceptions, or use camunda_admin.h"
 #endif
@@ -7193,8 +7196,11 @@ class AdminClient {
     detail::run([&](camunda_error** error) { return camunda_admin_invalidate_tokens(get(), error); });
   }
 
-  /// Returns the C handle; valid as long as this object or a copy of it exists.
-  [[nodiscard]] const camunda_admin* get() const noexcept { return connection_->admin.get(); }
+  /// Returns the C handle; valid as long as this object or a copy of it exists. NULL after a move: a call
+  /// then causes an InvalidArgumentError.
+  [[nodiscard]] const camunda_admin* get() const noexcept {
+    return connection_ ? connection_->admin.get() : nullptr;
+  }
   /// @private
   [[nodiscard]] const camunda_call_options* call() const noexcept { return call_ ? call_->get() : nullptr; }
   /// @private

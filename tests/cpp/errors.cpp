@@ -229,6 +229,9 @@ void invalid_arguments_throw_before_any_request() {
   check_invalid([] { admin.request("GET", "/clusters", "{"); }, "JSON");
   check_invalid([] { (void)admin.with(CallOptions{}.timeout(-1s)); }, "timeout");
   check_invalid([] { (void)admin.token(std::string_view("a\0", 2)); }, "audience");
+  AdminClient moved = admin;
+  const AdminClient other = std::move(moved);
+  check_invalid([&] { static_cast<void>(moved.clusters().list()); }, "admin is NULL");
   CHECK_INT(sandbox_count("requests"), before);
 }
 
