@@ -26,6 +26,7 @@ mod token_endpoint;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenProvider};
@@ -75,6 +76,29 @@ impl Method {
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    /// Parses the name of a method in HTTP, which is case-sensitive.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for other methods.
+    fn from_str(name: &str) -> Result<Self> {
+        let methods = [
+            Method::Get,
+            Method::Post,
+            Method::Put,
+            Method::Patch,
+            Method::Delete,
+        ];
+        let method = methods.into_iter().find(|method| method.as_str() == name);
+        method.ok_or_else(|| {
+            Error::invalid_argument("method is not one of GET, POST, PUT, PATCH, DELETE")
+        })
     }
 }
 

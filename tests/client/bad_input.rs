@@ -277,3 +277,20 @@ fn echo_server() -> String {
     });
     address
 }
+
+#[test]
+fn method_parses_the_name_that_it_displays() {
+    for method in [
+        Method::Get,
+        Method::Post,
+        Method::Put,
+        Method::Patch,
+        Method::Delete,
+    ] {
+        assert_eq!(method.to_string().parse::<Method>().unwrap(), method);
+    }
+    for name in ["get", "HEAD", "", "GET "] {
+        let error = name.parse::<Method>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name:?}");
+    }
+}
