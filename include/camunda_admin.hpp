@@ -771,7 +771,8 @@ class Value {
   [[nodiscard]] double number(double fallback = 0) const noexcept {
     return camunda_value_number(node_, fallback);
   }
-  /// Returns an integer; `fallback` if the number is not an integer or out of range.
+  /// Returns an integer; `fallback` if the number is not an integer or out of range. `1.0` and `1e3`
+  /// are integers.
   [[nodiscard]] std::int64_t integer(std::int64_t fallback = 0) const noexcept {
     return camunda_value_integer(node_, fallback);
   }
@@ -905,13 +906,21 @@ class Number {
   explicit Number(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON of the number.
   [[nodiscard]] const std::string& str() const noexcept { return text_; }
-  /// Returns the number as integer; nothing if it is not an integer or out of range.
+  /// Returns the number as integer; nothing if it is not an integer or out of range. `1.0` and `1e3`
+  /// are integers.
   [[nodiscard]] std::optional<std::int64_t> as_i64() const noexcept {
     std::int64_t number = 0;
     const char* end = text_.data() + text_.size();
     const auto parsed = std::from_chars(text_.data(), end, number);
-    if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
-    return number;
+    if (parsed.ec == std::errc() && parsed.ptr == end) return number;
+    try {
+      const Value value = Value::parse(text_);
+      number = value.integer(-1);
+      if (number == -1 && value.number() != -1) return std::nullopt;
+      return number;
+    } catch (const std::exception&) {
+      return std::nullopt;
+    }
   }
   /// Returns the nearest double.
   [[nodiscard]] double as_f64() const { return Value::parse(text_).number(); }
@@ -977,6 +986,8 @@ class Extra {
   std::vector<Field> fields_;
   /// Bit set of the known fields that were `null`, so that to_json() writes `null` again.
   std::uint64_t nulls_ = 0;
+  /// Bit set of the known fields that were absent, so that to_json() omits them again.
+  std::uint64_t absent_ = 0;
 };
 
 /// Connector secrets of a cluster: name and value.
@@ -1246,6 +1257,7 @@ struct Output {
   void add_secret(std::string_view value) { add_text(redacted ? "***" : value); }
 };
 
+/// A `Defaulted` field that was absent is not written, unless the caller set it.
 enum class Presence : unsigned char { Required, Defaulted, Optional };
 
 /// Field of an object type.
@@ -1381,7 +1393,12 @@ struct Codec {
     for (std::size_t i = 0; i < table.count; ++i) {
       const Field& field = table.fields[i];
       if (found[i] == nullptr) {
-        if (field.presence != Presence::Required) continue;
+        if (field.presence != Presence::Required) {
+          if (field.presence == Presence::Defaulted && extra != nullptr) {
+            extra->absent_ |= std::uint64_t{1} << i;
+          }
+          continue;
+        }
         raise_decode(place, "missing field `" + std::string(field.name) + "`");
       }
       if (field.presence != Presence::Required && is_null(found[i])) {
@@ -1401,8 +1418,9 @@ struct Codec {
       const Writer& writer = *type.fields[i];
       const void* const member = table.field(object, i);
       const bool was_null = extra != nullptr && (extra->nulls_ >> i & 1) != 0;
+      const bool was_absent = extra != nullptr && (extra->absent_ >> i & 1) != 0;
       const bool is_absent =
-          (was_null || writer.is_optional) && writer.is_default(writer, member);
+          (was_null || was_absent || writer.is_optional) && writer.is_default(writer, member);
       if (is_absent && !was_null) continue;
       out.text += std::exchange(before, ',');
       out.add_text(table.fields[i].name);
@@ -1791,7 +1809,7 @@ struct ChannelRef {
   /// not have the structure of the type.
   [[nodiscard]] static ChannelRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -1854,7 +1872,7 @@ struct GenerationRef {
   /// not have the structure of the type.
   [[nodiscard]] static GenerationRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -1917,7 +1935,7 @@ struct RegionRef {
   /// not have the structure of the type.
   [[nodiscard]] static RegionRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -1980,7 +1998,7 @@ struct BackupRegionRef {
   /// not have the structure of the type.
   [[nodiscard]] static BackupRegionRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2043,7 +2061,7 @@ struct PlanTypeRef {
   /// not have the structure of the type.
   [[nodiscard]] static PlanTypeRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2106,7 +2124,7 @@ struct PlanType {
   /// not have the structure of the type.
   [[nodiscard]] static PlanType from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2201,7 +2219,7 @@ struct Generation {
   /// not have the structure of the type.
   [[nodiscard]] static Generation from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2272,7 +2290,7 @@ struct Channel {
   /// not have the structure of the type.
   [[nodiscard]] static Channel from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2343,7 +2361,7 @@ struct BackupRegionOption {
   /// not have the structure of the type.
   [[nodiscard]] static BackupRegionOption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2406,7 +2424,7 @@ struct BackupOption {
   /// not have the structure of the type.
   [[nodiscard]] static BackupOption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2473,7 +2491,7 @@ struct Region {
   /// not have the structure of the type.
   [[nodiscard]] static Region from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2546,7 +2564,7 @@ struct Parameters {
   /// not have the structure of the type.
   [[nodiscard]] static Parameters from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2613,7 +2631,7 @@ struct IpAllowlistEntry {
   /// not have the structure of the type.
   [[nodiscard]] static IpAllowlistEntry from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2630,7 +2648,7 @@ struct detail::Table<IpAllowlistEntry> {
   }
   static constexpr Field fields[] = {
       {"ip", Presence::Required},
-      {"description", Presence::Defaulted},
+      {"description", Presence::Optional},
   };
   static constexpr ObjectTable table = {fields, std::size(fields), field};
   static constexpr const Reader* readers[] = {
@@ -2688,7 +2706,7 @@ struct ClusterLinks {
   /// not have the structure of the type.
   [[nodiscard]] static ClusterLinks from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2823,7 +2841,7 @@ struct ClusterStatus {
   /// not have the structure of the type.
   [[nodiscard]] static ClusterStatus from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -2974,7 +2992,7 @@ struct ClusterEncryption {
   /// not have the structure of the type.
   [[nodiscard]] static ClusterEncryption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3078,7 +3096,7 @@ struct Cluster {
   /// not have the structure of the type.
   [[nodiscard]] static Cluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3251,7 +3269,7 @@ struct CreateCluster {
   /// not have the structure of the type.
   [[nodiscard]] static CreateCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3354,7 +3372,7 @@ struct CreatedCluster {
   /// not have the structure of the type.
   [[nodiscard]] static CreatedCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -3406,7 +3424,7 @@ struct UpdateCluster {
   /// not have the structure of the type.
   [[nodiscard]] static UpdateCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3476,7 +3494,7 @@ struct UpdateEncryption {
   /// not have the structure of the type.
   [[nodiscard]] static UpdateEncryption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3537,7 +3555,7 @@ struct UpdateIpAllowlist {
   /// not have the structure of the type.
   [[nodiscard]] static UpdateIpAllowlist from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -3587,7 +3605,7 @@ struct UpgradedCluster {
   /// not have the structure of the type.
   [[nodiscard]] static UpgradedCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3650,7 +3668,7 @@ struct UpgradedGeneration {
   /// not have the structure of the type.
   [[nodiscard]] static UpgradedGeneration from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3717,7 +3735,7 @@ struct GenerationUpgrade {
   /// not have the structure of the type.
   [[nodiscard]] static GenerationUpgrade from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3786,7 +3804,7 @@ struct TriggerFailover {
   /// not have the structure of the type.
   [[nodiscard]] static TriggerFailover from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3849,7 +3867,7 @@ struct FailoverResults {
   /// not have the structure of the type.
   [[nodiscard]] static FailoverResults from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -3912,7 +3930,7 @@ struct FailoverResult {
   /// not have the structure of the type.
   [[nodiscard]] static FailoverResult from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4017,7 +4035,7 @@ struct ClusterClient {
   /// not have the structure of the type.
   [[nodiscard]] static ClusterClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4082,7 +4100,7 @@ struct CreateClusterClient {
   /// not have the structure of the type.
   [[nodiscard]] static CreateClusterClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4155,7 +4173,7 @@ struct ClientLinks {
   /// not have the structure of the type.
   [[nodiscard]] static ClientLinks from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4251,7 +4269,7 @@ struct CreatedClusterClient {
   /// not have the structure of the type.
   [[nodiscard]] static CreatedClusterClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4339,7 +4357,7 @@ struct ClusterClientConnectionDetails {
   /// not have the structure of the type.
   [[nodiscard]] static ClusterClientConnectionDetails from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4498,7 +4516,7 @@ struct Backup {
   /// not have the structure of the type.
   [[nodiscard]] static Backup from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4599,7 +4617,7 @@ struct SetBackupSchedule {
   /// not have the structure of the type.
   [[nodiscard]] static SetBackupSchedule from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -4649,7 +4667,7 @@ struct BackupSchedule {
   /// not have the structure of the type.
   [[nodiscard]] static BackupSchedule from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4718,7 +4736,7 @@ struct Restore {
   /// not have the structure of the type.
   [[nodiscard]] static Restore from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4793,7 +4811,7 @@ struct CreateSecret {
   /// not have the structure of the type.
   [[nodiscard]] static CreateSecret from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -4845,7 +4863,7 @@ struct UpdateSecret {
   /// not have the structure of the type.
   [[nodiscard]] static UpdateSecret from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -4911,7 +4929,7 @@ struct MonitoringClient {
   /// not have the structure of the type.
   [[nodiscard]] static MonitoringClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -4992,7 +5010,7 @@ struct CreateMonitoringClient {
   /// not have the structure of the type.
   [[nodiscard]] static CreateMonitoringClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -5054,7 +5072,7 @@ struct CreatedMonitoringClient {
   /// not have the structure of the type.
   [[nodiscard]] static CreatedMonitoringClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5143,7 +5161,7 @@ struct MetricsEndpoint {
   /// not have the structure of the type.
   [[nodiscard]] static MetricsEndpoint from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5210,7 +5228,7 @@ struct MonitoringStatus {
   /// not have the structure of the type.
   [[nodiscard]] static MonitoringStatus from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5273,7 +5291,7 @@ struct Monitoring {
   /// not have the structure of the type.
   [[nodiscard]] static Monitoring from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5334,7 +5352,7 @@ struct ActivateSecureConnectivity {
   /// not have the structure of the type.
   [[nodiscard]] static ActivateSecureConnectivity from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5395,7 +5413,7 @@ struct OrgLabel {
   /// not have the structure of the type.
   [[nodiscard]] static OrgLabel from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5456,7 +5474,7 @@ struct SecureConnectivityMetadata {
   /// not have the structure of the type.
   [[nodiscard]] static SecureConnectivityMetadata from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5521,7 +5539,7 @@ struct ClusterRef {
   /// not have the structure of the type.
   [[nodiscard]] static ClusterRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5582,7 +5600,7 @@ struct SecureConnectivitySpec {
   /// not have the structure of the type.
   [[nodiscard]] static SecureConnectivitySpec from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5657,7 +5675,7 @@ struct Condition {
   /// not have the structure of the type.
   [[nodiscard]] static Condition from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5740,7 +5758,7 @@ struct SecureEndpoint {
   /// not have the structure of the type.
   [[nodiscard]] static SecureEndpoint from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5817,7 +5835,7 @@ struct EndpointConnection {
   /// not have the structure of the type.
   [[nodiscard]] static EndpointConnection from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5900,7 +5918,7 @@ struct SecureConnectivityState {
   /// not have the structure of the type.
   [[nodiscard]] static SecureConnectivityState from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -5981,7 +5999,7 @@ struct SecureConnectivityOrEmpty {
   /// not have the structure of the type.
   [[nodiscard]] static SecureConnectivityOrEmpty from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -6046,7 +6064,7 @@ struct SecureConnectivityStatus {
   /// not have the structure of the type.
   [[nodiscard]] static SecureConnectivityStatus from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -6191,7 +6209,7 @@ struct Member {
   /// not have the structure of the type.
   [[nodiscard]] static Member from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -6260,7 +6278,7 @@ struct SetMemberRoles {
   /// not have the structure of the type.
   [[nodiscard]] static SetMemberRoles from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
@@ -6366,7 +6384,7 @@ struct AuditEvent {
   /// not have the structure of the type.
   [[nodiscard]] static AuditEvent from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -6469,12 +6487,12 @@ struct IpRanges {
   Extra extra{};
 
   /// Returns all products with their IP ranges, including products unknown to this version.
-  [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
+  [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> by_product() const;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
   [[nodiscard]] static IpRanges from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
+  /// secrets. Fields of a response that were absent stay absent unless they were set.
   [[nodiscard]] std::string to_json() const;
 };
 
@@ -7870,7 +7888,7 @@ inline ClusterCredentials CreatedClusterClient::credentials(const Cluster& clust
       })));
 }
 
-inline std::vector<std::pair<std::string, std::vector<std::string>>> IpRanges::all() const {
+inline std::vector<std::pair<std::string, std::vector<std::string>>> IpRanges::by_product() const {
   std::vector<std::pair<std::string, std::vector<std::string>>> all{{"web-modeler", web_modeler}};
   for (const auto& [name, json] : extra) {
     const Value ranges = json.value();

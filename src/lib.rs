@@ -64,7 +64,8 @@
 //!
 //! Objects keep unknown fields in `extra`, and enumerations keep unknown values as `Unknown`; both
 //! are encoded unchanged. A field that the API documents as required but sometimes omits has its
-//! default value (an empty string, `false`, an empty list) if absent. Secrets have the type
+//! default value (an empty string, `false`, an empty list) if absent. Fields of a response that were
+//! absent or `null` are encoded as they were, unless the program set them. Secrets have the type
 //! [`Secret`], which only [`Secret::expose`] reads; `Debug`, errors and logs never contain them.
 //!
 //! # Tokens

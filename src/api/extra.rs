@@ -1,5 +1,5 @@
 //! What an object has besides the values of its known fields: unknown fields ([`Extra`]), and which
-//! known fields were `null` or an empty string.
+//! known fields were absent, `null` or an empty string.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,8 +13,8 @@ use crate::api::schema::HasSchema;
 
 /// Unknown fields of an object, with their unmodified values.
 ///
-/// Also stores which known fields were `null` or an empty string instead of a value, so that they
-/// are encoded unchanged; comparisons ignore that. `Debug` shows only names, since an unknown field
+/// Also stores which known fields were absent, `null` or an empty string instead of a value, so that
+/// they are encoded unchanged; comparisons ignore that. `Debug` shows only names, since an unknown field
 /// may be a secret.
 #[derive(Clone, Default)]
 // Boxed, since most objects have no unknown fields: 8 bytes instead of 32.
@@ -34,6 +34,8 @@ pub(crate) struct Blanks {
     nulls: u64,
     /// Fields that were an empty string, which is not a value of their type.
     empties: u64,
+    /// Fields that were absent and have the default value of their type.
+    absents: u64,
 }
 
 impl Blanks {
@@ -48,6 +50,15 @@ impl Blanks {
 
     pub(crate) fn was_null(self, position: u32) -> bool {
         self.nulls >> position & 1 != 0
+    }
+
+    pub(crate) fn was_absent(self, position: u32) -> bool {
+        self.absents >> position & 1 != 0
+    }
+
+    /// Records that the field has the default value of its type, because it was absent, `null` or empty.
+    pub(crate) fn set_default(&mut self, position: u32) {
+        self.absents |= (1 << position) & !(self.nulls | self.empties);
     }
 
     pub(crate) fn was_empty(self, position: u32) -> bool {
@@ -143,10 +154,11 @@ impl Extra {
     }
 
     /// Stores which known fields had no value.
-    pub(crate) fn set_blanks(&mut self, blanks: Blanks) {
+    pub(crate) fn with_blanks(mut self, blanks: Blanks) -> Self {
         if blanks != Blanks::default() {
             self.0.get_or_insert_default().blanks = blanks;
         }
+        self
     }
 
     /// Returns which known fields had no value.

@@ -89,15 +89,26 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// Returns the integer that a JSON number is. Some programs write integers with a fraction or an exponent.
+pub(crate) fn integer(number: &str) -> Option<i64> {
+    /// From here on a float may stand for another integer than the text.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    number.parse().ok().or_else(|| {
+        let float: f64 = number.parse().ok()?;
+        (float.fract() == 0.0 && float.abs() < MAX_EXACT).then_some(float as i64)
+    })
+}
+
 /// JSON number that keeps its text verbatim, with all digits.
 #[derive(Clone, PartialEq)]
 pub struct Number(Json);
 
 impl Number {
-    /// Returns the number as `i64`, or `None` if it is not an integer or out of range.
+    /// Returns the number as `i64`, or `None` if it is not an integer or out of range. `1.0` and `1e3` are
+    /// integers.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
-        self.as_str().parse().ok()
+        integer(self.as_str())
     }
 
     /// Returns the nearest floating-point number.
@@ -153,6 +164,28 @@ impl<'de> Deserialize<'de> for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn number_is_an_integer_if_it_has_no_fraction() {
+        for (json, expected) in [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("1.0", Some(1)),
+            ("-2.50e1", Some(-25)),
+            ("1E3", Some(1000)),
+            ("1763700000123.000", Some(1_763_700_000_123)),
+            ("9007199254740991.0", Some(9_007_199_254_740_991)),
+            ("9007199254740993.0", None),
+            ("1.5", None),
+            ("1e400", None),
+        ] {
+            let number: Number = serde_json::from_str(json).unwrap();
+            assert_eq!(number.as_i64(), expected, "{json}");
+        }
+    }
 
     #[test]
     fn debug_of_json_shows_its_length_only() {

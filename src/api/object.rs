@@ -76,7 +76,7 @@ macro_rules! api_object {
                 let mut map = serializer.serialize_map(None)?;
                 $(
                     $crate::api::object::api_object!(
-                        @encode $presence map, $json, self.$field, blanks, Index::$field as u32
+                        @encode $presence $direction map, $json, self.$field, blanks, Index::$field as u32
                     );
                 )*
                 self.extra.encode(&mut map)?;
@@ -137,10 +137,11 @@ macro_rules! api_object {
                                 Key::Unknown(name) => extra.insert(name, map.next_value()?),
                             }
                         }
-                        extra.set_blanks(blanks);
                         Ok($name {
-                            $( $field: $crate::api::object::api_object!(@settle $presence $field $json), )*
-                            extra,
+                            $( $field: $crate::api::object::api_object!(
+                                @settle $presence $field $json, blanks, Index::$field as u32
+                            ), )*
+                            extra: extra.with_blanks(blanks),
                         })
                     }
                 }
@@ -174,22 +175,28 @@ macro_rules! api_object {
     (@encode omittable $($rest:tt)*) => {
         $crate::api::object::api_object!(@encode optional $($rest)*)
     };
-    (@encode optional $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
+    (@encode optional $direction:ident $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         if $value.is_some() || $blanks.was_null($position) {
             $map.serialize_entry($json, &$value)?;
         } else if $blanks.was_empty($position) {
             $map.serialize_entry($json, "")?;
         }
     };
-    (@encode defaulted $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
+    (@encode defaulted $direction:ident $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         // Unless the caller set it after decoding.
         if $blanks.was_null($position) && $crate::api::extra::is_default(&$value) {
             $map.serialize_entry($json, &())?;
-        } else {
+        } else if !($crate::api::object::api_object!(@may_omit $direction)
+            && $blanks.was_absent($position)
+            && $crate::api::extra::is_default(&$value))
+        {
             $map.serialize_entry($json, &$value)?;
         }
     };
-    (@encode required $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
+    // A request must be complete, also with objects of a response.
+    (@may_omit request) => { false };
+    (@may_omit response) => { true };
+    (@encode required $direction:ident $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         $map.serialize_entry($json, &$value)?;
     };
     (@declare required $field:ident: $type:ty) => { let mut $field: Option<$type> = None; };
@@ -199,11 +206,16 @@ macro_rules! api_object {
     (@decode $presence:ident $map:ident, $blanks:ident, $position:expr) => {
         $map.next_value_seed($blanks.field($position))?
     };
-    (@settle required $field:ident $json:literal) => {
+    (@settle required $field:ident $json:literal, $blanks:ident, $position:expr) => {
         $field.ok_or_else(|| serde::de::Error::missing_field($json))?
     };
-    (@settle defaulted $field:ident $json:literal) => { $field.unwrap_or_default() };
-    (@settle $optional:ident $field:ident $json:literal) => { $field };
+    (@settle defaulted $field:ident $json:literal, $blanks:ident, $position:expr) => {
+        $field.unwrap_or_else(|| {
+            $blanks.set_default($position);
+            Default::default()
+        })
+    };
+    (@settle $optional:ident $field:ident $json:literal, $blanks:ident, $position:expr) => { $field };
 }
 pub(crate) use api_object;
 
@@ -533,6 +545,16 @@ mod tests {
         }
     }
 
+    api_object! {
+        /// An order.
+        request struct Order {
+            /// What is ordered.
+            required item: String = "item",
+            /// A note.
+            defaulted note: String = "note",
+        }
+    }
+
     fn item(json: &str) -> serde_json::Result<Item> {
         serde_json::from_str(json)
     }
@@ -580,7 +602,27 @@ mod tests {
         let twice = item(r#"{"id":"a","label":null,"label":"b","size":1,"size":null}"#).unwrap();
         assert_eq!(
             serde_json::to_string(&twice).unwrap(),
-            r#"{"id":"a","label":"b","color":"","size":null}"#
+            r#"{"id":"a","label":"b","size":null}"#
+        );
+    }
+
+    #[test]
+    fn absent_field_is_not_encoded_unless_it_was_set() {
+        let mut decoded = item(r#"{"id":"a"}"#).unwrap();
+        assert_eq!(serde_json::to_string(&decoded).unwrap(), r#"{"id":"a"}"#);
+        decoded.label = "b".to_owned();
+        assert_eq!(
+            serde_json::to_string(&decoded).unwrap(),
+            r#"{"id":"a","label":"b"}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&Visit::default()).unwrap(),
+            r#"{"made":""}"#
+        );
+        let order: Order = serde_json::from_str(r#"{"item":"a"}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&order).unwrap(),
+            r#"{"item":"a","note":""}"#
         );
     }
 
@@ -604,12 +646,9 @@ mod tests {
         assert_eq!(visit.changed.as_ref().map(Timestamp::as_str), Some("2024"));
         assert_eq!(serde_json::to_string(&visit).unwrap(), json);
         let absent: Visit = serde_json::from_str("{}").unwrap();
-        assert_eq!(serde_json::to_string(&absent).unwrap(), r#"{"made":""}"#);
+        assert_eq!(serde_json::to_string(&absent).unwrap(), "{}");
         let last: Visit = serde_json::from_str(r#"{"owner":"","owner":"b"}"#).unwrap();
-        assert_eq!(
-            serde_json::to_string(&last).unwrap(),
-            r#"{"owner":"b","made":""}"#
-        );
+        assert_eq!(serde_json::to_string(&last).unwrap(), r#"{"owner":"b"}"#);
         let error = serde_json::from_str::<Visit>(r#"{"owner":3}"#).unwrap_err();
         assert!(error.to_string().contains("expected a string"), "{error}");
     }

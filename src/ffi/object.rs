@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::api::json::integer;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{bytes, catch_panic_or, free, handle, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
@@ -162,7 +163,8 @@ pub unsafe extern "C" fn camunda_object_set_str(
 ///
 /// @param object Object to change.
 /// @param key Name of the field; copied.
-/// @param value Number. JSON cannot represent NaN and infinity.
+/// @param value Number. A whole number is written as an integer: 2.0 as `2`. JSON cannot represent NaN
+///   and infinity.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity.
@@ -175,11 +177,14 @@ pub unsafe extern "C" fn camunda_object_set_number(
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
-        set(object, key, error, |object, key| match value.is_finite() {
-            true => object.set(key, &value),
-            false => Err(Error::invalid_argument(format!(
-                "the value of {key} is not a finite number"
-            ))),
+        set(object, key, error, |object, key| {
+            match integer(&value.to_string()) {
+                Some(integer) => object.set(key, &integer),
+                None if value.is_finite() => object.set(key, &value),
+                None => Err(Error::invalid_argument(format!(
+                    "the value of {key} is not a finite number"
+                ))),
+            }
         })
     }
 }

@@ -10,6 +10,7 @@ use std::ptr::{self, NonNull};
 
 use serde_json::value::RawValue;
 
+use crate::api::json::integer;
 use crate::api::json_index::{Index, MAX_BYTES};
 use crate::api::json_walk::walk;
 use crate::api::operation::strip_bom;
@@ -150,9 +151,20 @@ fn not_json(error: impl fmt::Display) -> Error {
 
 fn step<'a>(node: Node<'a>, step: &[u8]) -> Option<Node<'a>> {
     match node.kind() {
-        Kind::Array => node.at(std::str::from_utf8(step).ok()?.parse().ok()?),
+        Kind::Array => node.at(index(step)?),
         _ => node.get(step),
     }
+}
+
+/// Returns the index of a step such as `12`; no other text is one, such as `+12` or `012`.
+fn index(step: &[u8]) -> Option<usize> {
+    let is_index =
+        step.iter().all(u8::is_ascii_digit) && (step.len() == 1 || step.first() != Some(&b'0'));
+    std::str::from_utf8(step)
+        .ok()
+        .filter(|_| is_index)?
+        .parse()
+        .ok()
 }
 
 /// Borrows a name or path. It need not be UTF-8: no name in JSON equals one that is not.
@@ -345,14 +357,15 @@ pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallb
 /// Returns an integer.
 ///
 /// @param value Value; NULL counts as `null`.
-/// @param fallback Returned for other types, for fractions, and if the number is out of range.
+/// @param fallback Returned for other types, for fractions, and if the number is out of range. `1.0` and
+///   `1e3` are integers.
 /// @return The integer, or `fallback`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fallback: i64) -> i64 {
     // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(value, fallback, |value| match value.kind() {
-            Kind::Number => value.json().trim().parse().ok(),
+            Kind::Number => integer(value.json().trim()),
             _ => None,
         })
     }

@@ -101,7 +101,7 @@ pub(crate) fn any_response(data: &[u8]) {
         response().is_html(),
         html.contains(&media_type.to_ascii_lowercase().as_str())
     );
-    let error_response = response().into_error_response(str::to_owned);
+    let error_response = response().into_error_response(false, str::to_owned);
     assert!(
         body.starts_with(&error_response.body)
             && error_response.body.len() as u64 <= MAX_ERROR_BODY_BYTES

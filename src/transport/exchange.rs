@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,10 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 pub(super) const MAX_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
 
 thread_local! {
-    static CURRENT_EXCHANGE: RefCell<Option<Rc<ExchangeState>>> = const { RefCell::new(None) };
+    /// It has no destructor, so it is usable until the thread ends: functions that were registered with
+    /// `atexit()` and destructors of thread-specific data can make calls. It is empty between calls.
+    static CURRENT_EXCHANGE: ManuallyDrop<RefCell<Option<Rc<ExchangeState>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// Guard of one HTTP exchange (request and response) on this thread; ends the exchange when dropped.
@@ -89,7 +93,7 @@ impl ExchangeGuard {
             captured: RefCell::default(),
             prepared: RefCell::default(),
         });
-        let outer = CURRENT_EXCHANGE.replace(Some(state.clone()));
+        let outer = CURRENT_EXCHANGE.with(|current| current.replace(Some(state.clone())));
         ExchangeGuard {
             state,
             outer,
@@ -217,7 +221,7 @@ impl ExchangeGuard {
     fn current<T>(read: impl FnOnce(&ExchangeState) -> T) -> Option<T> {
         // Not borrowed during `read`, which can call the caller's interrupt check, which can start
         // another exchange.
-        let current = CURRENT_EXCHANGE.with_borrow(Clone::clone);
+        let current = CURRENT_EXCHANGE.with(|current| current.borrow().clone());
         current.as_deref().map(read)
     }
 
@@ -283,6 +287,6 @@ impl ExchangeGuard {
 
 impl Drop for ExchangeGuard {
     fn drop(&mut self) {
-        CURRENT_EXCHANGE.set(self.outer.take());
+        CURRENT_EXCHANGE.with(|current| current.replace(self.outer.take()));
     }
 }

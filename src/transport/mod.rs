@@ -27,14 +27,13 @@ mod tls;
 mod token_endpoint;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenProvider};
 use crate::call::CallContext;
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage, string_enum};
 use crate::fork::PerProcess;
 use crate::random;
 use crate::secret::{Secret, Zeroizing};
@@ -61,25 +60,13 @@ pub enum Method {
     Delete,
 }
 
-impl Method {
-    /// Returns the name of the method in HTTP, for example `GET`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+string_enum! { Method {
+    Get = "GET",
+    Post = "POST",
+    Put = "PUT",
+    Patch = "PATCH",
+    Delete = "DELETE",
+} }
 
 /// Idempotency of a request, which determines when the client retries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,6 +80,12 @@ pub enum Idempotency {
     /// sent.
     NonIdempotent,
 }
+
+string_enum! { Idempotency {
+    Safe = "safe",
+    Idempotent = "idempotent",
+    NonIdempotent = "non_idempotent",
+} }
 
 /// The value of `Accept-Encoding` that accepts a compressed response.
 const COMPRESSED: &str = "gzip";
@@ -419,7 +412,9 @@ impl Transport {
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
-        let error_response = response.into_error_response(|text| self.redact(text, request, token));
+        let error_response = response.into_error_response(request.secret_response, |text| {
+            self.redact(text, request, token)
+        });
         log(&exchange);
         Err(status_error(request, error_response))
     }

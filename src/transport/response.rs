@@ -228,8 +228,13 @@ impl Response {
     }
 
     /// Reads an error response. Ignores a failure to read its body. Redacts the message before
-    /// shortening it, so that no part of a secret remains.
-    pub(super) fn into_error_response(self, redact: impl Fn(&str) -> String) -> ErrorResponse {
+    /// shortening it, so that no part of a secret remains. If the body may contain new secrets, JSON in
+    /// which no message is recognized is not the message.
+    pub(super) fn into_error_response(
+        self,
+        may_contain_secrets: bool,
+        redact: impl Fn(&str) -> String,
+    ) -> ErrorResponse {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let head = self.head.clone();
@@ -241,7 +246,7 @@ impl Response {
         // Redacted before it is parsed, so that the parser makes no copy of a secret. A secret with
         // escaped characters is only found in the message.
         let text = Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
-        let (message, structured) = error_message(&redact(&text));
+        let (message, structured) = error_message(&redact(&text), may_contain_secrets);
         let message = message.as_deref().and_then(shown);
         ErrorResponse {
             status: head.status.as_u16(),
@@ -486,19 +491,35 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 }
 
 /// Returns the message in the body of an error response (JSON, text, or the title of an HTML page),
-/// and whether it is in a JSON object or string, as messages of the API are.
-fn error_message(body: &str) -> (Option<String>, bool) {
+/// and whether it is in a JSON object or string, as messages of the API are. If no message is recognized
+/// in JSON, the message is all of it, unless it may contain secrets.
+fn error_message(body: &str, may_contain_secrets: bool) -> (Option<String>, bool) {
     let text = body.trim_start_matches('\u{feff}').trim();
-    let json = serde_json::from_str::<serde_json::Value>(text).ok();
-    let message = match &json {
-        Some(json) => error_message_from_json(json),
-        None if text.starts_with('<') => Some(title_of(text).unwrap_or("an HTML page").to_owned()),
-        None => Some(text.to_owned()),
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(text) else {
+        let message = match text.starts_with('<') {
+            true => title_of(text).unwrap_or("an HTML page"),
+            false => text,
+        };
+        return (Some(message.to_owned()), false);
     };
-    (
-        message,
-        json.is_some_and(|json| json.is_object() || json.is_string()),
-    )
+    match error_message_from_json(&json) {
+        Some(message) => (Some(message), json.is_object() || json.is_string()),
+        None => {
+            let is_message = !may_contain_secrets && has_content(&json);
+            (is_message.then(|| text.to_owned()), false)
+        }
+    }
+}
+
+/// Returns whether JSON contains a number, a boolean or a string that is not empty.
+fn has_content(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::Null => false,
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => true,
+        serde_json::Value::String(text) => !text.trim().is_empty(),
+        serde_json::Value::Array(items) => items.iter().any(has_content),
+        serde_json::Value::Object(fields) => fields.values().any(has_content),
+    }
 }
 
 /// Returns whether a message is one of a gateway: the reason phrase of a 5xx status, with or without
@@ -515,12 +536,13 @@ fn is_gateway_message(message: &str) -> bool {
 
 fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
     match json {
-        serde_json::Value::String(message) => Some(message.clone()),
+        serde_json::Value::String(message) => (!message.trim().is_empty()).then(|| message.clone()),
         serde_json::Value::Object(fields) => {
             let text = |name| fields.get(name).and_then(error_message_from_json);
             let message = text("message")
                 .or_else(|| text("error_description"))
                 .or_else(|| text("error"))
+                .or_else(|| text("errors"))
                 .or_else(|| text("detail"))
                 .or_else(|| text("title"));
             // The error of a blocked upgrade has its reason and the next step in separate fields.
@@ -535,7 +557,10 @@ fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
                 None => message,
             })
         }
-        serde_json::Value::Array(errors) => errors.iter().find_map(error_message_from_json),
+        serde_json::Value::Array(errors) => {
+            let messages: Vec<_> = errors.iter().filter_map(error_message_from_json).collect();
+            (!messages.is_empty()).then(|| messages.join("; "))
+        }
         _ => None,
     }
 }
@@ -614,14 +639,35 @@ mod tests {
             ),
             ("<!doctype html>", Some("an HTML page")),
             ("\u{feff}{\"message\":\"x\"}", Some("x")),
+            (
+                r#"{"message":["name is too long","plan type is not valid"],"error":"Bad Request"}"#,
+                Some("name is too long; plan type is not valid"),
+            ),
+            (
+                r#"{"errors":[{"message":"name is too long"},{"code":7},{"detail":"no plan"}]}"#,
+                Some("name is too long; no plan"),
+            ),
+            (
+                r#"{"code":"GATE","blockedBy":["an old job worker"]}"#,
+                Some(r#"{"code":"GATE","blockedBy":["an old job worker"]}"#),
+            ),
+            ("{\n  \"status\": 409\n}", Some(r#"{   "status": 409 }"#)),
             ("", None),
             ("{}", None),
             ("null", None),
+            (r#"{"message":null,"errors":[{}, " "]}"#, None),
+            (
+                r#"{"message":"","error":"Bad Request"}"#,
+                Some("Bad Request"),
+            ),
         ] {
             let error_response = error_response(None, body.as_bytes());
             assert_eq!(error_response.message.as_deref(), message, "{body}");
         }
         assert!(error_response(None, b"\xff\xfe").message.is_some());
+        let created = r#"{"clientId":"worker","clientSecret":"hunter2"}"#;
+        assert_eq!(error_message(created, false).0.as_deref(), Some(created));
+        assert_eq!(error_message(created, true), (None, false));
         let long = "x".repeat(10_000);
         assert!(error_response(None, long.as_bytes()).message.unwrap().len() < 600);
     }
@@ -645,6 +691,7 @@ mod tests {
             (None, "", false),
             (None, "{}", false),
             (None, r#"{"message":""}"#, false),
+            (None, r#"{"code":"GATE"}"#, false),
             (None, r#"{"message":"\u0000"}"#, false),
             (None, r#"{"message":"Service Unavailable"}"#, false),
             (None, r#"{"error":"503 service unavailable."}"#, false),
@@ -693,7 +740,7 @@ mod tests {
             response = response.header(CONTENT_TYPE, content_type);
         }
         let response = response.body(Body::builder().data(body)).unwrap();
-        Response::new(response, 0).into_error_response(str::to_owned)
+        Response::new(response, 0).into_error_response(false, str::to_owned)
     }
 
     #[test]

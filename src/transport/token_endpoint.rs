@@ -162,7 +162,7 @@ impl TokenConnection for Connection<'_> {
         if !response.is_success() {
             let secret = request.client_secret.expose();
             let error_response =
-                response.into_error_response(|text| redacted(text, std::iter::once(secret)));
+                response.into_error_response(true, |text| redacted(text, std::iter::once(secret)));
             log(&exchange);
             let message = error_response
                 .message

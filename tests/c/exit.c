@@ -224,7 +224,7 @@ static int exit_during_a_token_store(void) {
   exit(STATUS);
 }
 
-/* An atexit() handler that makes a call. */
+/* Makes a call: also in an atexit() handler, after the thread-local variables are destroyed. */
 static void list_at_exit(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -239,9 +239,33 @@ static void list_at_exit(void) {
 static int call_in_an_exit_handler(void) {
   atexit(list_at_exit);
   connect_with(NULL);
+  list_at_exit();
   start(wait_for_health, THREADS);
   wait_until_reached(THREADS);
   exit(STATUS);
+}
+
+static pthread_key_t thread_data;
+
+static void list_at_thread_end(void *data) {
+  (void)data;
+  list_at_exit();
+  reach();
+}
+
+static void *list_then_end(void *unused) {
+  (void)unused;
+  pthread_setspecific(thread_data, &thread_data);
+  list_at_exit();
+  return NULL;
+}
+
+static int call_at_the_end_of_threads(void) {
+  CHECK(pthread_key_create(&thread_data, list_at_thread_end) == 0);
+  connect_with(NULL);
+  start(list_then_end, THREADS);
+  wait_until_reached(THREADS);
+  return check_failures == 0 ? STATUS : 3;
 }
 
 /* ---- Shutdown of clients ---- */
@@ -348,6 +372,7 @@ static const struct {
     {"exit_in_a_signal_handler", exit_in_a_signal_handler},
     {"exit_during_a_token_store", exit_during_a_token_store},
     {"call_in_an_exit_handler", call_in_an_exit_handler},
+    {"call_at_the_end_of_threads", call_at_the_end_of_threads},
     {"shutdown_ends_calls", shutdown_ends_calls},
     {"exit_while_threads_are_unwound", exit_while_threads_are_unwound},
     {"exit_inside_blocked_callbacks", exit_inside_blocked_callbacks},

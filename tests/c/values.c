@@ -27,7 +27,7 @@ static void path_finds_nested_values(void) {
   CHECK_STR(camunda_value_str(camunda_value_path(value, "a.b.1.c"), NULL), "deep");
   CHECK_INT(camunda_value_integer(camunda_value_path(value, "a.b.0"), -1), 10);
   const char *const missing[] = {"x", "a.x", "a.b.2", "a.b.-1", "a.b.x", "a.b.1.c.d",
-                                 "a..b", "a.b.99999999999999999999"};
+                                 "a..b", "a.b.99999999999999999999", "a.b.+1", "a.b.00", "a.b.01", "a.b."};
   for (size_t i = 0; i < sizeof missing / sizeof *missing; ++i) {
     if (camunda_value_path(value, missing[i]) != NULL) {
       check_fail(__FILE__, __LINE__, "the path `%s` finds a value", missing[i]);
@@ -203,7 +203,9 @@ static void numbers_keep_all_digits(void) {
   CHECK_INT(camunda_value_integer(camunda_value_at(value, 2), -5), -5);
   CHECK_INT(camunda_value_integer(camunda_value_at(value, 3), 0), 9007199254740993);
   CHECK(camunda_value_number(camunda_value_at(value, 4), 0) == 1000);
+  CHECK_INT(camunda_value_integer(camunda_value_at(value, 4), -5), 1000);
   CHECK(camunda_value_number(camunda_value_at(value, 5), 0) == 1);
+  CHECK_INT(camunda_value_integer(camunda_value_at(value, 5), -5), 1);
   CHECK_INT(camunda_value_integer(camunda_value_at(value, 6), -5), -5);
   CHECK_STR(camunda_value_json(camunda_value_at(value, 6), NULL),
             "123456789012345678901234567890");

@@ -119,6 +119,19 @@ void null_is_encoded_again_unless_the_field_was_changed() {
             R"({"zeebe":"a"})");
 }
 
+void absent_field_is_not_encoded_unless_it_was_set() {
+  const std::string json = R"({"name":"a","clientId":"b","clientSecret":"c"})";
+  CreatedClusterClient client = CreatedClusterClient::from_json(json);
+  CHECK_STR(client.to_json().c_str(), json.c_str());
+  client.permissions.emplace_back("Zeebe");
+  CHECK_STR(client.to_json().c_str(),
+            R"({"name":"a","clientId":"b","clientSecret":"c","permissions":["Zeebe"]})");
+  // A request must be complete.
+  const char* const entry = R"({"ip":"10.0.0.0/8","description":""})";
+  CHECK_STR(IpAllowlistEntry::from_json(R"({"ip":"10.0.0.0/8"})").to_json().c_str(), entry);
+  CHECK_STR(Cluster{}.to_json().substr(0, 20).c_str(), R"({"uuid":"","name":"")");
+}
+
 void open_enum_compares_known_values_and_keeps_unknown_ones() {
   ClusterComponentStatus status;
   CHECK(status.str().empty() && !status.is_known());
@@ -194,6 +207,8 @@ void number_keeps_all_digits() {
   CHECK_STR(large.timestamp->str().c_str(), "123456789012345678901234567890");
   CHECK(!AuditEvent::from_json(R"({"timestamp":-2.5})").timestamp->as_i64());
   CHECK(Number(7).as_i64() == 7);
+  CHECK(Number(std::string("-1.0")).as_i64() == -1 && Number(std::string("2e3")).as_i64() == 2000);
+  CHECK(!Number(std::string("not a number")).as_i64());
 }
 
 void failover_step_is_ok_or_has_an_error() {
@@ -223,7 +238,7 @@ void request_encodes_only_fields_that_are_set() {
 void ip_ranges_include_unknown_products() {
   const IpRanges ranges =
       IpRanges::from_json(R"({"web-modeler":["1.2.3.4/32"],"connectors":["5.6.7.8/32"],"n":7})");
-  const auto all = ranges.all();
+  const auto all = ranges.by_product();
   CHECK_INT(all.size(), 2);
   CHECK_STR(all[1].first.c_str(), "connectors");
   CHECK_STR(all[1].second.at(0).c_str(), "5.6.7.8/32");
@@ -356,6 +371,7 @@ int main() {
   RUN(decode_error_has_the_path_of_the_value);
   RUN(duplicate_field_takes_the_last_value);
   RUN(null_is_encoded_again_unless_the_field_was_changed);
+  RUN(absent_field_is_not_encoded_unless_it_was_set);
   RUN(open_enum_compares_known_values_and_keeps_unknown_ones);
   RUN(id_types_do_not_convert_to_each_other);
   RUN(secret_has_no_stream_operator_and_is_overwritten_on_destruction);

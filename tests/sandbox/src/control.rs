@@ -71,6 +71,11 @@ fn try_respond(
     uri: &Uri,
     body: &[u8],
 ) -> Result<Response, Response> {
+    // The server sends the headers of the response only (RFC 9110, section 9.3.2).
+    let method = match method {
+        &Method::HEAD => &Method::GET,
+        method => method,
+    };
     let path = uri.path().trim_start_matches("/_sandbox").trim_matches('/');
     let mut query = Query::parse(uri)?;
     let mut filter = Filter::default();
@@ -170,9 +175,10 @@ fn try_respond(
 }
 
 fn not_allowed(path: &str, methods: &str) -> Response {
+    let methods = methods.replace("GET", "GET, HEAD");
     let message = format!("method not allowed; /_sandbox/{path} accepts {methods}");
     let mut response = Response::message(405, message);
-    response.set_header("allow", methods);
+    response.set_header("allow", &methods);
     response
 }
 

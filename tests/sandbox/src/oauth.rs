@@ -212,6 +212,15 @@ pub(crate) struct TokenRequest {
     scope: Option<String>,
 }
 
+/// Parameters of a token request.
+const PARAMETERS: [&str; 5] = [
+    "grant_type",
+    "audience",
+    "client_id",
+    "client_secret",
+    "scope",
+];
+
 impl TokenRequest {
     /// Parses a JSON object or a form. Unknown parameters are ignored (RFC 6749, section 3.2).
     ///
@@ -229,6 +238,7 @@ impl TokenRequest {
             for (name, value) in object {
                 match value {
                     Value::String(text) => fields.push((name, text)),
+                    _ if !PARAMETERS.contains(&name.as_str()) => {}
                     _ => return Err(invalid(&format!("{name} must be a string"))),
                 }
             }

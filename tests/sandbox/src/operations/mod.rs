@@ -138,7 +138,7 @@ pub(crate) fn unknown_operation(name: &str) -> String {
     if let Some(meant) = meant {
         message.push_str(&format!("; did you mean \"{}\"?", meant.name()));
     }
-    message.push_str(" Expected one of: token, unknown");
+    message.push_str("; expected one of: token, unknown");
     for operation in all() {
         message.push_str(", ");
         message.push_str(&operation.name());

@@ -270,6 +270,14 @@ fn invalid_controls_are_rejected() {
         (json!({ "status": {} }), "cluster"),
         (json!({ "limits": { "max_pods": 1 } }), "max_pods"),
         (json!({ "limits": { "max_clients": "1" } }), "max_clients"),
+        (
+            json!({ "settings": { "ban_s": 1 } }),
+            "unknown field \\\"ban_s\\\"; expected one of: ",
+        ),
+        (
+            json!({ "clock": { "time": 1 } }),
+            "expected one of: now, advance_ms, frozen",
+        ),
         (json!({ "advance_ms": -1 }), "advance_ms"),
         (json!({ "clusters": 100_001 }), "clusters"),
         (json!({ "revoke_tokens": false }), "revoke_tokens"),

@@ -549,3 +549,15 @@ fn settings_change_at_run_time() {
         (json!("Creating"), json!("Healthy"))
     );
 }
+
+#[test]
+fn state_of_many_clusters_can_be_replaced() {
+    let api = Api::new();
+    api.sandbox
+        .control(json!({ "clusters": 5000 }))
+        .expect("5000 is a valid number of clusters");
+    let state = send(&api.sandbox, "GET", "/_sandbox/state", &[], b"").expect(200);
+    let body = state.text();
+    assert!(body.len() > 5_000_000, "{}", body.len());
+    send(&api.sandbox, "PUT", "/_sandbox/state", &[], body.as_bytes()).expect(204);
+}
