@@ -47,13 +47,15 @@
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
  *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
- *   is not instrumented for ThreadSanitizer: use the suppressions bindings/c/camunda_admin.tsan.supp.
+ *   is not instrumented for ThreadSanitizer: use the suppressions in camunda_admin.tsan.supp, which is
+ *   installed in share/camunda_admin.
  * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens
  *   and rate limits of its parent. A fork waits for the library's critical sections (microseconds). If
  *   a callback forks, its call returns CAMUNDA_STATUS_CANCELLED in the child.
- * - Callbacks must not throw, longjmp or end their thread.
+ * - Callbacks run on the thread of the call, so concurrent calls run them concurrently. They must not
+ *   throw, longjmp or end their thread.
  * - exit. A program may exit while its threads are in calls: the library has no state that exit()
  *   destroys. Callbacks run until the process has ended. Keep their data valid until then, or call
  *   camunda_shutdown_start() first. Functions registered with atexit() can make calls.
@@ -384,7 +386,7 @@ typedef void (*camunda_token_store_free_fn)(void *user);
  * An error never fails an API call. After an error the library does not use the function that failed
  * for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.
  */
-typedef struct {
+typedef struct camunda_token_store {
   /**
    * sizeof(camunda_token_store). Later versions of the library use it to detect missing functions.
    */
@@ -530,8 +532,8 @@ uint32_t camunda_abi_version(void);
  * Compares `abi` with the ABI version of the loaded library.
  *
  * A program need not call it: the header makes camunda_config_from_env(),
- * camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call
- * it first, with CAMUNDA_ABI_VERSION.
+ * camunda_config_from_env_file(), camunda_config_from_credentials(), camunda_admin_new() and
+ * camunda_doctor() call it first, with CAMUNDA_ABI_VERSION.
  *
  * @param abi The ABI version that the program was compiled for.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
@@ -1033,10 +1035,10 @@ camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda
  * Checks the environment of a client: settings, network, certificates, clock, token, token store and
  * permissions. The program `camunda-admin doctor` prints the same report.
  *
- * Sends at most one token request, through the shared cache and its rate limit, unless that fails
- * with a transient error or the API rejects the token. Sends only `GET` requests to the API, and to
- * each server one request without credentials; changes nothing. A check that fails is not an error
- * of this function: then `ok` in the report is false.
+ * Changes nothing: sends only `GET` requests to the API, and to each server one request without
+ * credentials. Uses a cached token or requests one, through the shared cache and its rate limit; a
+ * token request that fails with a transient error is retried. A check that fails is not an error of
+ * this function: then `ok` in the report is false.
  *
  * Report: an object without secrets.
  * - `version` (string): Version of the library.

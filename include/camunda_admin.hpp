@@ -6518,7 +6518,7 @@ struct IpRanges {
   Extra extra{};
 
   /// Returns all products with their IP ranges, including products unknown to this version.
-  [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
+  [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> by_product() const;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
   [[nodiscard]] static IpRanges from_json(std::string_view json);
@@ -7923,7 +7923,7 @@ inline ClusterCredentials CreatedClusterClient::credentials(const Cluster& clust
       })));
 }
 
-inline std::vector<std::pair<std::string, std::vector<std::string>>> IpRanges::all() const {
+inline std::vector<std::pair<std::string, std::vector<std::string>>> IpRanges::by_product() const {
   std::vector<std::pair<std::string, std::vector<std::string>>> all{{"web-modeler", web_modeler}};
   for (const auto& [name, json] : extra) {
     const Value ranges = json.value();

@@ -2,14 +2,10 @@
 //!
 //! Must not depend on other modules of the crate, except `secret`.
 
-use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::secret::Zeroizing;
 
@@ -150,7 +146,7 @@ struct Inner {
 macro_rules! string_enum {
     ($name:ident { $($variant:ident = $string:literal,)* }) => {
         impl $name {
-            /// Returns the name as a string in snake case.
+            /// Returns the value as a string, the same as `Display` and the JSON.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -159,19 +155,24 @@ macro_rules! string_enum {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = Error;
+        impl std::str::FromStr for $name {
+            type Err = $crate::Error;
 
-            fn from_str(name: &str) -> Result<Self> {
+            /// Parses the string of [`as_str`](Self::as_str).
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::InvalidArgument`]($crate::ErrorKind::InvalidArgument) for any other string.
+            fn from_str(name: &str) -> $crate::Result<Self> {
                 match name {
                     $( $string => Ok($name::$variant), )*
-                    _ => Err(Error::invalid_argument(format!(
+                    _ => Err($crate::Error::invalid_argument(format!(
                         concat!("unknown ", stringify!($name), " `{}`"),
                         name.escape_debug()
                     ))),
@@ -179,20 +180,21 @@ macro_rules! string_enum {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = <Cow<'_, str>>::deserialize(deserializer)?;
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
                 name.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
+pub(crate) use string_enum;
 
 string_enum! { ErrorKind {
     InvalidArgument = "invalid_argument",
@@ -569,28 +571,6 @@ impl StdError for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outcome_kind_and_stage_have_names_that_parse_and_serialize() {
-        for (outcome, name) in [
-            (Outcome::NotSent, "not_sent"),
-            (Outcome::Rejected, "rejected"),
-            (Outcome::Unknown, "unknown"),
-            (Outcome::Completed, "completed"),
-        ] {
-            assert_eq!(outcome.as_str(), name);
-            assert_eq!(format!("{outcome:>10}"), format!("{name:>10}"));
-            assert_eq!(name.parse::<Outcome>().unwrap(), outcome);
-            let json = serde_json::to_string(&outcome).unwrap();
-            assert_eq!(json, format!("\"{name}\""));
-            assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome);
-        }
-        assert_eq!(ErrorKind::WaitFailed.to_string(), "wait_failed");
-        assert_eq!("token".parse::<Stage>().unwrap(), Stage::Token);
-        let error = "Done".parse::<Outcome>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown Outcome `Done`");
-        assert!(serde_json::from_str::<ErrorKind>("\"other\"").is_err());
-    }
 
     #[test]
     fn display_has_operation_status_and_message_when_rejected() {

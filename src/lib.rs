@@ -165,6 +165,7 @@ mod abandonable;
 mod api;
 mod auth;
 mod backoff;
+mod calendar;
 mod call;
 mod config;
 mod credentials;

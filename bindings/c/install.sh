@@ -6,8 +6,10 @@
 #   --prefix DIR       directory of the installation, default /usr/local; the same as PREFIX
 #   --libdir DIR       directory of the libraries, default lib; for example lib/x86_64-linux-gnu
 #   --includedir DIR   directory of the headers, default include
-#   --docdir DIR       directory of the licences, default share/doc/camunda_admin
+#   --docdir DIR       directory of the licenses, default share/doc/camunda_admin
 #   --cmakedir DIR     directory of the CMake files, default LIBDIR/cmake/camunda_admin
+#   --uninstall        removes the files that the same options install, and directories that contained only
+#                      them; keeps links to another version of the library
 #
 # The suppressions of ThreadSanitizer are installed as share/camunda_admin/camunda_admin.tsan.supp.
 #
@@ -30,8 +32,14 @@ libdir=lib
 includedir=include
 docdir=share/doc/camunda_admin
 cmakedir=
+uninstall=false
 while [ $# -gt 0 ]; do
   case $1 in
+    --uninstall)
+      uninstall=true
+      shift
+      continue
+      ;;
     --prefix=* | --libdir=* | --includedir=* | --docdir=* | --cmakedir=*)
       name=${1%%=*}
       value=${1#*=}
@@ -98,6 +106,7 @@ include=$(below_prefix "$includedir")
 doc=$(below_prefix "$docdir")
 cmakedir=${cmakedir:-$libdir/cmake/camunda_admin}
 cmake=$(below_prefix "$cmakedir")
+data=$(below_prefix share/camunda_admin)
 case $libdir:$includedir:$cmakedir in
   /*:* | *:/*)
     pc_prefix=$prefix
@@ -115,6 +124,26 @@ case $libdir:$includedir:$cmakedir in
     cmake_include=$cmake_prefix/$includedir
     ;;
 esac
+
+root=${DESTDIR:-}
+if $uninstall; then
+  for file in "$lib/libcamunda_admin.so.$version" "$lib/libcamunda_admin.$version.dylib" \
+    "$prefix/bin/camunda_admin.dll" "$lib/libcamunda_admin.dll.a" "$lib/libcamunda_admin.a" \
+    "$include/camunda_admin.h" "$include/camunda_admin.hpp" "$lib/pkgconfig/camunda_admin.pc" \
+    "$lib/pkgconfig/camunda_admin-shared.pc" "$lib/pkgconfig/camunda_admin-static.pc" \
+    "$cmake/camunda_admin-config.cmake" "$cmake/camunda_admin-config-version.cmake" \
+    "$cmake/camunda_admin-targets.cmake" "$data/camunda_admin.tsan.supp" \
+    "$doc/LICENSE" "$doc/THIRD-PARTY-LICENSES.txt"; do
+    rm -f "$root$file"
+  done
+  # Links to a file that exists belong to another version.
+  for file in "libcamunda_admin.so.$abi" libcamunda_admin.so "libcamunda_admin.$abi.dylib" \
+    libcamunda_admin.dylib; do
+    [ -e "$root$lib/$file" ] || rm -f "$root$lib/$file"
+  done
+  rmdir "$root$cmake" "$root$doc" "$root$data" 2>/dev/null || true
+  exit 0
+fi
 
 archive=$libraries/libcamunda_admin.a
 shared=
@@ -136,7 +165,6 @@ done
 grep -q camunda_abi_version "$libraries/$shared" \
   || fail "$libraries/$shared has no C ABI; build it with cargo build --release --features capi"
 
-root=${DESTDIR:-}
 # Replaces a file instead of writing into it, since a running program may have mapped the old one.
 put() {
   rm -f "$root$3"
@@ -155,7 +183,6 @@ fill() {
   chmod 644 "$root$2"
 }
 
-data=$(below_prefix share/camunda_admin)
 mkdir -p "$root$include" "$root$lib/pkgconfig" "$root$cmake" "$root$doc" "$root$data"
 case $shared in
   *.so)

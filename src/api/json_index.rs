@@ -59,9 +59,11 @@ pub(crate) struct Index {
     base: usize,
     /// Number of entries at the start.
     done: usize,
-    /// Number of entries at the end.
-    pending: usize,
-    /// Number of entries for which there are slots, those between blocks included.
+    /// Position of the last entry that was added; the entries at the end begin there.
+    last: usize,
+    /// Number of entries that can be added before the slots have to grow.
+    room: usize,
+    /// Number of entries for which there are slots.
     capacity: usize,
     /// Maximum number of entries of the text.
     max: usize,
@@ -89,10 +91,11 @@ impl Index {
         let capacity = max.min(length / 15 + 16);
         let (slots, base) = Index::allocate(capacity);
         Index {
+            last: slots.len(),
             slots,
             base,
             done: 0,
-            pending: 0,
+            room: capacity,
             capacity,
             max,
         }
@@ -119,12 +122,19 @@ impl Index {
         let (mut slots, base) = Index::allocate(capacity);
         let done = self.slot_of(self.done) - self.base;
         slots[base..base + done].copy_from_slice(&self.slots[self.base..self.base + done]);
-        let (new, old) = (slots.len() - self.pending, self.slots.len() - self.pending);
-        slots[new..].copy_from_slice(&self.slots[old..]);
+        let last = slots.len() - self.pending();
+        slots[last..].copy_from_slice(&self.slots[self.last..]);
+        self.last = last;
         self.slots = slots;
         self.base = base;
+        self.room += capacity - self.capacity;
         self.capacity = capacity;
         Some(())
+    }
+
+    /// Returns the number of entries at the end.
+    fn pending(&self) -> usize {
+        self.slots.len() - self.last
     }
 
     /// Returns the position of the slot of an entry.
@@ -136,19 +146,21 @@ impl Index {
     /// than a complete text of that length can have.
     #[inline]
     pub(crate) fn push(&mut self, entry: Entry) -> Option<()> {
-        if self.done + self.pending == self.capacity {
+        if self.room == 0 {
             self.grow()?;
         }
-        let free = self.slots.len() - self.pending;
-        self.slots[free - 1] = entry.to_slot();
-        self.pending += 1;
+        self.room -= 1;
+        self.last -= 1;
+        self.slots[self.last] = entry.to_slot();
         Some(())
     }
 
     /// Opens a container with at least one child. `outer` is returned when it is closed.
     #[inline]
     pub(crate) fn open(&mut self, is_object: bool, outer: Open) -> Option<Open> {
-        let open = u32::try_from(self.pending).ok().filter(|it| *it < OBJECT)?;
+        let open = u32::try_from(self.pending())
+            .ok()
+            .filter(|it| *it < OBJECT)?;
         // Replaced by the entry of the container when it is closed, so nesting needs no other memory.
         self.push(Entry {
             head: 0,
@@ -161,10 +173,10 @@ impl Index {
     #[inline]
     pub(crate) fn close(&mut self, container: Open) -> Open {
         let opened = (container.0 & COUNT) as usize;
-        let children = self.pending - opened - 1;
         let first = self.done;
         let end = self.slots.len() - opened - 1;
-        let start = end - children;
+        let start = self.last;
+        let children = end - start;
         if self.slot_of(first + children) > start {
             // The areas overlap: the children are brought into their order first, then moved ahead.
             self.slots[start..end].reverse();
@@ -189,7 +201,7 @@ impl Index {
             }
         }
         self.done += children;
-        self.pending = opened + 1;
+        self.last = end;
         let flags = container.0 & OBJECT | CONTAINER;
         let count = match container.is_object() {
             true => children / 2,
@@ -240,6 +252,15 @@ impl Index {
             }
             (first + 2 * number, Entry::from_slot(self.slots[slot]))
         })
+    }
+
+    /// Moves the entry of the whole text to the blocks. Returns its index.
+    pub(crate) fn finish(&mut self) -> usize {
+        let (index, whole) = (self.done, self.whole().to_slot());
+        let slot = self.slot_of(index);
+        self.slots[slot] = whole;
+        self.done += 1;
+        index
     }
 
     /// Stores an address in the first slot of each block that has entries.

@@ -24,9 +24,24 @@ pub(crate) fn plain_length(json: &[u8]) -> usize {
     json.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
+/// Returns the length of a string without its quotes, whose first `plain` bytes stand for themselves.
+/// `json` begins after the first quote. Returns `None` if the string is not valid or has no end.
+#[cold]
+pub(crate) fn escaped_length(json: &[u8], plain: usize) -> Option<usize> {
+    let mut length = plain;
+    loop {
+        match json.get(length)? {
+            b'"' => return Some(length),
+            b'\\' => length += escape_length(&json[length..])?,
+            _ => return None,
+        }
+        length += plain_length(&json[length..]);
+    }
+}
+
 /// Returns the length of the escape at the start of `json`, or `None` if it is not valid. The
 /// halves of a surrogate pair are two escapes.
-pub(crate) fn escape_length(json: &[u8]) -> Option<usize> {
+fn escape_length(json: &[u8]) -> Option<usize> {
     match json.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
         b'u' => code_unit(json).map(|_| 6),

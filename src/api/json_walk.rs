@@ -81,7 +81,28 @@ impl Walk<'_> {
     }
 
     /// Walks through a value, whose first byte is the next one.
+    #[inline(always)]
     fn value(&mut self, schema: JsonSchema) -> Option<()> {
+        let schema = match schema {
+            JsonSchema::Optional(_) if self.byte() == b'n' => return self.literal(b"null"),
+            // An empty string counts as absent.
+            JsonSchema::Optional(JsonSchema::Described(Description::Id { .. })) => JsonSchema::Text,
+            JsonSchema::Optional(schema) => *schema,
+            schema => schema,
+        };
+        match schema {
+            // Most values: without a call.
+            JsonSchema::Text
+            | JsonSchema::Timestamp
+            | JsonSchema::Secret
+            | JsonSchema::Described(Description::Enum { .. }) => self.text().map(drop),
+            schema => self.other_value(schema),
+        }
+    }
+
+    /// Walks through a value that need not be a string.
+    #[inline(never)]
+    fn other_value(&mut self, schema: JsonSchema) -> Option<()> {
         match schema {
             JsonSchema::Text | JsonSchema::Timestamp | JsonSchema::Secret => self.text().map(drop),
             JsonSchema::Bool => match self.byte() {
@@ -104,14 +125,7 @@ impl Walk<'_> {
             }
             JsonSchema::List(schema) => self.list(*schema),
             JsonSchema::Map(schema) => self.map(*schema),
-            JsonSchema::Optional(schema) => match self.byte() {
-                b'n' => self.literal(b"null"),
-                // An empty string counts as absent.
-                _ if matches!(schema, JsonSchema::Described(Description::Id { .. })) => {
-                    self.text().map(drop)
-                }
-                _ => self.value(*schema),
-            },
+            JsonSchema::Optional(_) => self.value(schema),
         }
     }
 
@@ -157,8 +171,8 @@ impl Walk<'_> {
             let mut next = 0;
             loop {
                 let (name, found) = match self.usual_name(fields.get(next))? {
-                    Some(name) => (name, Some(next)),
-                    None => {
+                    true => (Entry::default(), Some(next)),
+                    false => {
                         let name = self.text()?;
                         (name, self.field(name, fields, next))
                     }
@@ -198,9 +212,9 @@ impl Walk<'_> {
     /// reference, and comparing takes less than searching the end of the string. Returns `None` inside
     /// if it is not, or if it is written with escapes.
     #[inline]
-    fn usual_name(&mut self, field: Option<&Field>) -> Option<Option<Entry>> {
+    fn usual_name(&mut self, field: Option<&Field>) -> Option<bool> {
         let Some(field) = field else {
-            return Some(None);
+            return Some(false);
         };
         let name = field.json.as_bytes();
         let (start, end) = (self.at + 1, self.at + 1 + name.len());
@@ -208,15 +222,14 @@ impl Walk<'_> {
             && self.json.get(end) == Some(&b'"')
             && are_equal(&self.json[start..end], name);
         if !is_usual {
-            return Some(None);
+            return Some(false);
         }
-        let entry = Entry {
+        self.index.push(Entry {
             head: self.at as u32,
             link: name.len() as u32,
-        };
-        self.index.push(entry)?;
+        })?;
         self.at = end + 1;
-        Some(Some(entry))
+        Some(true)
     }
 
     /// Returns the index of the field of that name. `next` is the index at which the search starts.
@@ -391,7 +404,7 @@ impl Walk<'_> {
     }
 
     /// Walks through a string that is decoded, so its escapes must be valid UTF-16.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Option<Entry> {
         let entry = self.string()?;
         if entry.link & ESCAPED != 0 && !json_text::is_valid(self.written(entry)) {
@@ -401,31 +414,24 @@ impl Walk<'_> {
     }
 
     /// Walks through a string or name. Its escapes may have unpaired surrogates.
-    #[inline]
+    #[inline(never)]
     fn string(&mut self) -> Option<Entry> {
         let at = self.at;
-        if self.byte() != b'"' {
+        let (b'"', rest) = self.json.get(at..)?.split_first()? else {
             return None;
-        }
-        let mut end = at + 1;
+        };
+        let mut length = json_text::plain_length(rest);
         let mut escaped = 0;
-        loop {
-            end += json_text::plain_length(&self.json[end..]);
-            match self.json.get(end)? {
-                b'"' => break,
-                b'\\' => {
-                    escaped = ESCAPED;
-                    end += json_text::escape_length(&self.json[end..])?;
-                }
-                _ => return None,
-            }
+        if rest.get(length)? != &b'"' {
+            length = json_text::escaped_length(rest, length)?;
+            escaped = ESCAPED;
         }
-        self.at = end + 1;
         let entry = Entry {
             head: at as u32,
-            link: (end - at - 1) as u32 | escaped,
+            link: length as u32 | escaped,
         };
         self.index.push(entry)?;
+        self.at = at + length + 2;
         Some(entry)
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::api::schema::{HasSchema, JsonSchema};
+use crate::calendar::{SECONDS_PER_DAY, date_from_epoch, days_from_epoch, days_in_month, digits};
 use crate::error::{Error, Result};
 
 /// Time in a response, such as `2024-05-01T12:00:00.123Z`.
@@ -145,12 +146,6 @@ impl HasSchema for Timestamp {
     const EMPTY_IS_ABSENT: bool = true;
 }
 
-const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
-/// Days from 0000-03-01 to 1970-01-01. Years that begin in March end with the leap day.
-const DAYS_TO_EPOCH: i64 = 719_468;
-/// Days in 400 years of the Gregorian calendar.
-const DAYS_PER_ERA: i64 = 146_097;
-
 /// Parses an RFC 3339 time into seconds and nanoseconds since the Unix epoch.
 ///
 /// A leap second is the first second of the next minute, as in POSIX time. Digits after the
@@ -219,13 +214,6 @@ fn parse(text: &str) -> Option<(i64, u32)> {
     Some((seconds, u32::try_from(nanos).ok()?))
 }
 
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit()
-            .then(|| number * 10 + i64::from(byte - b'0'))
-    })
-}
-
 /// Formats a time of the years 0 to 9999 in UTC.
 fn format(seconds: i64, nanos: u32) -> Option<String> {
     let (year, month, day) = date_from_epoch(seconds.div_euclid(SECONDS_PER_DAY));
@@ -242,50 +230,6 @@ fn format(seconds: i64, nanos: u32) -> Option<String> {
     Some(format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction}Z"
     ))
-}
-
-fn is_leap_year(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap_year(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Returns the days from 1970-01-01 to a date.
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
-    // January and February belong to the year that began in the previous March.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    365 * year + leap_days + day_of_year - DAYS_TO_EPOCH
-}
-
-/// Returns the year, month and day of the date that is `days` after 1970-01-01.
-fn date_from_epoch(days: i64) -> (i64, i64, i64) {
-    let days = days + DAYS_TO_EPOCH;
-    let era = days.div_euclid(DAYS_PER_ERA);
-    let day_of_era = days.rem_euclid(DAYS_PER_ERA);
-    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / (DAYS_PER_ERA - 1);
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era;
-    if month < 10 {
-        (year, month + 3, day)
-    } else {
-        (year + 1, month - 9, day)
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::error::string_enum;
+
 /// State of all tokens, rate limiters and token stores of this process; see
 /// [`AdminClient::diagnostics`](crate::AdminClient::diagnostics).
 ///
@@ -53,8 +55,7 @@ pub struct TokenReport {
 }
 
 /// State of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TokenStatus {
     /// No token was requested yet.
@@ -72,6 +73,16 @@ pub enum TokenStatus {
     /// The token endpoint was not available; the next request is delayed.
     Backoff,
 }
+
+string_enum! { TokenStatus {
+    Empty = "empty",
+    Fetching = "fetching",
+    Fresh = "fresh",
+    NeedsRefresh = "needs_refresh",
+    Expired = "expired",
+    CredentialsRejected = "credentials_rejected",
+    Backoff = "backoff",
+} }
 
 /// State of the rate limiter of one token host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -91,8 +102,7 @@ pub struct RateLimiterReport {
 }
 
 /// What a token store is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreRole {
     /// Shares tokens and rate limits with other processes.
@@ -100,6 +110,11 @@ pub enum StoreRole {
     /// For what the shared store cannot do.
     Fallback,
 }
+
+string_enum! { StoreRole {
+    Shared = "shared",
+    Fallback = "fallback",
+} }
 
 /// State of one token store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,7 +168,7 @@ impl StoreReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CounterReport {
-    /// Requests sent to a token endpoint, refreshes included.
+    /// Requests sent to a token endpoint, including refreshes, and attempts that opened no connection.
     pub token_requests: u64,
     /// Requests that refreshed a valid token.
     pub refreshes: u64,

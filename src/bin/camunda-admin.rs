@@ -37,6 +37,8 @@ Exit status: 0 on success, 1 if a check or the token request failed, 2 for inval
 const FAILURE: u8 = 1;
 const USAGE_ERROR: u8 = 2;
 
+const OPTIONS: &str = "--audience, --env-file, --json, --timeout, --help, --version";
+
 enum Command {
     Doctor,
     Token,
@@ -57,55 +59,73 @@ fn main() -> ExitCode {
         log::set_max_level(log::LevelFilter::Warn);
     }
     match parse(std::env::args_os().skip(1)) {
-        Ok(Some((Command::Doctor, arguments))) => run_doctor(&arguments),
-        Ok(Some((Command::Token, arguments))) => print_token(&arguments),
-        Ok(None) => ExitCode::SUCCESS,
+        Ok(Action::Run(Command::Doctor, arguments)) => run_doctor(&arguments),
+        Ok(Action::Run(Command::Token, arguments)) => print_token(&arguments),
+        Ok(Action::Print(text)) => print(text, ExitCode::SUCCESS),
         Err(error) => {
-            eprintln!("camunda-admin: {error}; see camunda-admin --help");
+            report(&format!("{error}; see camunda-admin --help"));
             ExitCode::from(USAGE_ERROR)
         }
     }
 }
 
-/// Parses the arguments. Returns `None` if help or the version was printed.
-fn parse(
-    arguments: impl Iterator<Item = OsString>,
-) -> Result<Option<(Command, Arguments)>, lexopt::Error> {
+enum Action {
+    Run(Command, Arguments),
+    Print(&'static str),
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut parsed = Arguments::default();
     while let Some(argument) = parser.next()? {
-        let is_token = matches!(parsed.command, Some(Command::Token));
-        let is_doctor = matches!(parsed.command, Some(Command::Doctor));
         match argument {
-            Short('h') | Long("help") => {
-                print(HELP);
-                return Ok(None);
-            }
+            Short('h') | Long("help") => return Ok(Action::Print(HELP)),
             Short('V') | Long("version") => {
-                print(concat!("camunda-admin ", env!("CARGO_PKG_VERSION"), "\n"));
-                return Ok(None);
+                let version = concat!("camunda-admin ", env!("CARGO_PKG_VERSION"), "\n");
+                return Ok(Action::Print(version));
             }
-            Long("audience") if is_token => parsed.audience = Some(parser.value()?.string()?),
-            Long("json") if is_doctor => parsed.json = true,
-            Long("env-file") if parsed.command.is_some() => {
-                parsed.env_file = Some(parser.value()?.into());
+            Long("audience") => {
+                parsed.audience = Some(parser.value()?.parse_with(not_empty)?);
             }
-            Long("timeout") if parsed.command.is_some() => {
-                parsed.timeout = Some(parser.value()?.parse_with(seconds)?);
+            Long("json") => parsed.json = true,
+            Long("env-file") => parsed.env_file = Some(parser.value()?.into()),
+            Long("timeout") => parsed.timeout = Some(parser.value()?.parse_with(seconds)?),
+            Long(option) => {
+                return Err(
+                    format!("unknown option --{option}; expected one of: {OPTIONS}").into(),
+                );
             }
             Value(verb) if parsed.command.is_none() => {
                 parsed.command = Some(match verb.to_str() {
                     Some("doctor") => Command::Doctor,
                     Some("token") => Command::Token,
-                    _ => return Err(format!("unknown command {verb:?}").into()),
+                    _ => {
+                        let message = "unknown command";
+                        return Err(
+                            format!("{message} {verb:?}; expected `doctor` or `token`").into()
+                        );
+                    }
                 });
             }
             argument => return Err(argument.unexpected()),
         }
     }
     match parsed.command.take() {
-        Some(command) => Ok(Some((command, parsed))),
+        Some(Command::Doctor) if parsed.audience.is_some() => {
+            Err("--audience is an option of the command `token`".into())
+        }
+        Some(Command::Token) if parsed.json => {
+            Err("--json is an option of the command `doctor`".into())
+        }
+        Some(command) => Ok(Action::Run(command, parsed)),
         None => Err("no command; expected `doctor` or `token`".into()),
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, &'static str> {
+    match text.is_empty() {
+        true => Err("expected an audience"),
+        false => Ok(text.to_owned()),
     }
 }
 
@@ -114,7 +134,7 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|duration| !duration.is_zero())
-        .ok_or("expected a number of seconds above zero")
+        .ok_or("expected a number of seconds above zero and below 1.8e19")
 }
 
 fn run_doctor(arguments: &Arguments) -> ExitCode {
@@ -129,23 +149,20 @@ fn run_doctor(arguments: &Arguments) -> ExitCode {
     }
     let report = match doctor::run(&options) {
         Ok(report) => report,
-        Err(error) => {
-            eprintln!("camunda-admin: {error}");
-            return ExitCode::from(FAILURE);
-        }
+        Err(error) => return failed(&error),
     };
-    if arguments.json {
-        match serde_json::to_string_pretty(&report) {
-            Ok(json) => print(&format!("{json}\n")),
-            Err(error) => eprintln!("camunda-admin: {error}"),
-        }
-    } else {
-        print(&format!("{report}\n"));
-    }
-    match report.is_ok() {
+    let text = match arguments.json {
+        false => report.to_string(),
+        true => match serde_json::to_string_pretty(&report) {
+            Ok(json) => json,
+            Err(error) => return failed(&error),
+        },
+    };
+    let status = match report.is_ok() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(FAILURE),
-    }
+    };
+    print(&format!("{text}\n"), status)
 }
 
 fn print_token(arguments: &Arguments) -> ExitCode {
@@ -162,16 +179,10 @@ fn print_token(arguments: &Arguments) -> ExitCode {
                 .and_then(|()| stdout.flush());
             match written {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("camunda-admin: cannot write to stdout: {error}");
-                    ExitCode::from(FAILURE)
-                }
+                Err(error) => failed(&format_args!("cannot write to stdout: {error}")),
             }
         }
-        Err(error) => {
-            eprintln!("camunda-admin: {error}");
-            ExitCode::from(FAILURE)
-        }
+        Err(error) => failed(&error),
     }
 }
 
@@ -186,12 +197,29 @@ fn client(arguments: &Arguments) -> camunda_admin::Result<AdminClient> {
     })
 }
 
-/// Writes to stdout. A reader that has closed the pipe, such as `head`, is not an error.
-fn print(text: &str) {
+/// Writes to stdout and returns `status`, or that of a failure. A reader that has closed the pipe, such as
+/// `head`, is not an error.
+fn print(text: &str, status: ExitCode) -> ExitCode {
     let mut stdout = io::stdout().lock();
-    let _ = stdout
+    match stdout
         .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(&format_args!("cannot write to stdout: {error}"))
+        }
+        _ => status,
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    report(&error.to_string());
+    ExitCode::from(FAILURE)
+}
+
+/// Writes to stderr. `eprintln!` would panic if that fails.
+fn report(message: &str) {
+    let _ = writeln!(io::stderr(), "camunda-admin: {message}");
 }
 
 /// Writes warnings of the library to stderr.
@@ -204,7 +232,7 @@ impl log::Log for StderrLogger {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("camunda-admin: warning: {}", record.args());
+            report(&format!("warning: {}", record.args()));
         }
     }
 

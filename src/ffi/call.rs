@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::call::{CallOptions, Cancel};
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{catch_panic_or, free, handle, handle_mut};
+use crate::ffi::boundary::{catch_panic_or, free, handle_mut};
 use crate::ffi::callback::Callback;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
@@ -283,7 +283,7 @@ pub unsafe extern "C" fn camunda_cancel_reset(cancel: *const camunda_cancel) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_is_triggered(cancel: *const camunda_cancel) -> bool {
     // SAFETY: the caller passes a pointer as documented above.
-    unsafe { handle("cancel", cancel) }.is_ok_and(|cancel| cancel.0.is_cancelled())
+    unsafe { cancel.as_ref() }.is_some_and(|cancel| cancel.0.is_cancelled())
 }
 
 /// Frees a handle. Calls in progress that use it continue.

@@ -377,7 +377,9 @@ pub unsafe extern "C" fn camunda_request(
         };
         guard_operation(effect, error, || {
             let admin = handle("admin", admin)?;
-            let method: Method = text("method", method)?.parse()?;
+            let method: Method = text("method", method)?.parse().map_err(|_| {
+                Error::invalid_argument("method is not one of GET, POST, PUT, PATCH, DELETE")
+            })?;
             let idempotency = match idempotency {
                 CAMUNDA_IDEMPOTENCY_BY_METHOD if method == Method::Get => Idempotency::Safe,
                 CAMUNDA_IDEMPOTENCY_SAFE => Idempotency::Safe,

@@ -12,10 +12,10 @@ use crate::ffi::value::camunda_value;
 /// Checks the environment of a client: settings, network, certificates, clock, token, token store and
 /// permissions. The program `camunda-admin doctor` prints the same report.
 ///
-/// Sends at most one token request, through the shared cache and its rate limit, unless that fails
-/// with a transient error or the API rejects the token. Sends only `GET` requests to the API, and to
-/// each server one request without credentials; changes nothing. A check that fails is not an error
-/// of this function: then `ok` in the report is false.
+/// Changes nothing: sends only `GET` requests to the API, and to each server one request without
+/// credentials. Uses a cached token or requests one, through the shared cache and its rate limit; a
+/// token request that fails with a transient error is retried. A check that fails is not an error of
+/// this function: then `ok` in the report is false.
 ///
 /// Report: an object without secrets.
 /// - `version` (string): Version of the library.

@@ -68,8 +68,8 @@ pub extern "C" fn camunda_abi_version() -> u32 {
 /// Compares `abi` with the ABI version of the loaded library.
 ///
 /// A program need not call it: the header makes camunda_config_from_env(),
-/// camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call
-/// it first, with CAMUNDA_ABI_VERSION.
+/// camunda_config_from_env_file(), camunda_config_from_credentials(), camunda_admin_new() and
+/// camunda_doctor() call it first, with CAMUNDA_ABI_VERSION.
 ///
 /// @param abi The ABI version that the program was compiled for.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be

@@ -203,8 +203,8 @@ impl TokenStore for Store {
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
         let name = CString::new(name)?;
         let mut lock = ptr::null_mut();
-        // SAFETY: the caller guarantees that `user` is valid for this function.
         let out = &raw mut lock;
+        // SAFETY: the caller guarantees that `user` is valid for this function.
         to_io_result(call_back(|| unsafe {
             (self.try_lock)(self.user, name.as_ptr(), millis(lease), out)
         }))?;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
 use once_cell::sync::OnceCell;
@@ -19,21 +19,15 @@ use crate::secret::{Zeroizing, wipe};
 /// An entry as the index stores it, by whose address C identifies a value.
 pub(super) type PackedEntry = u64;
 
-const _: () = assert!(align_of::<Root>() == BLOCK);
-const _: () = assert!(std::mem::offset_of!(Root, itself) == 0);
-
 /// A whole response with its index and the decoded strings.
-#[repr(C, align(512))]
 pub(super) struct Root {
-    /// The address of this root, as in the first slot of a block: the slot of the whole value is in
-    /// this struct.
-    itself: *const Root,
-    whole: PackedEntry,
     /// The bytes, NUL-terminated.
     bytes: Zeroizing<Vec<u8>>,
     /// Start of the JSON, after a byte-order mark.
     start: usize,
     index: Index,
+    /// The index of the entry of the whole value.
+    whole: usize,
     texts: OnceCell<Texts>,
     /// The JSON of parts, by the address of their slot.
     jsons: Mutex<BTreeMap<usize, Terminated>>,
@@ -48,10 +42,11 @@ const PIECE: usize = 512;
 /// Buffer for the decoded strings, each NUL-terminated and at its position in the JSON. Pages without
 /// a decoded string are never touched.
 struct Texts {
-    /// The byte at the position of a string's opening quote is its state, which is written last.
+    /// The byte at the position of a string's opening quote is its state, which is written last. Behind
+    /// the strings is a flag for each piece of `PIECE` bytes: whether it contains decoded strings.
     bytes: Box<[AtomicU8]>,
-    /// Which pieces, each of `PIECE` bytes, contain decoded strings.
-    written: Box<[AtomicBool]>,
+    /// Number of bytes for the strings.
+    length: usize,
 }
 
 const UNREAD: u8 = 0;
@@ -82,11 +77,10 @@ pub(super) enum Kind {
 impl Root {
     /// Takes ownership of NUL-terminated bytes, whose JSON begins at `start`, and of the index of that
     /// JSON. Free the result with `Box::from_raw`.
-    pub(super) fn new(bytes: Zeroizing<Vec<u8>>, start: usize, index: Index) -> NonNull<Root> {
+    pub(super) fn new(bytes: Zeroizing<Vec<u8>>, start: usize, mut index: Index) -> NonNull<Root> {
         assert!(bytes.len() <= MAX_BYTES + 1 && bytes.last() == Some(&0));
         let root = Box::into_raw(Box::new(Root {
-            itself: ptr::null(),
-            whole: index.whole().to_slot(),
+            whole: index.finish(),
             bytes,
             start,
             index,
@@ -97,7 +91,6 @@ impl Root {
         let address = root.expose_provenance();
         // SAFETY: `root` was created above, and no other reference exists.
         unsafe {
-            (*root).itself = root;
             (*root).index.set_owner(address);
             (*root).index.as_ptr().expose_provenance();
             NonNull::new_unchecked(root)
@@ -106,7 +99,7 @@ impl Root {
 
     /// Returns the address by which C identifies the whole value.
     pub(super) fn whole(&self) -> *const PackedEntry {
-        &raw const self.whole
+        ptr::from_ref(self.index.slot(self.whole))
     }
 
     /// Returns the whole JSON, NUL-terminated.
@@ -156,10 +149,9 @@ impl Drop for Root {
         let Some(texts) = self.texts.get_mut() else {
             return;
         };
-        let pieces = texts.bytes.chunks_mut(PIECE).zip(&mut texts.written);
-        for (piece, _) in
-            pieces.filter_map(|(piece, written)| written.get_mut().then_some((piece, ())))
-        {
+        let (strings, written) = texts.bytes.split_at_mut(texts.length);
+        let pieces = strings.chunks_mut(PIECE).zip(written);
+        for (piece, _) in pieces.filter(|(_, written)| written.load(Ordering::Relaxed) != 0) {
             let piece = ptr::from_mut::<[AtomicU8]>(piece);
             // SAFETY: `AtomicU8` has the layout of `u8`, and no other reference exists.
             wipe(unsafe { &mut *(piece as *mut [u8]) });
@@ -174,13 +166,12 @@ impl<'a> Node<'a> {
     /// `slot` is the address of a slot whose root is valid for `'a`. The provenance of the root and of
     /// its index has been exposed.
     pub(super) unsafe fn of(slot: *const PackedEntry) -> Node<'a> {
-        let block = slot.addr() & !(BLOCK - 1);
-        let root = ptr::with_exposed_provenance::<*const Root>(block);
-        // SAFETY: roots and blocks are aligned to `BLOCK` and begin with the address of the root. They are
-        // valid as long as the root, as the caller guarantees of the slot.
+        let block = ptr::with_exposed_provenance::<PackedEntry>(slot.addr() & !(BLOCK - 1));
+        // SAFETY: blocks are aligned to `BLOCK` and begin with the address of the root. They are valid as
+        // long as the root, as the caller guarantees of the slot.
         unsafe {
             Node {
-                root: &**root,
+                root: &*ptr::with_exposed_provenance::<Root>(*block as usize),
                 entry: Entry::from_slot(*ptr::with_exposed_provenance::<PackedEntry>(slot.addr())),
                 address: slot.addr(),
             }
@@ -193,8 +184,9 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn root(&self) -> NonNull<Root> {
-        // SAFETY: `itself` is the address of the root, set by `Root::new`.
-        unsafe { NonNull::new_unchecked(self.root.itself.cast_mut()) }
+        let root = ptr::with_exposed_provenance_mut(ptr::from_ref(self.root).addr());
+        // SAFETY: the address of a reference is not zero.
+        unsafe { NonNull::new_unchecked(root) }
     }
 
     fn is_whole(&self) -> bool {
@@ -324,8 +316,8 @@ impl<'a> Node<'a> {
             let is_valid = json_text::unescape(self.written(), &mut decoded);
             (&decoded[..], is_valid)
         };
-        for piece in &texts.written[at / PIECE..=(at + text.len()) / PIECE] {
-            piece.store(true, Ordering::Relaxed);
+        for written in &texts.bytes[texts.length..][at / PIECE..=(at + text.len()) / PIECE] {
+            written.store(1, Ordering::Relaxed);
         }
         let room = &texts.bytes[at + 1..at + 1 + text.len()];
         // SAFETY: `room` is as long as `text`. No thread reads it before it has loaded the state that is
@@ -390,14 +382,12 @@ impl<'a> Node<'a> {
 
 impl Texts {
     fn new(length: usize) -> Self {
-        let zeroed = Box::into_raw(vec![0u8; length].into_boxed_slice());
         let pieces = length / PIECE + 1;
+        let zeroed = Box::into_raw(vec![0u8; length + pieces].into_boxed_slice());
         Texts {
             // SAFETY: `AtomicU8` has the layout of `u8`.
             bytes: unsafe { Box::from_raw(zeroed as *mut [AtomicU8]) },
-            written: std::iter::repeat_with(AtomicBool::default)
-                .take(pieces)
-                .collect(),
+            length,
         }
     }
 }

@@ -220,6 +220,7 @@ impl Agents {
             return Err(ConnectError::LargeHead {
                 url_bytes,
                 header_bytes,
+                max_bytes: MAX_VARIABLE_HEAD,
             }
             .into());
         }
@@ -313,7 +314,7 @@ impl fmt::Debug for Agents {
 
 /// Maximum size in bytes of the URL, access token and user agent of a request, whose head has to fit
 /// into the output buffer. Servers accept no larger heads either.
-pub(super) const MAX_VARIABLE_HEAD: usize = OUTPUT_BUFFER - 1024;
+const MAX_VARIABLE_HEAD: usize = OUTPUT_BUFFER - 1024;
 
 /// The name of the configured proxy in error messages.
 const PROXY_SETTING: &str = "`proxy`";

@@ -7,6 +7,7 @@ use std::fmt;
 
 use ureq::unversioned::transport::Buffers;
 
+use super::response_head::remove_unread_headers;
 use crate::secret::wipe;
 
 /// Size in bytes; larger than a TLS record, since responses are larger than requests.
@@ -27,6 +28,8 @@ pub(super) struct ZeroizingBuffers {
     output: Vec<u8>,
     /// Whether the last reader of the input consumed any of it.
     progress: bool,
+    /// Whether the next input is the beginning of a response: output was written since the last input.
+    expects_response: bool,
 }
 
 impl ZeroizingBuffers {
@@ -38,6 +41,7 @@ impl ZeroizingBuffers {
             written: 0,
             output: Vec::new(),
             progress: false,
+            expects_response: false,
         }
     }
 
@@ -65,6 +69,7 @@ impl Buffers for ZeroizingBuffers {
         if self.output.is_empty() {
             self.output = vec![0; OUTPUT_BUFFER];
         }
+        self.expects_response = true;
         &mut self.output
     }
 
@@ -89,6 +94,10 @@ impl Buffers for ZeroizingBuffers {
         self.end += amount;
         assert!(self.end <= self.input.len());
         self.written = self.written.max(self.end);
+        // Ciphertext for TLS inside a proxy's tunnel is no head, and is not changed.
+        if std::mem::take(&mut self.expects_response) && self.end - self.start == amount {
+            self.end = self.start + remove_unread_headers(&mut self.input[self.start..self.end]);
+        }
     }
 
     fn input_consume(&mut self, amount: usize) {
@@ -130,6 +139,23 @@ mod tests {
         let input = buffers.input_append_buf();
         assert_eq!(input.len(), INPUT_BUFFER);
         assert!(input.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn unread_headers_are_removed_only_from_the_start_of_a_response() {
+        let response = b"HTTP/1.1 200 OK\r\nserver: x\r\n\r\n";
+        let without = b"HTTP/1.1 200 OK\r\n\r\n";
+        let mut buffers = ZeroizingBuffers::new();
+        append(&mut buffers, response);
+        assert_eq!(buffers.input(), response, "nothing was sent");
+        buffers.input_consume(response.len());
+        buffers.output();
+        append(&mut buffers, response);
+        assert_eq!(buffers.input(), without);
+        append(&mut buffers, response);
+        assert_eq!(buffers.input(), [&without[..], response].concat());
+        buffers.wipe();
+        assert!(buffers.input_append_buf().iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::io;
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
 use ureq::Proxy;
 
-use super::agent::MAX_VARIABLE_HEAD;
 use super::response::reason;
 use crate::error::ErrorKind;
 
@@ -90,6 +89,8 @@ pub(super) enum ConnectError {
         url_bytes: usize,
         /// Access token and user agent.
         header_bytes: usize,
+        /// Maximum of both together.
+        max_bytes: usize,
     },
 }
 
@@ -100,6 +101,7 @@ impl ConnectError {
             ConnectError::LargeHead {
                 url_bytes,
                 header_bytes,
+                ..
             } if url_bytes > header_bytes => ErrorKind::InvalidArgument,
             ConnectError::LargeHead { .. } => ErrorKind::Config,
         }
@@ -191,10 +193,11 @@ impl fmt::Display for ConnectError {
             ConnectError::LargeHead {
                 url_bytes,
                 header_bytes,
+                max_bytes,
             } => write!(
                 f,
                 "the request is too large: its URL has {url_bytes} bytes, its access token and user \
-                 agent have {header_bytes}; all together may have {MAX_VARIABLE_HEAD}"
+                 agent have {header_bytes}; all together may have {max_bytes}"
             ),
         }
     }

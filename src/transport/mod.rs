@@ -5,6 +5,8 @@
 
 mod agent;
 mod buffers;
+#[cfg(feature = "doctor")]
+pub(crate) mod certificate;
 mod connect_error;
 mod exchange;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +19,7 @@ mod pool;
 pub(crate) mod probe;
 mod resolver;
 mod response;
+mod response_head;
 mod retry;
 mod socket;
 mod stats;
@@ -24,15 +27,13 @@ mod tls;
 mod token_endpoint;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Write};
-use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenProvider};
 use crate::call::CallContext;
 use crate::config::Config;
-use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage, string_enum};
 use crate::fork::PerProcess;
 use crate::random;
 use crate::secret::{Secret, Zeroizing};
@@ -60,48 +61,13 @@ pub enum Method {
     Delete,
 }
 
-impl Method {
-    /// Returns the name of the method in HTTP, for example `GET`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Method {
-    type Err = Error;
-
-    /// Parses the name of a method in HTTP, which is case-sensitive.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for other methods.
-    fn from_str(name: &str) -> Result<Self> {
-        let methods = [
-            Method::Get,
-            Method::Post,
-            Method::Put,
-            Method::Patch,
-            Method::Delete,
-        ];
-        let method = methods.into_iter().find(|method| method.as_str() == name);
-        method.ok_or_else(|| {
-            Error::invalid_argument("method is not one of GET, POST, PUT, PATCH, DELETE")
-        })
-    }
-}
+string_enum! { Method {
+    Get = "GET",
+    Post = "POST",
+    Put = "PUT",
+    Patch = "PATCH",
+    Delete = "DELETE",
+} }
 
 /// Idempotency of a request, which determines when the client retries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,6 +81,12 @@ pub enum Idempotency {
     /// sent.
     NonIdempotent,
 }
+
+string_enum! { Idempotency {
+    Safe = "safe",
+    Idempotent = "idempotent",
+    NonIdempotent = "non_idempotent",
+} }
 
 /// The value of `Accept-Encoding` that accepts a compressed response.
 const COMPRESSED: &str = "gzip";

@@ -10,9 +10,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::agent::{Agents, Url};
+use super::certificate::Certificate;
 use super::connect_error::{describe, describe_connect_error, describe_io};
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
@@ -34,14 +34,6 @@ pub(crate) enum Step {
     Tcp,
     Tls,
     Http,
-}
-
-/// The facts of a certificate that a person checks first.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Certificate {
-    pub(crate) subject: String,
-    pub(crate) issuer: String,
-    pub(crate) not_after: SystemTime,
 }
 
 /// A step with its duration, and what it found or why it failed.
@@ -83,7 +75,7 @@ impl Prober {
         let agents = Agents::new(config)?;
         let client_certificate = config.client_cert().and_then(|file| {
             let chain = PemFile::read(file).ok()?.certificates().ok()?;
-            certificate(chain.first()?)
+            Certificate::from_der(chain.first()?)
         });
         Ok(Prober {
             agents,
@@ -195,7 +187,7 @@ impl Prober {
         let certificate = stream
             .conn
             .peer_certificates()
-            .and_then(|chain| certificate(chain.first()?));
+            .and_then(|chain| Certificate::from_der(chain.first()?));
         stream.conn.send_close_notify();
         let _ = stream.flush();
         Ok(Finding::Encrypted {
@@ -282,15 +274,4 @@ fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
             .collect(),
         false => Ok(found),
     }
-}
-
-fn certificate(der: &[u8]) -> Option<Certificate> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let not_after = certificate.validity().not_after.timestamp();
-    Some(Certificate {
-        subject: certificate.subject().to_string(),
-        issuer: certificate.issuer().to_string(),
-        not_after: SystemTime::UNIX_EPOCH
-            + Duration::from_secs(u64::try_from(not_after).unwrap_or_default()),
-    })
 }

@@ -19,7 +19,7 @@ pub(super) const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
 /// Maximum length of a server's message in an error, in characters.
 pub(super) const MAX_MESSAGE_LEN: usize = 500;
 /// Headers with the id of a request, as servers and gateways send them.
-const REQUEST_ID_HEADERS: [&str; 4] = [
+pub(super) const REQUEST_ID_HEADERS: [&str; 4] = [
     "x-request-id",
     "x-correlation-id",
     "x-amzn-requestid",

@@ -53,7 +53,7 @@ fn files_below(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn install_creates_versioned_library_links_and_licence() {
+fn install_creates_versioned_library_links_and_license() {
     let stage = tempfile::tempdir().unwrap();
     let mut command = install_command();
     command
@@ -101,6 +101,55 @@ fn install_creates_versioned_library_links_and_licence() {
             "{text}:\n{content}"
         );
     }
+}
+
+#[test]
+fn uninstall_removes_what_was_installed_and_nothing_else() {
+    let stage = tempfile::tempdir().unwrap();
+    let prefix = stage.path().join("prefix");
+    let options = ["--libdir", "lib/triple", "--docdir", "share/licenses"];
+    let with_options = || {
+        let mut command = install_command();
+        command.arg(&prefix).args(options);
+        command
+    };
+    let uninstall = || {
+        let mut command = with_options();
+        // The library need not be built.
+        command
+            .arg("--uninstall")
+            .env("LIBRARY_DIR", "/nonexistent");
+        run(command);
+    };
+    run(with_options());
+    fs::write(prefix.join("include/other.h"), "").unwrap();
+    fs::write(prefix.join("share/licenses/other"), "").unwrap();
+    uninstall();
+    let other = ["include/other.h", "share/licenses/other"];
+    assert_eq!(files_below(&prefix).iter().collect::<Vec<_>>(), other);
+    for (folder, exists) in [
+        ("lib/triple", true),
+        ("lib/triple/cmake/camunda_admin", false),
+        ("share/camunda_admin", false),
+    ] {
+        assert_eq!(prefix.join(folder).exists(), exists, "{folder}");
+    }
+    // Again, and with the links of a newer version.
+    let libraries = prefix.join("lib/triple");
+    fs::write(libraries.join("libcamunda_admin.so.0.1.99"), "").unwrap();
+    std::os::unix::fs::symlink(
+        "libcamunda_admin.so.0.1.99",
+        libraries.join("libcamunda_admin.so.0.1"),
+    )
+    .unwrap();
+    uninstall();
+    let kept = [
+        other[0],
+        "lib/triple/libcamunda_admin.so.0.1",
+        "lib/triple/libcamunda_admin.so.0.1.99",
+        other[1],
+    ];
+    assert_eq!(files_below(&prefix).iter().collect::<Vec<_>>(), kept);
 }
 
 #[test]
@@ -384,6 +433,7 @@ fn cmake_honours_versions_and_components() {
             false,
             "unknown component `python`",
         ),
+        (&stage, "OPTIONAL_COMPONENTS python", true, ""),
         (&partial, "COMPONENTS shared", true, ""),
         (&partial, "OPTIONAL_COMPONENTS static", true, ""),
         (

@@ -21,6 +21,7 @@ mod round_trip;
 mod settings;
 #[cfg(unix)]
 mod sharing;
+mod strings;
 mod token_interval;
 mod transport;
 #[path = "../support/unreachable_ports.rs"]

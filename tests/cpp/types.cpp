@@ -259,7 +259,7 @@ void request_keeps_unknown_fields_and_nulls() {
 void ip_ranges_include_unknown_products() {
   const IpRanges ranges =
       IpRanges::from_json(R"({"web-modeler":["1.2.3.4/32"],"connectors":["5.6.7.8/32"],"n":7})");
-  const auto all = ranges.all();
+  const auto all = ranges.by_product();
   CHECK_INT(all.size(), 2);
   CHECK_STR(all[1].first.c_str(), "connectors");
   CHECK_STR(all[1].second.at(0).c_str(), "5.6.7.8/32");

@@ -121,7 +121,10 @@ fn statement_end(code: &str) -> Option<usize> {
 /// Returns a statement in one form: without parameter names, which are not part of the ABI.
 fn declaration(statement: &str) -> String {
     let statement = statement.replace("CAMUNDA_NODISCARD ", "");
-    if let Some(body) = statement.strip_prefix("typedef struct {") {
+    if let Some((_, body)) = statement
+        .strip_prefix("typedef struct ")
+        .and_then(|it| it.split_once('{'))
+    {
         let (fields, name) = body.rsplit_once('}').unwrap_or((body, ""));
         return format!("struct {} {{ {} }}", name.trim(), fields.trim());
     }
@@ -158,7 +161,7 @@ extern "C" {
 #endif
 typedef int32_t camunda_status;
 typedef int32_t (*camunda_write_fn)(void *user, const char *data);
-typedef struct {
+typedef struct camunda_store {
   size_t size;
   /** Reads. */
   camunda_write_fn get;

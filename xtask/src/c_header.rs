@@ -1,6 +1,8 @@
 //! Completes the C header that cbindgen generates: version numbers, `CAMUNDA_NODISCARD`, and the check
 //! of the ABI version.
 
+use std::fmt::Write as _;
+
 use crate::c_bodies;
 
 /// Text before the first declaration.
@@ -71,11 +73,25 @@ pub(crate) fn complete(plain: &str) -> String {
         }
         text.push_str(line);
     }
+    text = with_struct_tags(&text);
     let end = text
         .rfind("#ifdef __cplusplus\n}")
         .expect("the header closes `extern \"C\"`");
     text.insert_str(end, &format!("{}{ABI_CHECK}", c_bodies::constants()));
     text
+}
+
+/// Gives each struct the tag of its type, so that it can be declared without the header.
+fn with_struct_tags(text: &str) -> String {
+    const UNNAMED: &str = "typedef struct {";
+    let mut parts = text.split(UNNAMED);
+    let mut tagged = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_, end) = part.split_once("\n} ").expect("the struct ends");
+        let (name, _) = end.split_once(';').expect("the struct has a type");
+        write!(tagged, "typedef struct {name} {{{part}").unwrap();
+    }
+    tagged
 }
 
 /// Returns whether a line is the first of a prototype whose result must not be ignored: a status, or an
@@ -95,8 +111,8 @@ fn must_be_used(line: &str) -> bool {
     }
 }
 
-/// Functions that replace those that create settings and clients or need neither, so that a program that was compiled
-/// for another ABI does not use the library.
+/// Functions that replace those with which a program begins, so that one that was compiled for another
+/// ABI does not use the library.
 const ABI_CHECK: &str = r"/** @cond */
 #if defined(__cplusplus) && __cplusplus >= 201103L
 #define CAMUNDA_NULL nullptr
@@ -185,6 +201,15 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn structs_have_the_tag_of_their_type() {
+        let plain = "typedef struct a a;\ntypedef struct {\n  int b;\n} c;\ntypedef struct {\n  int d;\n} e;\n";
+        assert_eq!(
+            with_struct_tags(plain),
+            "typedef struct a a;\ntypedef struct c {\n  int b;\n} c;\ntypedef struct e {\n  int d;\n} e;\n"
+        );
     }
 
     #[test]

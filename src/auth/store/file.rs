@@ -72,15 +72,17 @@ impl FileStore {
     fn open_error(&self, error: rustix::io::Errno) -> io::Error {
         let is_link = matches!(error, rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
             && std::fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_symlink());
-        match (is_link, std::fs::canonicalize(&self.path)) {
-            (true, Ok(target)) => permission_denied(&format!(
+        if !is_link {
+            return error.into();
+        }
+        match std::fs::canonicalize(&self.path) {
+            Ok(target) => permission_denied(&format!(
                 "directory not used: it is a symbolic link; use {}",
                 target.display()
             )),
-            (true, Err(_)) => permission_denied(
+            Err(_) => permission_denied(
                 "directory not used: it is a symbolic link to a directory that does not exist",
             ),
-            (false, _) => error.into(),
         }
     }
 

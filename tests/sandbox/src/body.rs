@@ -10,6 +10,7 @@ use crate::response::Response;
 /// Fields of a JSON object. The parser removes the fields that it expects; any field left is unknown.
 pub(crate) struct Fields {
     remaining: Map<String, Value>,
+    expected: Vec<String>,
 }
 
 impl Fields {
@@ -29,7 +30,7 @@ impl Fields {
             ));
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self { remaining: fields }),
+            Ok(Value::Object(fields)) => Ok(Self::from_object(fields)),
             Ok(_) => Err(Response::message(
                 400,
                 "the request body must be a JSON object",
@@ -42,11 +43,15 @@ impl Fields {
     }
 
     pub(crate) fn from_object(fields: Map<String, Value>) -> Self {
-        Self { remaining: fields }
+        Self {
+            remaining: fields,
+            expected: Vec::new(),
+        }
     }
 
     /// Removes and returns a field, whatever its type.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.expected.push(name.to_owned());
         self.remaining.remove(name)
     }
 
@@ -181,7 +186,13 @@ impl Fields {
     pub(crate) fn finish(self) -> Result<(), Response> {
         match self.remaining.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Response::message(400, format!("unknown field \"{name}\""))),
+            Some(name) => {
+                let expected = self.expected.join(", ");
+                Err(Response::message(
+                    400,
+                    format!("unknown field \"{name}\"; expected one of: {expected}"),
+                ))
+            }
         }
     }
 }

@@ -2,6 +2,15 @@
 
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// Encodes as padded base64 (RFC 4648, section 4).
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    let mut text = base64_url(bytes).replace('-', "+").replace('_', "/");
+    while text.len() % 4 != 0 {
+        text.push('=');
+    }
+    text
+}
+
 /// Encodes as unpadded base64url (RFC 4648, section 5), as JWT does.
 pub(crate) fn base64_url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -87,6 +96,17 @@ mod tests {
             (b"\xff\xfe\xfd", "__79"),
         ] {
             assert_eq!(base64_url(bytes), text);
+            assert_eq!(base64_decode(text).as_deref(), Some(bytes));
+        }
+        for (bytes, text) in [
+            (&b""[..], ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+            (b"\xff\xfe\xfd", "//79"),
+            (b"\xfb\xef", "++8="),
+        ] {
+            assert_eq!(base64(bytes), text);
             assert_eq!(base64_decode(text).as_deref(), Some(bytes));
         }
         assert_eq!(base64_decode("//79").as_deref(), Some(&b"\xff\xfe\xfd"[..]));

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::body::Fields;
 use crate::delivery::{End, Script, Step, head};
-use crate::encoding::{base64_decode, base64_url};
+use crate::encoding::{base64, base64_decode};
 use crate::operations;
 use crate::random::Random;
 use crate::response::Response;
@@ -409,6 +409,12 @@ impl Fault {
             close_after: milliseconds(&mut fields, "close_after_ms")?,
         };
         if let Some(encoded) = fields.optional_string("body_base64")? {
+            if effect.body.is_some() {
+                return Err(Response::message(
+                    400,
+                    "fields \"body\" and \"body_base64\" exclude each other",
+                ));
+            }
             effect.body =
                 Some(base64_decode(&encoded).ok_or_else(|| invalid_field("body_base64"))?);
         }
@@ -799,7 +805,7 @@ impl Effect {
         {
             None => {}
             Some((_, Ok(text))) => set("body", text.into()),
-            Some((body, Err(_))) => set("body_base64", base64_url(body).into()),
+            Some((body, Err(_))) => set("body_base64", base64(body).into()),
         }
         if !self.extra_fields.is_empty() {
             set("extra_fields", self.extra_fields.clone().into());

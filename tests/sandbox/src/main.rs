@@ -40,7 +40,7 @@ Determinism:
   --seed N                 same credentials and ids in each run and after each reset
   --client-id S            client id (default: random)
   --client-secret S        client secret (default: random)
-  --organisation-id S      organisation id (default: random)
+  --organization-id S      organization id (default: random)
   --start-time T           time of the clock at the start, for example 2026-03-01T12:00:00Z
   --frozen-clock           the clock changes only by the control API
   --state FILE             initial state, in the format of GET /_sandbox/state
@@ -73,8 +73,13 @@ fn main() -> ExitCode {
     let options = match parse(std::env::args_os().skip(1)) {
         Ok(Action::Run(options)) => options,
         Ok(Action::Print(text)) => {
-            let _ = io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
+            return match print(&text) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    let _ = writeln!(io::stderr(), "{NAME}: {error}");
+                    ExitCode::FAILURE
+                }
+            };
         }
         Err(message) => {
             let _ = writeln!(
@@ -117,7 +122,7 @@ fn run(options: Options) -> io::Result<ExitCode> {
                 code
             }
             None => {
-                print_environment(&sandbox);
+                print(&exports(&sandbox))?;
                 tokio::select! {
                     _ = signals.next() => {}
                     () = parent_exit(parent), if options.exit_with_parent => {}
@@ -194,8 +199,23 @@ fn report_unused_faults(sandbox: &Sandbox) {
     }
 }
 
-/// Prints the variables in one write. Ignores errors: a closed stdout must not stop the server.
-fn print_environment(sandbox: &Sandbox) {
+/// Writes to stdout, in one write. A reader that has closed the pipe is not an error: it must not stop
+/// the server.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(with_path("write to", Path::new("stdout"), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the variables as commands of a shell.
+fn exports(sandbox: &Sandbox) -> String {
     let mut text = String::new();
     for (name, value) in sandbox.environment() {
         text.push_str(&format!(
@@ -203,9 +223,7 @@ fn print_environment(sandbox: &Sandbox) {
             value.replace('\'', r"'\''")
         ));
     }
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    text
 }
 
 /// File with the variables, which exists while the server accepts requests.
@@ -401,6 +419,13 @@ struct Options {
     command: Option<Vec<OsString>>,
 }
 
+fn not_empty(option: &str, value: String) -> Result<String, String> {
+    match value.is_empty() {
+        true => Err(format!("{option}: expected a value that is not empty")),
+        false => Ok(value),
+    }
+}
+
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
     let mut arguments = arguments;
     let mut options = Options {
@@ -480,9 +505,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
             "--no-ui" => builder.ui(false),
             "--verbose" | "-v" => builder.verbose(true),
             "--seed" => builder.seed(number()?),
-            "--client-id" => builder.client_id(&text()?),
-            "--client-secret" => builder.client_secret(&text()?),
-            "--organisation-id" => builder.organisation_id(&text()?),
+            "--client-id" => builder.client_id(&not_empty(&option, text()?)?),
+            "--client-secret" => builder.client_secret(&not_empty(&option, text()?)?),
+            "--organization-id" => builder.organization_id(&not_empty(&option, text()?)?),
             "--start-time" => {
                 let text = text()?;
                 builder.start_time(parse_time(&text).ok_or_else(|| {
@@ -499,7 +524,10 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
                 builder.state(state)
             }
             "--healthy-after-ms" => builder.healthy_after(Duration::from_millis(number()?)),
-            "--healthy-at-poll" => builder.healthy_at_poll(number()?),
+            "--healthy-at-poll" => builder.healthy_at_poll(match number()? {
+                0 => return Err(format!("{option}: expected a number above 0")),
+                poll => poll,
+            }),
             "--creation-result" => builder.creation_result(&text()?),
             "--signed-tokens" => builder.signed_tokens(true),
             "--token-lifetime-s" => builder.token_lifetime(Duration::from_secs(number()?)),

@@ -438,6 +438,25 @@ fn program_logs_requests_with_verbose() {
     assert!(line.contains("Z GET /clusters?a=b 401 "), "{line}");
 }
 
+/// A script that waits for the variables would wait indefinitely.
+#[cfg(target_os = "linux")]
+#[test]
+fn program_fails_if_it_cannot_write_to_stdout() {
+    for argument in ["--help", "--version", "--no-ui"] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"exec "$@" > /dev/full"#, "sh", PROGRAM, argument]);
+        let ended = output(shell);
+        assert_eq!(ended.status.code(), Some(1), "{argument}");
+        assert!(
+            ended
+                .stderr
+                .starts_with("camunda-admin-sandbox: write to stdout: "),
+            "{argument}: {}",
+            ended.stderr
+        );
+    }
+}
+
 #[test]
 fn program_prints_help_and_usage_errors() {
     let version = output(command(&["--version"]));
@@ -474,6 +493,9 @@ fn program_prints_help_and_usage_errors() {
         (&["--port", "70000"], "70000 is not a valid port"),
         (&["--ban-ms", "soon"], "found soon"),
         (&["--tls=yes"], "--tls: unexpected value"),
+        (&["--healthy-at-poll", "0"], "expected a number above 0"),
+        (&["--client-id", ""], "--client-id: expected a value"),
+        (&["--client-secret="], "--client-secret: expected a value"),
     ] {
         let rejected = output(command(arguments));
         assert!(

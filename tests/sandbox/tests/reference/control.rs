@@ -215,11 +215,11 @@ fn controls_change_state() {
     let key = json!({ "primaryEncryptionKeyId": "k" });
     api.put(&format!("{path}/encryption"), key)
         .rejected(403, "plan");
-    made(&api, json!({ "other_organisation": { "cluster": uuid } }));
+    made(&api, json!({ "other_organization": { "cluster": uuid } }));
     api.get(&path).expect(404);
     made(
         &api,
-        json!({ "other_organisation": { "cluster": uuid, "value": false } }),
+        json!({ "other_organization": { "cluster": uuid, "value": false } }),
     );
     api.get(&path).expect(200);
 
@@ -270,6 +270,14 @@ fn invalid_controls_are_rejected() {
         (json!({ "status": {} }), "cluster"),
         (json!({ "limits": { "max_pods": 1 } }), "max_pods"),
         (json!({ "limits": { "max_clients": "1" } }), "max_clients"),
+        (
+            json!({ "settings": { "ban_s": 1 } }),
+            "unknown field \\\"ban_s\\\"; expected one of: ",
+        ),
+        (
+            json!({ "clock": { "time": 1 } }),
+            "expected one of: now, advance_ms, frozen",
+        ),
         (json!({ "advance_ms": -1 }), "advance_ms"),
         (json!({ "clusters": 100_001 }), "clusters"),
         (json!({ "revoke_tokens": false }), "revoke_tokens"),

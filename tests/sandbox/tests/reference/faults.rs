@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use camunda_admin_sandbox::{Fault, Sandbox, When};
 use serde_json::{Value, json};
 
-use crate::api::{Api, Connection, Reply, request_token, until};
+use crate::api::{Api, Connection, Reply, request_token, send, until};
 
 const LIST: &str = "GET /clusters";
 
@@ -337,4 +337,27 @@ fn dropped_sandbox_closes_connections() {
     drop(api);
     let read = idle.stream.read(&mut [0]);
     assert!(matches!(read, Ok(0)) || read.is_err(), "{read:?}");
+}
+
+#[test]
+fn fault_with_binary_body_is_listed_as_it_was_sent() {
+    let api = Api::new();
+    let add = |fault: Value| {
+        let body = fault.to_string();
+        send(
+            &api.sandbox,
+            "POST",
+            "/_sandbox/faults",
+            &[],
+            body.as_bytes(),
+        )
+    };
+    let fault = add(json!({ "body_base64": "//79/w==" })).expect(201);
+    assert_eq!(fault.json()["body_base64"], "//79/w==");
+    add(json!({ "body": "a", "body_base64": "//79/w==" })).rejected(400, "exclude each other");
+    add(json!({ "stats": 500 })).rejected(400, "expected one of: operation");
+    add(json!({ "operation": "GET /nope", "status": 500 })).rejected(
+        400,
+        "unknown operation \\\"GET /nope\\\"; expected one of: token",
+    );
 }

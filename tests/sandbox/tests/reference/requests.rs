@@ -257,7 +257,7 @@ fn faults_without_effect_or_match_are_rejected() {
         ),
         (
             json!({ "operation": "list clusters", "status": 500 }),
-            "Expected one of: token",
+            "expected one of: token",
         ),
         (
             json!({ "operation": "GET /clusters/7a", "status": 500 }),

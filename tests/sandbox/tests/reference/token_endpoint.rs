@@ -61,6 +61,17 @@ fn token_is_issued_for_json_and_form() {
 }
 
 #[test]
+fn unknown_token_parameters_are_ignored_whatever_their_type() {
+    let sandbox = unlimited();
+    let body = json!({
+        "grant_type": "client_credentials", "audience": API,
+        "client_id": sandbox.client_id(), "client_secret": sandbox.client_secret(),
+        "organization": 7, "resource": ["a"],
+    });
+    request(&sandbox, "application/json", &body.to_string()).expect(200);
+}
+
+#[test]
 fn invalid_token_requests_are_rejected() {
     let sandbox = unlimited();
     let complete = json!({

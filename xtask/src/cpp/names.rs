@@ -1,0 +1,47 @@
+//! C++ names, and documentation comments.
+
+use std::fmt::Write as _;
+
+/// Returns the C++ name of a Rust name: without `r#`, `remove` for `delete`, and with `_` after other C++
+/// keywords.
+pub(crate) fn cpp_name(name: &str) -> String {
+    let name = name.strip_prefix("r#").unwrap_or(name);
+    match name {
+        // Methods only: no field has this name.
+        "delete" => "remove".to_owned(),
+        "namespace" | "operator" | "class" | "new" | "default" | "register" | "public"
+        | "private" | "template" | "this" | "union" | "virtual" | "export" => {
+            format!("{name}_")
+        }
+        name => name.to_owned(),
+    }
+}
+
+/// Writes a paragraph as a Doxygen comment, with intra-doc links of Rust as plain names.
+pub(super) fn doc(text: &mut String, indent: &str, paragraph: &str) {
+    let plain = paragraph.replace("[`", "").replace("`]", "");
+    let width = 95 - indent.len();
+    let mut line = String::new();
+    for part in plain.split_whitespace() {
+        if !line.is_empty() && line.len() + part.len() > width {
+            writeln!(text, "{indent}/// {line}").unwrap();
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(part);
+    }
+    writeln!(text, "{indent}/// {line}").unwrap();
+}
+
+pub(super) fn snake(camel: &str) -> String {
+    let mut snake = String::new();
+    for c in camel.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}

@@ -1,0 +1,86 @@
+//! Docstrings and names of the generated Python sources.
+
+use std::fmt::Write as _;
+
+/// A section of a docstring, such as `Args`: its title, and names with their descriptions.
+pub(super) type Section = (&'static str, Vec<(String, String)>);
+
+/// Pushes a docstring: paragraphs and lists, then sections; wrapped. Empty sections are left out.
+pub(super) fn push_doc(text: &mut String, indent: usize, doc: &str, sections: &[Section]) {
+    let pad = " ".repeat(indent);
+    let width = 96 - indent;
+    let mut lines: Vec<String> = Vec::new();
+    for paragraph in doc.trim().split("\n\n") {
+        if !lines.is_empty() {
+            lines.push(String::new());
+        }
+        for item in paragraph.split("\n- ") {
+            let listed = !std::ptr::eq(item.as_ptr(), paragraph.as_ptr()) || item.starts_with("- ");
+            let item = item.strip_prefix("- ").unwrap_or(item);
+            let (first, other) = if listed { ("- ", "  ") } else { ("", "") };
+            lines.extend(wrapped(&rust_to_python(item), width, first, other));
+        }
+    }
+    for (title, entries) in sections {
+        if entries.is_empty() {
+            continue;
+        }
+        lines.push(String::new());
+        lines.push(format!("{title}:"));
+        for (name, description) in entries {
+            let entry = format!("{name}: {}", rust_to_python(description));
+            lines.extend(wrapped(&entry, width, "    ", "        "));
+        }
+    }
+    if lines.len() == 1 && lines[0].len() + indent + 6 <= 100 {
+        writeln!(text, "{pad}\"\"\"{}\"\"\"", lines[0]).unwrap();
+        return;
+    }
+    for (number, line) in lines.iter().enumerate() {
+        let start = if number == 0 { "\"\"\"" } else { "" };
+        writeln!(text, "{}", format!("{pad}{start}{line}").trim_end()).unwrap();
+    }
+    writeln!(text, "{pad}\"\"\"").unwrap();
+}
+
+fn wrapped(text: &str, width: usize, first: &str, other: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::from(first);
+    let mut empty = true;
+    for token in text.split_whitespace() {
+        if !empty && line.chars().count() + 1 + token.chars().count() > width {
+            lines.push(std::mem::replace(&mut line, other.to_owned()));
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(token);
+        empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// Converts Rust links and paths to plain code.
+fn rust_to_python(doc: &str) -> String {
+    doc.replace("[`", "`")
+        .replace("`]", "`")
+        .replace("::", ".")
+        .replace('\\', "\\\\")
+}
+
+pub(super) fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+pub(super) fn snake(camel: &str) -> String {
+    let mut snake = String::new();
+    for (at, c) in camel.char_indices() {
+        if c.is_ascii_uppercase() && at > 0 {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}

@@ -1,0 +1,145 @@
+//! Generator of the types, operations and C prototypes of the Python package.
+//!
+//! Types and operations are generated from the descriptions of the API, prototypes from the C header,
+//! so that Python calls exactly the functions that the C ABI exports.
+
+mod docstring;
+mod models;
+mod operations;
+mod prototypes;
+
+use std::fmt::Write as _;
+
+use operations::PLACES;
+
+pub(crate) use models::models;
+pub(crate) use operations::operations;
+pub(crate) use prototypes::prototypes;
+
+use crate::{Generated, NOTICE};
+
+/// Public names of the hand-written modules, in the order of the modules.
+const HAND_WRITTEN: &[(&str, &[&str])] = &[
+    ("_client", &["AdminClient"]),
+    ("_connection", &["Cancel"]),
+    (
+        "_errors",
+        &[
+            "ArgumentTypeError",
+            "AuthenticationError",
+            "CamundaError",
+            "CancelledError",
+            "ConfigError",
+            "ConflictError",
+            "DecodeError",
+            "FileError",
+            "InternalError",
+            "InvalidArgumentError",
+            "InvalidRequestError",
+            "NetworkError",
+            "NotFoundError",
+            "NotReadyError",
+            "OutcomeUnknownError",
+            "PermissionDeniedError",
+            "RateLimitedError",
+            "ServiceError",
+            "TimeoutError",
+            "WaitFailedError",
+        ],
+    ),
+];
+
+/// Public names of the hand-written modules that are imported when they are first used, as the models
+/// and the type aliases are.
+const HAND_WRITTEN_LAZY: &[(&str, &[&str])] = &[
+    ("_credentials", &["ClusterCredentials"]),
+    ("_doctor", &["doctor"]),
+    ("_model_base", &["Model", "OpenEnum", "OpenEnumType"]),
+    ("_stats", &["Stats"]),
+    ("_token", &["Token"]),
+    ("_token_source", &["TokenSource"]),
+    ("_token_store", &["TokenStore"]),
+];
+
+/// Public type aliases, which are in `_types`.
+const ALIASES: &[&str] = &[
+    "AllowlistEntry",
+    "DoctorCheck",
+    "DoctorPermission",
+    "DoctorReport",
+    "DoctorSetting",
+    "Id",
+    "Idempotency",
+    "IpRange",
+    "Method",
+    "Number",
+    "Outcome",
+    "Progress",
+    "Settings",
+    "Stage",
+    "StrPath",
+    "Timeout",
+    "TokenSettings",
+];
+
+/// Generates `__init__.py`.
+pub(crate) fn init() -> Generated {
+    Generated {
+        path: "bindings/python/src/camunda_admin/__init__.py",
+        text: init_text(),
+    }
+}
+
+fn init_text() -> String {
+    let mut models = vec!["FailoverStep", "Secrets"];
+    models.extend(models::names());
+    let operations: Vec<&str> = PLACES.iter().map(|(_, class, _)| *class).collect();
+    let mut modules: Vec<(&str, Vec<&str>)> = HAND_WRITTEN
+        .iter()
+        .map(|(module, names)| (*module, names.to_vec()))
+        .chain([("_operations", operations)])
+        .collect();
+    modules.sort_unstable();
+    let import = |module: &str, indent: &str, names: &[&str]| {
+        let mut text = format!("{indent}from .{module} import (\n");
+        for name in names {
+            writeln!(text, "{indent}    {name},").unwrap();
+        }
+        writeln!(text, "{indent})").unwrap();
+        text
+    };
+    let mut text = format!("# {NOTICE}\n");
+    text.push_str(include_str!("../../templates/__init__.py.in"));
+    let mut imports = String::new();
+    models.sort_unstable();
+    let mut classes = models.clone();
+    for (module, names) in &mut modules {
+        names.sort_unstable();
+        imports.push_str(&import(module, "", names));
+        classes.extend(names.iter().copied());
+    }
+    let mut lazy = import("_models", "    ", &models);
+    let mut places = String::new();
+    for (module, names) in HAND_WRITTEN_LAZY.iter().chain([&("_types", ALIASES)]) {
+        lazy.push_str(&import(module, "    ", names));
+        for name in *names {
+            writeln!(places, "    \"{name}\": \"{module}\",").unwrap();
+        }
+        if *module != "_types" {
+            classes.extend(*names);
+        }
+    }
+    classes.sort_unstable();
+    let quoted_names = |names: &[&str]| {
+        let mut text = String::new();
+        for name in names {
+            writeln!(text, "    \"{name}\",").unwrap();
+        }
+        text
+    };
+    text.replace("@IMPORTS@\n", &imports)
+        .replace("    @LAZY_IMPORTS@\n", &lazy)
+        .replace("@MODULES@\n", &places)
+        .replace("@CLASSES@\n", &quoted_names(&classes))
+        .replace("@ALIAS_NAMES@\n", &quoted_names(ALIASES))
+}
