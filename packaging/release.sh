@@ -3,7 +3,7 @@
 #
 #   bash packaging/release.sh [TARGET...]
 #
-# Per target a tarball (headers, libraries, files of pkg-config and CMake, mock server, licence) and the
+# Per target a tarball (headers, libraries, files of pkg-config and CMake, mock server, license) and the
 # wheels of both Python packages; independent of targets the crates, the source distributions, the Debian
 # packages (with dpkg-buildpackage), a bill of materials (CycloneDX) and SHA256SUMS. Without arguments all
 # targets are built.

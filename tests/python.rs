@@ -327,15 +327,15 @@ fn source_distribution_and_editable_wheel_are_complete() {
 
 /// Each package has a copy, since build backends pack no file from outside of its folder.
 #[test]
-fn licences_of_the_packages_are_that_of_the_repository() {
-    let licence = fs::read_to_string(top().join("LICENSE")).unwrap();
+fn licenses_of_the_packages_are_that_of_the_repository() {
+    let license = fs::read_to_string(top().join("LICENSE")).unwrap();
     for package in [
         "bindings/python",
         "bindings/python-sandbox",
         "tests/sandbox",
     ] {
         let copy = fs::read_to_string(top().join(package).join("LICENSE")).unwrap();
-        assert!(copy == licence, "{package}/LICENSE");
+        assert!(copy == license, "{package}/LICENSE");
     }
 }
 

@@ -6,7 +6,7 @@
 #   --prefix DIR       directory of the installation, default /usr/local; the same as PREFIX
 #   --libdir DIR       directory of the libraries, default lib; for example lib/x86_64-linux-gnu
 #   --includedir DIR   directory of the headers, default include
-#   --docdir DIR       directory of the licences, default share/doc/camunda_admin
+#   --docdir DIR       directory of the licenses, default share/doc/camunda_admin
 #   --cmakedir DIR     directory of the CMake files, default LIBDIR/cmake/camunda_admin
 #   --uninstall        removes the files that the same options install, and directories that contained only
 #                      them; keeps links to another version of the library

@@ -27,7 +27,7 @@ class CustomBuildHook(cargo_build.CargoHook):
     destination = "camunda_admin_sandbox/bin"
     arguments = ("--package", PROGRAM, "--bin", PROGRAM)
     sources = ("Cargo.lock", "tests/sandbox/Cargo.toml", "tests/sandbox/README.md", "tests/sandbox/src")
-    # Licences of the crates that the program contains.
+    # Licenses of the crates that the program contains.
     documents = ("tests/sandbox/THIRD-PARTY-LICENSES.txt",)
 
     def file_name(self) -> str:

@@ -34,7 +34,7 @@ class CustomBuildHook(cargo_build.CargoHook):
         "include",
         "src",
     )
-    # Licences of the crates that the library contains.
+    # Licenses of the crates that the library contains.
     documents = ("THIRD-PARTY-LICENSES.txt",)
 
     def file_name(self) -> str:

@@ -141,9 +141,9 @@ impl AdminClientBuilder {
     /// Sets a setting by its key. All values are strings.
     ///
     /// Keys: `client_id`, `client_secret`, `client_secret_file`, `access_token`, `base_url`,
-    /// `oauth_url`, `audience`, `scope`, `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`,
-    /// `client_key`,
-    /// `proxy`, `user_agent`, `token_request_format` (`json` or `form`), `max_response_bytes`.
+    /// `oauth_url`, `audience`, `scope`, `token_cache`, `timeout` (seconds, decimals allowed),
+    /// `ca_file`, `client_cert`, `client_key`, `proxy`, `user_agent`, `token_request_format` (`json` or
+    /// `form`), `max_response_bytes`.
     ///
     /// # Errors
     ///

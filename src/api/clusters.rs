@@ -597,9 +597,9 @@ impl Clusters {
     /// Creates a cluster and returns its id.
     ///
     /// Returns immediately; the cluster has the status `Creating` for minutes, see
-    /// [`ClusterHandle::wait_until_healthy`](crate::ClusterHandle::wait_until_healthy). Costs money. Non-idempotent: after an error with the
-    /// outcome [`Unknown`](crate::Outcome::Unknown), look for the name among the clusters before
-    /// creating it again.
+    /// [`ClusterHandle::wait_until_healthy`](crate::ClusterHandle::wait_until_healthy). Costs
+    /// money. Non-idempotent: after an error with the outcome [`Unknown`](crate::Outcome::Unknown),
+    /// look for the name among the clusters before creating it again.
     ///
     /// # Errors
     ///

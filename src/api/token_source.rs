@@ -25,8 +25,9 @@ impl AdminClient {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] if the audience is empty; [`ErrorKind::Config`] without
-    /// credentials, or for another audience with an `access_token`; [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`],
-    /// [`ErrorKind::Network`] or [`ErrorKind::Timeout`] if the token request fails.
+    /// credentials, or for another audience with an `access_token`; [`ErrorKind::Authentication`],
+    /// [`ErrorKind::RateLimited`], [`ErrorKind::Network`] or [`ErrorKind::Timeout`] if the token
+    /// request fails.
     pub fn token(&self, audience: &str) -> Result<Token> {
         self.token_source(audience)?.access_token()
     }

@@ -168,7 +168,7 @@ impl StoreReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CounterReport {
-    /// Requests sent to a token endpoint, refreshes included.
+    /// Requests sent to a token endpoint, including refreshes, and attempts that opened no connection.
     pub token_requests: u64,
     /// Requests that refreshed a valid token.
     pub refreshes: u64,

@@ -81,8 +81,8 @@ impl Options {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if [`Options::cancel`] cancels the checks. A check that fails is not an
-/// error: [`Report::is_ok`] returns whether all succeeded.
+/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if [`Options::cancel`] cancels the checks.
+/// A check that fails is not an error: [`Report::is_ok`] returns whether all succeeded.
 pub fn run(options: &Options) -> Result<Report> {
     let source = match (&options.settings, &options.env_file) {
         (Some(builder), _) => Source::Builder(builder),

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of a client and its clones since the client was created; see [`AdminClient::stats`](crate::AdminClient::stats).
+/// Counters of a client and its clones since the client was created; see
+/// [`AdminClient::stats`](crate::AdminClient::stats).
 ///
 /// ```no_run
 /// # let admin = camunda_admin::AdminClient::from_env()?;

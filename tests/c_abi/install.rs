@@ -53,7 +53,7 @@ fn files_below(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn install_creates_versioned_library_links_and_licence() {
+fn install_creates_versioned_library_links_and_license() {
     let stage = tempfile::tempdir().unwrap();
     let mut command = install_command();
     command

@@ -139,7 +139,7 @@ impl CacheEntry {
 /// Counters of token requests, since the start of the process.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Requests sent to a token endpoint.
+    /// Requests sent to a token endpoint, including those for which no connection could be opened.
     pub(crate) token_requests: AtomicU64,
     /// Requests that refreshed a valid token.
     pub(crate) refreshes: AtomicU64,

@@ -11,7 +11,7 @@ use crate::status::{HEALTHY, READY, Status};
 
 /// Name of the IP allowlist field in cluster responses.
 ///
-/// The API still uses the deprecated name for some organisations.
+/// The API still uses the deprecated name for some organizations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AllowlistField {
     /// `ipallowlist`
@@ -53,8 +53,8 @@ pub(crate) struct Cluster {
     /// Fields that responses leave out although every cluster has them.
     pub(crate) omitted: BTreeSet<String>,
 
-    /// Id of the organisation that owns the cluster.
-    pub(crate) organisation: String,
+    /// Id of the organization that owns the cluster.
+    pub(crate) organization: String,
     /// Whether the plan supports customer-managed keys.
     pub(crate) enterprise: bool,
     /// Whether the region is an AWS region.
@@ -158,7 +158,7 @@ pub(crate) struct SecureConnectivity {
 impl Cluster {
     pub(crate) fn new(
         uuid: String,
-        organisation: String,
+        organization: String,
         document: Map<String, Value>,
         status: Status,
     ) -> Self {
@@ -169,7 +169,7 @@ impl Cluster {
             pending_polls: None,
             ip_allowlist: Vec::new(),
             omitted: BTreeSet::new(),
-            organisation,
+            organization,
             enterprise: false,
             aws: false,
             failover_available: true,

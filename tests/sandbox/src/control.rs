@@ -17,7 +17,7 @@ use crate::request_log::{Filter, RequestLog};
 use crate::response::Response;
 use crate::server::Shared;
 use crate::snapshot;
-use crate::state::{OTHER_ORGANISATION, Settings, State};
+use crate::state::{OTHER_ORGANIZATION, Settings, State};
 use crate::tls::CertificateFault;
 
 /// Maximum number of clusters per change. No other request is served during their creation.
@@ -47,7 +47,7 @@ const CHANGES: [&str; 20] = [
     "limits",
     "settings",
     "clock",
-    "other_organisation",
+    "other_organization",
     "upgrade_available",
     "upgrade_gate",
     "secrets_busy",
@@ -348,20 +348,20 @@ fn apply_each(state: &mut State, changes: Map<String, Value>) -> Result<Value, R
             "limits" => set_limits(state, change.object()?)?,
             "settings" => set_settings(state, change.fields()?)?,
             "clock" => set_clock(state, change.fields()?)?,
-            "other_organisation" => {
+            "other_organization" => {
                 let mut fields = change.fields()?;
                 let cluster = fields.string("cluster")?;
-                let organisation = match fields.take("value") {
-                    None | Some(Value::Bool(true)) => OTHER_ORGANISATION.to_owned(),
-                    Some(Value::Bool(false)) => state.setup.organisation.clone(),
-                    Some(Value::String(organisation)) => organisation,
+                let organization = match fields.take("value") {
+                    None | Some(Value::Bool(true)) => OTHER_ORGANIZATION.to_owned(),
+                    Some(Value::Bool(false)) => state.setup.organization.clone(),
+                    Some(Value::String(organization)) => organization,
                     Some(_) => {
-                        let message = "field \"value\" must be a boolean or an organisation id";
+                        let message = "field \"value\" must be a boolean or an organization id";
                         return Err(bad_request(message));
                     }
                 };
                 fields.finish()?;
-                find(state, &cluster)?.organisation = organisation;
+                find(state, &cluster)?.organization = organization;
             }
             "upgrade_available" => {
                 let mut fields = change.fields()?;
@@ -396,10 +396,10 @@ fn apply_each(state: &mut State, changes: Map<String, Value>) -> Result<Value, R
             "credentials" => {
                 let mut fields = change.fields()?;
                 let names = fields.strings("permissions")?;
-                let organisation = fields.optional_string("organisation")?;
+                let organization = fields.optional_string("organization")?;
                 fields.finish()?;
                 let (client_id, client_secret) =
-                    state.add_credentials(permissions(&names)?, organisation);
+                    state.add_credentials(permissions(&names)?, organization);
                 made["client_id"] = client_id.into();
                 made["client_secret"] = client_secret.into();
             }

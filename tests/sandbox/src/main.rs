@@ -40,7 +40,7 @@ Determinism:
   --seed N                 same credentials and ids in each run and after each reset
   --client-id S            client id (default: random)
   --client-secret S        client secret (default: random)
-  --organisation-id S      organisation id (default: random)
+  --organization-id S      organization id (default: random)
   --start-time T           time of the clock at the start, for example 2026-03-01T12:00:00Z
   --frozen-clock           the clock changes only by the control API
   --state FILE             initial state, in the format of GET /_sandbox/state
@@ -507,7 +507,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
             "--seed" => builder.seed(number()?),
             "--client-id" => builder.client_id(&not_empty(&option, text()?)?),
             "--client-secret" => builder.client_secret(&not_empty(&option, text()?)?),
-            "--organisation-id" => builder.organisation_id(&not_empty(&option, text()?)?),
+            "--organization-id" => builder.organization_id(&not_empty(&option, text()?)?),
             "--start-time" => {
                 let text = text()?;
                 builder.start_time(parse_time(&text).ok_or_else(|| {

@@ -339,12 +339,12 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Response, Response>
     let component = COMPONENT_AUDIENCES
         .iter()
         .find(|(known, _)| *known == audience);
-    let organisation: Option<Arc<str>> = match component {
+    let organization: Option<Arc<str>> = match component {
         _ if audience == API_AUDIENCE => state
             .credentials
             .get(&client_id)
             .filter(|credentials| credentials.client_secret == client_secret)
-            .map(|credentials| Arc::clone(&credentials.organisation)),
+            .map(|credentials| Arc::clone(&credentials.organization)),
         Some((_, permission)) => {
             let cluster = state.client_clusters.get(&client_id).cloned();
             cluster
@@ -359,14 +359,14 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Response, Response>
                                 .any(|granted| granted == permission)
                     })
                 })
-                .map(|cluster| cluster.organisation.as_str().into())
+                .map(|cluster| cluster.organization.as_str().into())
         }
         None => {
             let description = format!("Service not found: {audience}");
             return Err(error_response(403, "access_denied", &description));
         }
     };
-    let Some(organisation) = organisation else {
+    let Some(organization) = organization else {
         let mut rejection = error_response(401, "access_denied", "Unauthorized");
         if request.is_basic {
             rejection.set_header("www-authenticate", "Basic realm=\"sandbox\"");
@@ -381,7 +381,7 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Response, Response>
     };
 
     let lifetime = state.settings.token_lifetime;
-    let access_token = access_token(state, &client_id, &audience, &organisation, now, lifetime);
+    let access_token = access_token(state, &client_id, &audience, &organization, now, lifetime);
     let token = Token {
         is_for_api: audience == API_AUDIENCE,
         client_id: client_id.into(),
@@ -416,7 +416,7 @@ fn access_token(
     state: &mut State,
     client_id: &str,
     audience: &str,
-    organisation: &str,
+    organization: &str,
     now: Duration,
     lifetime: Duration,
 ) -> String {
@@ -432,7 +432,7 @@ fn access_token(
         "iat": now.as_secs(),
         "exp": (now + lifetime).as_secs(),
         "jti": state.token_random.uuid(),
-        "https://camunda.com/orgId": organisation,
+        "https://camunda.com/orgId": organization,
     });
     let mut token = base64_url(header.to_string().as_bytes());
     token.push('.');

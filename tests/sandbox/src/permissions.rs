@@ -23,7 +23,7 @@ pub enum Permission {
     IpAllowlist,
     /// `connector_secrets`: see and change connector secrets.
     ConnectorSecrets,
-    /// `members`: see and change the organisation's members.
+    /// `members`: see and change the organization's members.
     Members,
     /// `backups`: see, make and restore backups, and their schedule.
     Backups,

@@ -22,7 +22,7 @@ use crate::request_log::{Filter, RequestLog, RequestRecord};
 use crate::response::Response;
 use crate::server::{Shared, serve};
 use crate::snapshot;
-use crate::state::{Limits, OTHER_ORGANISATION, Settings, Setup, State};
+use crate::state::{Limits, OTHER_ORGANIZATION, Settings, Setup, State};
 use crate::stats::Stats;
 use crate::tls::{CertificateFault, Files, Tls};
 
@@ -42,7 +42,7 @@ pub struct SandboxBuilder {
     seed: Option<u64>,
     client_id: Option<String>,
     client_secret: Option<String>,
-    organisation_id: Option<String>,
+    organization_id: Option<String>,
     start_time: Option<SystemTime>,
     frozen_clock: bool,
     state: Option<Value>,
@@ -63,7 +63,7 @@ impl Default for SandboxBuilder {
             seed: None,
             client_id: None,
             client_secret: None,
-            organisation_id: None,
+            organization_id: None,
             start_time: None,
             frozen_clock: false,
             state: None,
@@ -113,10 +113,10 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the id of the organisation of the initial credentials. Default: random.
+    /// Sets the id of the organization of the initial credentials. Default: random.
     #[must_use]
-    pub fn organisation_id(mut self, organisation_id: &str) -> Self {
-        self.organisation_id = Some(organisation_id.into());
+    pub fn organization_id(mut self, organization_id: &str) -> Self {
+        self.organization_id = Some(organization_id.into());
         self
     }
 
@@ -363,7 +363,7 @@ impl SandboxBuilder {
             base_url,
             client_id: self.client_id.unwrap_or_else(|| random.characters(32)),
             client_secret: self.client_secret.unwrap_or_else(|| random.characters(64)),
-            organisation: self.organisation_id.unwrap_or_else(|| random.uuid()),
+            organization: self.organization_id.unwrap_or_else(|| random.uuid()),
             seed: self.seed,
             start_time: self
                 .start_time
@@ -698,18 +698,18 @@ impl Sandbox {
         });
     }
 
-    /// Moves a cluster to another organisation, or back.
+    /// Moves a cluster to another organization, or back.
     ///
     /// # Panics
     ///
     /// The cluster does not exist.
-    pub fn set_other_organisation(&self, cluster: &str, other: bool) {
-        let organisation = match other {
-            true => OTHER_ORGANISATION,
-            false => &self.setup.organisation,
+    pub fn set_other_organization(&self, cluster: &str, other: bool) {
+        let organization = match other {
+            true => OTHER_ORGANIZATION,
+            false => &self.setup.organization,
         };
         self.with_cluster(cluster, |cluster| {
-            cluster.organisation = organisation.into()
+            cluster.organization = organization.into()
         });
     }
 
@@ -765,7 +765,7 @@ impl Sandbox {
         self.shared.state().limits.clone()
     }
 
-    /// Sets the limits of the organisation.
+    /// Sets the limits of the organization.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.state().limits = limits;
     }

@@ -36,7 +36,7 @@ pub(crate) fn take(state: &State) -> Value {
                 "client_id": client_id,
                 "client_secret": credentials.client_secret,
                 "permissions": permissions,
-                "organisation": &*credentials.organisation,
+                "organization": &*credentials.organization,
             })
         })
         .collect();
@@ -49,7 +49,7 @@ pub(crate) fn take(state: &State) -> Value {
                 "email": member.email,
                 "roles": member.roles,
                 "invite_pending": member.invite_pending,
-                "organisation": member.organisation,
+                "organization": member.organization,
             })
         })
         .collect();
@@ -120,7 +120,7 @@ fn apply(state: &mut State, mut fields: Fields) -> Result<(), Response> {
     if let Some(members) = fields.optional_array("members")? {
         state.members = Vec::with_capacity(members.len());
         for member in members {
-            let member = member_from(object(member, "members")?, &state.setup.organisation)?;
+            let member = member_from(object(member, "members")?, &state.setup.organization)?;
             state.members.push(member);
         }
     }
@@ -163,25 +163,25 @@ fn set_credentials(state: &mut State, credentials: Vec<Value>) -> Result<(), Res
             Some(names) => control::permissions(&names)?,
             None => crate::permissions::Permission::ALL.to_vec(),
         };
-        let organisation = fields
-            .optional_string("organisation")?
-            .unwrap_or_else(|| state.setup.organisation.clone());
+        let organization = fields
+            .optional_string("organization")?
+            .unwrap_or_else(|| state.setup.organization.clone());
         fields.finish()?;
         let credentials = ConsoleCredentials {
             client_secret,
             permissions: permissions.into(),
-            organisation: organisation.into(),
+            organization: organization.into(),
         };
         state.credentials.insert(client_id, credentials);
     }
     Ok(())
 }
 
-fn member_from(mut fields: Fields, organisation: &str) -> Result<Member, Response> {
+fn member_from(mut fields: Fields, organization: &str) -> Result<Member, Response> {
     let member = Member {
-        organisation: fields
-            .optional_string("organisation")?
-            .unwrap_or_else(|| organisation.into()),
+        organization: fields
+            .optional_string("organization")?
+            .unwrap_or_else(|| organization.into()),
         name: fields.optional_string("name")?.unwrap_or_default(),
         email: fields.string("email")?,
         roles: fields.optional_strings("roles")?.unwrap_or_default(),
@@ -199,7 +199,7 @@ fn cluster_to_json(cluster: &Cluster) -> Value {
         .collect();
     let mut json = json!({
         "uuid": cluster.uuid,
-        "organisation": cluster.organisation,
+        "organization": cluster.organization,
         "document": cluster.document,
         "status": status,
         "status_steps": steps,
@@ -345,8 +345,8 @@ fn insert_cluster(state: &mut State, mut fields: Fields) -> Result<(), Response>
     if let (Some(steps), Some(status)) = (steps, status) {
         cluster.status = status_from(steps, status)?;
     }
-    if let Some(organisation) = fields.optional_string("organisation")? {
-        cluster.organisation = organisation;
+    if let Some(organization) = fields.optional_string("organization")? {
+        cluster.organization = organization;
     }
     if let Some(entries) = fields.optional_array("ipallowlist")? {
         cluster.ip_allowlist = entries;

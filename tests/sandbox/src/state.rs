@@ -18,8 +18,8 @@ use crate::stats::Stats;
 use crate::status::{HEALTHY, Status};
 use crate::tls::CertificateFault;
 
-/// Organisation that `other_organisation` moves clusters to.
-pub(crate) const OTHER_ORGANISATION: &str = "00000000-0000-4000-8000-000000000001";
+/// Organization that `other_organization` moves clusters to.
+pub(crate) const OTHER_ORGANIZATION: &str = "00000000-0000-4000-8000-000000000001";
 
 /// Fixed properties of a sandbox, from the builder.
 pub(crate) struct Setup {
@@ -28,8 +28,8 @@ pub(crate) struct Setup {
     pub(crate) base_url: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    /// Id of the organisation of the initial credentials.
-    pub(crate) organisation: String,
+    /// Id of the organization of the initial credentials.
+    pub(crate) organization: String,
     pub(crate) seed: Option<u64>,
     /// Time of the clock after the start and after a reset. Default: the system time.
     pub(crate) start_time: Option<Duration>,
@@ -77,7 +77,7 @@ impl Default for Settings {
     }
 }
 
-/// Limits of the organisation. `None` means unlimited.
+/// Limits of the organization. `None` means unlimited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum number of clients per cluster. Default: 100.
@@ -109,13 +109,13 @@ impl Default for Limits {
 pub(crate) struct ConsoleCredentials {
     pub(crate) client_secret: String,
     pub(crate) permissions: Arc<[Permission]>,
-    /// Id of the organisation that the credentials belong to.
-    pub(crate) organisation: Arc<str>,
+    /// Id of the organization that the credentials belong to.
+    pub(crate) organization: Arc<str>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Member {
-    pub(crate) organisation: String,
+    pub(crate) organization: String,
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) roles: Vec<String>,
@@ -176,10 +176,10 @@ impl State {
         let credentials = ConsoleCredentials {
             client_secret: setup.client_secret.clone(),
             permissions: Permission::ALL.into(),
-            organisation: setup.organisation.as_str().into(),
+            organization: setup.organization.as_str().into(),
         };
         let owner = Member {
-            organisation: setup.organisation.clone(),
+            organization: setup.organization.clone(),
             name: "Olivia Owner".into(),
             email: "olivia.owner@example.com".into(),
             roles: vec!["owner".into()],
@@ -236,7 +236,7 @@ impl State {
         self.clock.now()
     }
 
-    /// Returns the cluster in its current state, regardless of its organisation.
+    /// Returns the cluster in its current state, regardless of its organization.
     pub(crate) fn cluster(&mut self, uuid: &str) -> Option<&mut Cluster> {
         let now = self.now();
         let cluster = self.clusters.get_mut(uuid)?;
@@ -286,8 +286,8 @@ impl State {
             .cloned();
         let mut random = self.random.clone();
         let uuid = given_uuid.unwrap_or_else(|| random.uuid());
-        let organisation = self.setup.organisation.clone();
-        let mut cluster = self.new_cluster(uuid.clone(), &organisation, "cluster", plan, region);
+        let organization = self.setup.organization.clone();
+        let mut cluster = self.new_cluster(uuid.clone(), &organization, "cluster", plan, region);
         cluster
             .document
             .insert("channel".into(), channel_resource.unwrap_or_default());
@@ -313,7 +313,7 @@ impl State {
     pub(crate) fn new_cluster(
         &self,
         uuid: String,
-        organisation: &str,
+        organization: &str,
         name: &str,
         plan: Option<&PlanType>,
         region: Option<&Region>,
@@ -321,7 +321,7 @@ impl State {
         let host = "bru-2";
         let component = |component: &str| format!("https://{host}.{component}.camunda.io/{uuid}");
         let mut links = json!({
-            "console": format!("https://console.cloud.camunda.io/org/{organisation}/cluster/{uuid}"),
+            "console": format!("https://console.cloud.camunda.io/org/{organization}/cluster/{uuid}"),
             "connectors": component("connectors"),
             "identity": component("identity"),
             "oauth": self.setup.oauth_url(),
@@ -336,7 +336,7 @@ impl State {
         let document = Map::from_iter([
             ("uuid".into(), uuid.as_str().into()),
             ("name".into(), name.into()),
-            ("ownerId".into(), organisation.into()),
+            ("ownerId".into(), organization.into()),
             ("created".into(), iso8601(self.now()).into()),
             ("autoUpdate".into(), false.into()),
             ("region".into(), region.map(Region::resource).into()),
@@ -353,7 +353,7 @@ impl State {
         ]);
         let mut cluster = Cluster::new(
             uuid,
-            organisation.into(),
+            organization.into(),
             document,
             Status::same(HEALTHY, optimize),
         );
@@ -366,17 +366,17 @@ impl State {
     pub(crate) fn add_credentials(
         &mut self,
         permissions: Vec<Permission>,
-        organisation: Option<String>,
+        organization: Option<String>,
     ) -> (String, String) {
         let client_id = self.token_random.characters(32);
         let client_secret = self.token_random.characters(64);
-        let organisation = organisation.as_deref().unwrap_or(&self.setup.organisation);
+        let organization = organization.as_deref().unwrap_or(&self.setup.organization);
         self.credentials.insert(
             client_id.clone(),
             ConsoleCredentials {
                 client_secret: client_secret.clone(),
                 permissions: permissions.into(),
-                organisation: organisation.into(),
+                organization: organization.into(),
             },
         );
         (client_id, client_secret)

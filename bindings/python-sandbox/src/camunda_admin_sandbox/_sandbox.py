@@ -351,12 +351,12 @@ class Sandbox:
     def credentials(
         self,
         permissions: Sequence[str] = ALL_PERMISSIONS,
-        organisation: str | None = None,
+        organization: str | None = None,
     ) -> dict[str, str]:
         """Create credentials and return the environment variables of a client with them."""
         change: dict[str, Any] = {"permissions": list(permissions)}
-        if organisation is not None:
-            change["organisation"] = organisation
+        if organization is not None:
+            change["organization"] = organization
         made = self.control(credentials=change)
         environment = dict(self._initial_environment)
         for prefix in ("CAMUNDA_CONSOLE", "ZEEBE"):

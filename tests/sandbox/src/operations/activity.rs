@@ -51,11 +51,11 @@ fn csv(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::csv(csv))
 }
 
-/// Returns the events of the caller's organisation.
+/// Returns the events of the caller's organization.
 fn own_events<'a>(call: &'a Call<'_>) -> impl Iterator<Item = &'a Value> {
-    let organisation = &call.organisation;
+    let organization = &call.organization;
     let events = call.state.audit_events.iter();
-    events.filter(|event| event["orgId"] == **organisation)
+    events.filter(|event| event["orgId"] == **organization)
 }
 
 /// Quotes a field if RFC 4180 requires it.

@@ -34,12 +34,12 @@ fn list(call: &mut Call<'_>) -> Result<Response, Response> {
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
     call.state.clusters.remove_deleted(now);
-    let organisation = &call.organisation;
+    let organization = &call.organization;
     let own = call
         .state
         .clusters
         .iter_mut()
-        .filter(|cluster| *cluster.organisation == **organisation);
+        .filter(|cluster| *cluster.organization == **organization);
     Ok(Response::ok(&array(own.map(|cluster| {
         cluster.settle(now);
         cluster.to_json(now, allowlist)
@@ -102,10 +102,10 @@ fn create(call: &mut Call<'_>) -> Result<Response, Response> {
 
     let now = call.now;
     let uuid = call.state.random.uuid();
-    let organisation = &call.organisation;
+    let organization = &call.organization;
     let mut cluster =
         call.state
-            .new_cluster(uuid.clone(), organisation, &name, Some(plan), Some(region));
+            .new_cluster(uuid.clone(), organization, &name, Some(plan), Some(region));
     let mut set = |field: &str, value: Value| cluster.document.insert(field.into(), value);
     set("channel", channel);
     set("generation", generation);
@@ -241,7 +241,7 @@ fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
         .ok_or_else(|| Response::message(400, "no upgrade is available"))?
         .clone();
 
-    let organisation = call.organisation.to_string();
+    let organization = call.organization.to_string();
     let cluster = call.cluster()?;
     if let Some(gate) = &cluster.upgrade_gate {
         return Err(Response::json(
@@ -267,7 +267,7 @@ fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
         "cluster": { "id": uuid, "name": cluster_name },
         "oldGeneration": { "id": old["uuid"], "name": old["name"] },
         "newGeneration": { "id": newest.uuid, "name": newest.name },
-        "orgId": organisation,
+        "orgId": organization,
     })))
 }
 

@@ -93,7 +93,7 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
     let optimize = suspended.at(now).contains_key("optimizeStatus");
     let mut cluster =
         call.state
-            .new_cluster(new_uuid.clone(), &call.organisation, "", None, region_entry);
+            .new_cluster(new_uuid.clone(), &call.organization, "", None, region_entry);
     for field in [
         "name",
         "description",

@@ -1,4 +1,4 @@
-//! Organisation members and pending invites.
+//! Organization members and pending invites.
 
 use serde_json::json;
 
@@ -25,12 +25,12 @@ const ASSIGNABLE_ROLES: [&str; 7] = [
 ];
 
 fn list(call: &mut Call<'_>) -> Result<Response, Response> {
-    let organisation = &call.organisation;
+    let organization = &call.organization;
     let own = call
         .state
         .members
         .iter()
-        .filter(|member| *member.organisation == **organisation);
+        .filter(|member| *member.organization == **organization);
     Ok(Response::ok(&array(own.map(|member| {
         json!({
             "name": member.name,
@@ -59,7 +59,7 @@ fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
         .state
         .members
         .iter_mut()
-        .find(|member| member.email == email && *member.organisation == *call.organisation)
+        .find(|member| member.email == email && *member.organization == *call.organization)
     {
         member.roles = roles;
         call.record(Change::Updated, "member", email, "set roles of member");
@@ -67,12 +67,12 @@ fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
     }
     match &mut call.state.limits.seats_left {
         None => {}
-        Some(0) => return Err(Response::message(403, "no seat left in the organisation")),
+        Some(0) => return Err(Response::message(403, "no seat left in the organization")),
         Some(left) => *left -= 1,
     }
     // The name is unknown until the invite is accepted.
     let invited = Member {
-        organisation: call.organisation.to_string(),
+        organization: call.organization.to_string(),
         name: String::new(),
         email: email.into(),
         roles,
@@ -88,7 +88,7 @@ fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let members = &mut call.state.members;
     let index = members
         .iter()
-        .position(|member| member.email == email && *member.organisation == *call.organisation)
+        .position(|member| member.email == email && *member.organization == *call.organization)
         .ok_or_else(|| not_found("member", email))?;
     members.remove(index);
     if let Some(left) = &mut call.state.limits.seats_left {

@@ -106,19 +106,19 @@ impl Operation {
             }
             credentials = Some((
                 Arc::clone(&known.permissions),
-                Arc::clone(&known.organisation),
+                Arc::clone(&known.organization),
             ));
         }
         if !self.has_body() && !request.body.is_empty() {
             return Err(Response::message(400, "a request body is not allowed"));
         }
         let now = state.now();
-        let (permissions, organisation) =
+        let (permissions, organization) =
             credentials.unwrap_or_else(|| (Arc::default(), Arc::default()));
         (self.run)(&mut Call {
             state,
             now,
-            organisation,
+            organization,
             permissions,
             request,
         })
@@ -196,8 +196,8 @@ pub(crate) struct Request<'a> {
 struct Call<'a> {
     state: &'a mut State,
     now: Duration,
-    /// Organisation of the caller. Empty if the operation requires no token.
-    organisation: Arc<str>,
+    /// Organization of the caller. Empty if the operation requires no token.
+    organization: Arc<str>,
     permissions: Arc<[Permission]>,
     request: &'a Request<'a>,
 }
@@ -219,23 +219,23 @@ impl<'a> Call<'a> {
         self.permissions.contains(&permission)
     }
 
-    /// Returns the cluster in the path. A cluster of another organisation is 404: for operations
+    /// Returns the cluster in the path. A cluster of another organization is 404: for operations
     /// without a documented 403.
     fn cluster(&mut self) -> Result<&mut Cluster, Response> {
         let uuid = self.parameter("clusterUuid");
         self.state
             .cluster(uuid)
-            .filter(|cluster| *cluster.organisation == *self.organisation)
+            .filter(|cluster| *cluster.organization == *self.organization)
             .ok_or_else(|| not_found("cluster", uuid))
     }
 
-    /// Returns the cluster in the path. A cluster of another organisation is 403: for operations
+    /// Returns the cluster in the path. A cluster of another organization is 403: for operations
     /// that document it.
     fn own_cluster(&mut self) -> Result<&mut Cluster, Response> {
         let uuid = self.parameter("clusterUuid");
         match self.state.cluster(uuid) {
             None => Err(not_found("cluster", uuid)),
-            Some(cluster) if *cluster.organisation != *self.organisation => {
+            Some(cluster) if *cluster.organization != *self.organization => {
                 Err(Response::text(403, "You are not supposed to be here"))
             }
             Some(cluster) => Ok(cluster),
@@ -246,7 +246,7 @@ impl<'a> Call<'a> {
     fn record(&mut self, change: Change, entity: &str, entity_id: &str, audit: &str) {
         let mut event = json!({
             "service": "console",
-            "orgId": &*self.organisation,
+            "orgId": &*self.organization,
             "audit": audit,
             "auditType": match change {
                 Change::Created => "c",

@@ -16,11 +16,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
 ];
 
 fn get(call: &mut Call<'_>) -> Result<Response, Response> {
-    let organisation = call.organisation.to_string();
+    let organization = call.organization.to_string();
     let cluster = call.own_cluster()?;
     let status = match &cluster.secure_connectivity {
         None => json!({}),
-        Some(connectivity) => details(cluster, connectivity, &organisation),
+        Some(connectivity) => details(cluster, connectivity, &organization),
     };
     Ok(Response::ok(&json!({ "status": status })))
 }
@@ -68,14 +68,14 @@ fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::no_content())
 }
 
-fn details(cluster: &Cluster, connectivity: &SecureConnectivity, organisation: &str) -> Value {
+fn details(cluster: &Cluster, connectivity: &SecureConnectivity, organization: &str) -> Value {
     let region = cluster.region_code("region").unwrap_or_default();
     let service = format!("vpce-svc-{}", cluster.uuid.replace('-', ""));
     json!({
         "metadata": {
             "name": cluster.uuid,
             "namespace": format!("{}-zeebe", cluster.uuid),
-            "labels": { "orgId": organisation },
+            "labels": { "orgId": organization },
         },
         "spec": {
             "cluster": { "id": cluster.uuid },

@@ -291,14 +291,14 @@ fn upgrade_reaches_newest_generation() {
     api.sandbox.set_status(&uuid, json!({ "ready": "Healthy" }));
 
     let response = upgrade().expect(200).json();
-    let organisation = cluster(&api, &uuid)["ownerId"].clone();
+    let organization = cluster(&api, &uuid)["ownerId"].clone();
     assert_eq!(
         response,
         json!({
             "cluster": { "id": uuid, "name": "c" },
             "oldGeneration": { "id": old["uuid"], "name": old["name"] },
             "newGeneration": { "id": generations[0]["uuid"], "name": generations[0]["name"] },
-            "orgId": organisation,
+            "orgId": organization,
         })
     );
     assert_eq!(ready(&api, &uuid), "Updating");
@@ -359,11 +359,11 @@ fn ip_allowlist_is_replaced() {
 }
 
 #[test]
-fn list_excludes_other_organisations() {
+fn list_excludes_other_organizations() {
     let api = Api::new();
     let uuid = api.cluster();
-    api.sandbox.set_other_organisation(&uuid, true);
+    api.sandbox.set_other_organization(&uuid, true);
     assert_eq!(api.get("/clusters").json(), json!([]));
-    api.sandbox.set_other_organisation(&uuid, false);
+    api.sandbox.set_other_organization(&uuid, false);
     assert_eq!(api.get("/clusters").json().as_array().unwrap().len(), 1);
 }

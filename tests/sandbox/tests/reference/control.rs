@@ -215,11 +215,11 @@ fn controls_change_state() {
     let key = json!({ "primaryEncryptionKeyId": "k" });
     api.put(&format!("{path}/encryption"), key)
         .rejected(403, "plan");
-    made(&api, json!({ "other_organisation": { "cluster": uuid } }));
+    made(&api, json!({ "other_organization": { "cluster": uuid } }));
     api.get(&path).expect(404);
     made(
         &api,
-        json!({ "other_organisation": { "cluster": uuid, "value": false } }),
+        json!({ "other_organization": { "cluster": uuid, "value": false } }),
     );
     api.get(&path).expect(200);
 

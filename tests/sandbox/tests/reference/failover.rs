@@ -125,7 +125,7 @@ fn failover_errors_are_plain_text() {
         422,
         "no failover",
     );
-    api.sandbox.set_other_organisation(&source, true);
+    api.sandbox.set_other_organization(&source, true);
     is_text(
         fail_over(&api, &source, &[&backup], &backup),
         403,

@@ -18,7 +18,7 @@ struct Row {
     /// Valid request body, if one is required.
     body: Option<Value>,
     success: u16,
-    /// Status for a cluster of another organisation.
+    /// Status for a cluster of another organization.
     foreign: u16,
 }
 
@@ -497,12 +497,12 @@ fn unknown_cluster_is_404() {
 }
 
 #[test]
-fn cluster_of_other_organisation_is_rejected() {
+fn cluster_of_other_organization_is_rejected() {
     each(|api, row, scene| {
         if !row.is_of_cluster() {
             return Ok(());
         }
-        api.sandbox.set_other_organisation(&scene.cluster, true);
+        api.sandbox.set_other_organization(&scene.cluster, true);
         let path = scene.fill(row.path);
         is(
             row.foreign,

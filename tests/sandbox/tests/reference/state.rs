@@ -78,12 +78,12 @@ fn seed_and_frozen_clock_make_responses_reproducible() {
 }
 
 #[test]
-fn credentials_and_organisation_are_configurable() {
+fn credentials_and_organization_are_configurable() {
     let api = Api::with(
         Sandbox::builder()
             .client_id("id")
             .client_secret("secret")
-            .organisation_id("org"),
+            .organization_id("org"),
     );
     assert_eq!(api.sandbox.client_id(), "id");
     request_token(&api.sandbox, AUDIENCE, "id", "secret").expect(200);
@@ -305,7 +305,7 @@ fn state_round_trips() {
     .expect(200);
     api.sandbox.set_upgrade_gate(&polling, "reason", "next");
     api.sandbox.set_secrets_busy(&polling, None);
-    api.sandbox.set_other_organisation(&polling, true);
+    api.sandbox.set_other_organization(&polling, true);
     api.post("/members/ann@example.com", json!({ "orgRoles": ["admin"] }))
         .expect(204);
     api.sandbox.add_credentials(&[Permission::Members]);
@@ -425,13 +425,13 @@ fn state_is_replaced_completely_or_not_at_all() {
 }
 
 #[test]
-fn organisations_have_separate_clusters_members_and_activity() {
+fn organizations_have_separate_clusters_members_and_activity() {
     let api = Api::new();
     let made = api
         .sandbox
         .control(json!({ "credentials": {
             "permissions": ["cluster:get", "cluster:create", "members", "audit_log"],
-            "organisation": "org-2",
+            "organization": "org-2",
         } }))
         .unwrap();
     let other = token(
@@ -444,7 +444,7 @@ fn organisations_have_separate_clusters_members_and_activity() {
     let moved = api.cluster();
     let own = api.cluster();
     api.sandbox
-        .control(json!({ "other_organisation": { "cluster": moved, "value": "org-2" } }))
+        .control(json!({ "other_organization": { "cluster": moved, "value": "org-2" } }))
         .unwrap();
     let created = call("POST", "/clusters", Some(&api.new_cluster()))
         .expect(200)

@@ -66,7 +66,7 @@ fn unknown_token_parameters_are_ignored_whatever_their_type() {
     let body = json!({
         "grant_type": "client_credentials", "audience": API,
         "client_id": sandbox.client_id(), "client_secret": sandbox.client_secret(),
-        "organisation": 7, "resource": ["a"],
+        "organization": 7, "resource": ["a"],
     });
     request(&sandbox, "application/json", &body.to_string()).expect(200);
 }
