@@ -70,8 +70,7 @@ fn is_read(line: &[u8]) -> bool {
         line.get(name.len()) == Some(&b':')
             && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
     };
-    READ_HEADERS.iter().any(|name| is_name(name))
-        || REQUEST_ID_HEADERS.iter().any(|name| is_name(name))
+    READ_HEADERS.iter().any(is_name) || REQUEST_ID_HEADERS.iter().any(is_name)
 }
 
 /// Returns whether a line is a header (RFC 9110, section 5): a token, a colon, and a value.
