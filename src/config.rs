@@ -10,9 +10,9 @@ use std::time::Duration;
 use http::Uri;
 
 use crate::call::DEFAULT_TIMEOUT;
+use crate::client_secret_file::ClientSecretFile;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
-use crate::secret_file::SecretFile;
 use crate::token_config::{
     Fallback, TokenCache, TokenCacheConfig, TokenRequest, TokenRequestFormat, redis_url,
     resembles_url,
@@ -92,7 +92,7 @@ fn is_separate(variable: &str) -> bool {
 pub(crate) struct Config {
     client_id: Option<String>,
     client_secret: Option<Secret>,
-    client_secret_file: Option<SecretFile>,
+    client_secret_file: Option<ClientSecretFile>,
     access_token: Option<Secret>,
     /// Whether variables were read, which must then contain the credentials that are not set.
     requires_credentials: bool,
@@ -176,7 +176,7 @@ impl Config {
             (None, Some(value)) => {
                 let path = valid_path("client_secret_file", Path::new(&*value))
                     .map_err(|error| in_variable(SECRET_FILE_VARIABLE, &error))?;
-                config.client_secret_file = Some(SecretFile::new(
+                config.client_secret_file = Some(ClientSecretFile::new(
                     "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
                     path,
                 ));
@@ -362,7 +362,7 @@ impl Config {
         let setting = match key {
             "client_secret_file" => {
                 let path = valid_path(key, value)?;
-                self.client_secret_file = Some(SecretFile::new("`client_secret_file`", path));
+                self.client_secret_file = Some(ClientSecretFile::new("`client_secret_file`", path));
                 return Ok(());
             }
             "ca_file" => &mut self.ca_file,
@@ -538,7 +538,7 @@ impl Config {
         self.client_secret.as_ref()
     }
 
-    pub(crate) fn client_secret_file(&self) -> Option<&SecretFile> {
+    pub(crate) fn client_secret_file(&self) -> Option<&ClientSecretFile> {
         self.client_secret_file.as_ref()
     }
 

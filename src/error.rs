@@ -168,7 +168,7 @@ macro_rules! string_enum {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::InvalidArgument`]($crate::ErrorKind::InvalidArgument) for any other string.
+            /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for any other string.
             fn from_str(name: &str) -> $crate::Result<Self> {
                 match name {
                     $( $string => Ok($name::$variant), )*

@@ -167,6 +167,7 @@ mod auth;
 mod backoff;
 mod calendar;
 mod call;
+mod client_secret_file;
 mod config;
 mod credentials;
 #[cfg(test)]
@@ -189,7 +190,6 @@ mod limited;
 mod private_file;
 mod random;
 mod secret;
-mod secret_file;
 mod token_config;
 mod token_store;
 mod transport;

@@ -133,7 +133,7 @@ impl FromStr for TokenCache {
     }
 }
 
-/// The conversions that the setters of the builder accept, besides the value itself.
+/// The conversions that the setters of the builder accept in addition to the value itself.
 macro_rules! try_from_strings {
     ($type:ty: $($text:ty),*) => {
         $(impl TryFrom<$text> for $type {

@@ -1,5 +1,5 @@
-//! What an object has besides the values of its known fields: unknown fields ([`Extra`]), and which
-//! known fields were absent, `null` or an empty string.
+//! What makes decode and encode of an object return the same JSON: its unknown fields ([`Extra`]), and
+//! which known fields were absent, `null` or an empty string.
 
 use std::fmt;
 use std::marker::PhantomData;

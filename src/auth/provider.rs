@@ -9,10 +9,10 @@ use super::cache::{TokenCacheHandle, token_cache_handle};
 use super::token::{MAX_LIFETIME, Token, jwt_expiry};
 use super::{TokenCacheConfig, TokenEndpoint, TokenRequest};
 use crate::call::CallContext;
+use crate::client_secret_file::ClientSecretFile;
 use crate::error::{ErrorKind, Result};
 use crate::fork::Mutex;
 use crate::secret::Secret;
-use crate::secret_file::SecretFile;
 
 /// Source of the access tokens of one client for one audience.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) enum TokenProvider {
     /// Client credentials; tokens come from the cache.
     Credentials(Arc<TokenCacheHandle>),
     /// Client credentials whose secret is in a file.
-    SecretFile(Arc<FileCredentials>),
+    ClientSecretFile(Arc<FileCredentials>),
     /// A token that the caller supplied: used unmodified, and no token request is sent.
     Supplied(Token),
 }
@@ -45,12 +45,12 @@ impl TokenProvider {
     /// Returns the provider of client credentials whose secret, that of `request`, was read from
     /// `file`.
     pub(crate) fn secret_file(
-        file: SecretFile,
+        file: ClientSecretFile,
         request: TokenRequest,
         cache: &TokenCacheConfig,
     ) -> Result<Self> {
         let handle = token_cache_handle(request, cache)?;
-        Ok(TokenProvider::SecretFile(Arc::new(FileCredentials {
+        Ok(TokenProvider::ClientSecretFile(Arc::new(FileCredentials {
             file,
             cache: cache.clone(),
             current: Mutex::new(handle),
@@ -71,7 +71,7 @@ impl TokenProvider {
             ..handle.request().clone()
         };
         match self {
-            TokenProvider::SecretFile(credentials) => {
+            TokenProvider::ClientSecretFile(credentials) => {
                 Self::secret_file(credentials.file.clone(), request, cache)
             }
             _ => Self::credentials(request, cache),
@@ -85,7 +85,7 @@ impl TokenProvider {
     pub(crate) fn cached(&self) -> Option<Token> {
         match self {
             TokenProvider::Credentials(handle) => handle.cached(),
-            TokenProvider::SecretFile(credentials) => credentials.current().cached(),
+            TokenProvider::ClientSecretFile(credentials) => credentials.current().cached(),
             TokenProvider::Supplied(token) => Some(token.clone()),
         }
     }
@@ -95,7 +95,7 @@ impl TokenProvider {
     pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &CallContext) -> Result<Token> {
         match self {
             TokenProvider::Credentials(handle) => handle.token(endpoint, call),
-            TokenProvider::SecretFile(credentials) => credentials.token(endpoint, call),
+            TokenProvider::ClientSecretFile(credentials) => credentials.token(endpoint, call),
             TokenProvider::Supplied(token) => Ok(token.clone()),
         }
     }
@@ -134,7 +134,7 @@ impl TokenProvider {
     fn handle(&self) -> Option<Arc<TokenCacheHandle>> {
         match self {
             TokenProvider::Credentials(handle) => Some(Arc::clone(handle)),
-            TokenProvider::SecretFile(credentials) => Some(credentials.current()),
+            TokenProvider::ClientSecretFile(credentials) => Some(credentials.current()),
             TokenProvider::Supplied(_) => None,
         }
     }
@@ -142,7 +142,7 @@ impl TokenProvider {
 
 /// Client credentials whose secret is in a file. A changed secret is another entry of the cache.
 pub(crate) struct FileCredentials {
-    file: SecretFile,
+    file: ClientSecretFile,
     cache: TokenCacheConfig,
     /// The entry of the secret that was read last.
     current: Mutex<Arc<TokenCacheHandle>>,

@@ -12,6 +12,8 @@ const SKEW_WARNING: f64 = 30.0;
 const SKEW_FAILURE: f64 = 300.0;
 /// Remaining validity of a certificate below which the check warns.
 const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The latest date that `httpdate` can format: 9999-12-31T23:59:59Z, since 1970.
+const LATEST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
 pub(super) fn describe_finding(finding: &Finding) -> (Status, String) {
     match finding {
@@ -51,7 +53,7 @@ pub(super) fn describe_certificate(certificate: &Certificate, now: SystemTime) -
         ),
         Err(_) => (Status::Failed, "expired".to_owned()),
     };
-    let until = httpdate::fmt_http_date(*not_after);
+    let until = httpdate::fmt_http_date((*not_after).min(SystemTime::UNIX_EPOCH + LATEST_DATE));
     (
         status,
         format!("certificate of {subject}, issued by {issuer}, {validity} (until {until})"),
@@ -120,6 +122,23 @@ mod tests {
         ] {
             assert_eq!(describe_clock(skew), (status, message.to_owned()));
         }
+    }
+
+    #[test]
+    fn certificate_can_be_valid_until_the_last_second_of_time() {
+        let certificate = Certificate {
+            subject: "CN=api".to_owned(),
+            issuer: "CN=ca".to_owned(),
+            // 9999-12-31T23:59:60Z: a leap second.
+            not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800),
+        };
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+        let expected = "certificate of CN=api, issued by CN=ca, valid for 0 days (until Fri, 31 Dec \
+                        9999 23:59:59 GMT)";
+        assert_eq!(
+            describe_certificate(&certificate, now),
+            (Status::Warning, expected.to_owned())
+        );
     }
 
     #[test]

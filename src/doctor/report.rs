@@ -37,8 +37,8 @@ pub struct Setting {
     pub value: Option<String>,
     /// Whether the setting has a value, secret or not.
     pub is_set: bool,
-    /// Name of the variable; `default`, or `program` for a setting of [`Options::settings`] that was
-    /// not read from a variable.
+    /// Name of the variable; `default`, or `program` for a setting of
+    /// [`Options::settings`](super::Options::settings) that was not read from a variable.
     pub source: String,
 }
 
@@ -94,7 +94,8 @@ pub struct Permission {
     pub detail: Option<String>,
 }
 
-/// Report of [`run`]. `Display` formats it for people; `Serialize` gives the JSON of `doctor --json`.
+/// Report of [`run`](super::run). `Display` formats it for people; `Serialize` gives the JSON of
+/// `doctor --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {

@@ -389,7 +389,7 @@ impl Inner {
         }
     }
 
-    /// Closes a connection. The releases whose responses were not received are sent again.
+    /// Closes a connection. Queues the releases whose responses were not received.
     fn discard(&self, connection: TimedConnection) {
         self.idle().queue(connection.pending);
     }

@@ -16,15 +16,15 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// A file with a client secret.
 #[derive(Debug, Clone)]
-pub(crate) struct SecretFile {
+pub(crate) struct ClientSecretFile {
     /// The setting or variable that names the file, for error messages.
     setting: &'static str,
     path: PathBuf,
 }
 
-impl SecretFile {
+impl ClientSecretFile {
     pub(crate) fn new(setting: &'static str, path: PathBuf) -> Self {
-        SecretFile { setting, path }
+        ClientSecretFile { setting, path }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -105,7 +105,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, bytes).unwrap();
-        SecretFile::new("`client_secret_file`", path).read()
+        ClientSecretFile::new("`client_secret_file`", path).read()
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
             (Path::new("/dev/null"), "is not a regular file"),
             (&missing, "cannot be read: No such file"),
         ] {
-            let file = SecretFile::new("`client_secret_file`", path.to_owned());
+            let file = ClientSecretFile::new("`client_secret_file`", path.to_owned());
             let error = file.read().unwrap_err().to_string();
             assert!(error.contains(path.to_str().unwrap()), "{error}");
             assert!(error.contains(problem), "{error}");
