@@ -340,7 +340,12 @@ impl Fault {
             for (name, value) in conditions.optional_object("headers")?.unwrap_or_default() {
                 match value {
                     Value::String(value) => fault = fault.match_header(&name, &value),
-                    _ => return Err(invalid_field("match")),
+                    _ => {
+                        return Err(invalid_field(
+                            "match",
+                            "an object whose headers are strings",
+                        ));
+                    }
                 }
             }
             for (pointer, value) in conditions.optional_object("body")?.unwrap_or_default() {
@@ -352,7 +357,11 @@ impl Fault {
             None => {}
             Some(Value::Null) => fault = fault.always(),
             Some(times) => {
-                fault = fault.times(times.as_u64().ok_or_else(|| invalid_field("times"))?);
+                fault = fault.times(
+                    times
+                        .as_u64()
+                        .ok_or_else(|| invalid_field("times", "a whole number, or null"))?,
+                );
             }
         }
         fault.skip = fields.optional_count("skip")?.unwrap_or(0);
@@ -381,12 +390,12 @@ impl Fault {
                 None | Some(Value::Bool(false)) => None,
                 Some(Value::Bool(true)) => Some(b"\x16\x03\x01 this is not HTTP\n".to_vec()),
                 Some(Value::String(text)) => Some(text.into_bytes()),
-                Some(_) => return Err(invalid_field("garbage")),
+                Some(_) => return Err(invalid_field("garbage", "a string or a boolean")),
             },
             status: match fields.optional_count("status")? {
                 None => None,
                 Some(status @ 200..1000) => Some(status as u16),
-                Some(_) => return Err(invalid_field("status")),
+                Some(_) => return Err(invalid_field("status", "a whole number from 200 to 999")),
             },
             body: match fields.take("body") {
                 None => None,
@@ -415,8 +424,10 @@ impl Fault {
                     "fields \"body\" and \"body_base64\" exclude each other",
                 ));
             }
-            effect.body =
-                Some(base64_decode(&encoded).ok_or_else(|| invalid_field("body_base64"))?);
+            effect.body = Some(
+                base64_decode(&encoded)
+                    .ok_or_else(|| invalid_field("body_base64", "valid base64"))?,
+            );
         }
         for field in ["headers", "set_headers"] {
             for (name, value) in fields.optional_object(field)?.unwrap_or_default() {
@@ -424,7 +435,12 @@ impl Fault {
                     Value::String(value) if is_header(&name, &value) => {
                         effect.set_headers.push((name, value));
                     }
-                    _ => return Err(invalid_field(field)),
+                    _ => {
+                        return Err(invalid_field(
+                            field,
+                            "an object of valid header names and values",
+                        ));
+                    }
                 }
             }
         }
@@ -1063,8 +1079,8 @@ fn is_header(name: &str, value: &str) -> bool {
     HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
 }
 
-fn invalid_field(field: &str) -> Response {
-    Response::message(400, format!("field \"{field}\" has an invalid value"))
+fn invalid_field(field: &str, expected: &str) -> Response {
+    Response::message(400, format!("field \"{field}\" must be {expected}"))
 }
 
 #[cfg(test)]

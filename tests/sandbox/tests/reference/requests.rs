@@ -289,6 +289,15 @@ fn faults_without_effect_or_match_are_rejected() {
             json!({ "path_prefix": "/_sandbox/state", "status": 500 }),
             "no fault is injected into requests to /_sandbox",
         ),
+        (
+            json!({ "status": 99 }),
+            "field \\\"status\\\" must be a whole number from 200 to 999",
+        ),
+        (json!({ "body_base64": "!" }), "must be valid base64"),
+        (
+            json!({ "headers": { "a b": "c" } }),
+            "must be an object of valid header names and values",
+        ),
         (json!({ "replace": { "name": 1 } }), "slash"),
         (
             json!({ "match": { "body": { "name": 1 } }, "status": 500 }),
