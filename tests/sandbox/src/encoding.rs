@@ -5,7 +5,7 @@ const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /// Encodes as padded base64 (RFC 4648, section 4).
 pub(crate) fn base64(bytes: &[u8]) -> String {
     let mut text = base64_url(bytes).replace('-', "+").replace('_', "/");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text
