@@ -231,6 +231,22 @@ string_enum! { Outcome {
     Completed = "completed",
 } }
 
+/// Escapes control characters, which a path or a name of the caller can contain: an error message is one
+/// line of a log.
+fn one_line(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let mut line = String::with_capacity(message.len() + 8);
+    for c in message.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_debug()),
+            false => line.push(c),
+        }
+    }
+    line
+}
+
 impl Error {
     pub(crate) fn new(
         kind: ErrorKind,
@@ -242,7 +258,7 @@ impl Error {
             kind,
             stage,
             outcome,
-            message: message.into(),
+            message: one_line(message.into()),
             operation: None,
             method: None,
             path: None,
@@ -409,7 +425,7 @@ impl Error {
 
     /// Appends a detail to the message.
     pub(crate) fn with_detail(mut self, detail: &str) -> Self {
-        self.0.message = format!("{}; {detail}", self.0.message);
+        self.0.message = one_line(format!("{}; {detail}", self.0.message));
         self
     }
 
@@ -461,7 +477,7 @@ impl Error {
 
     /// Appends a note to the message.
     pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
-        self.0.message = format!("{}; {note}", self.0.message);
+        self.0.message = one_line(format!("{}; {note}", self.0.message));
         self
     }
 
@@ -474,7 +490,7 @@ impl Error {
 
     /// Puts `text` before the message.
     pub(crate) fn prefixed(mut self, text: &str) -> Self {
-        self.0.message = format!("{text}: {}", self.0.message);
+        self.0.message = one_line(format!("{text}: {}", self.0.message));
         self
     }
 
@@ -500,7 +516,7 @@ impl Error {
     ) -> Self {
         let mut inner = (*self.0).clone();
         inner.operation = Some(operation);
-        inner.message = message;
+        inner.message = one_line(message);
         inner.outcome = outcome;
         inner.unconfirmed = false;
         inner.quotes = true;
@@ -587,6 +603,16 @@ mod tests {
             error.to_string(),
             "create cluster: rejected with HTTP 400: Name is too long"
         );
+    }
+
+    #[test]
+    fn message_has_no_control_characters() {
+        let error = Error::config("a\nb\tü \u{1b}[31m `c\\d` cannot be read")
+            .prefixed("x\r")
+            .with_detail("y\u{7f}")
+            .with_note("z\0");
+        let line = r"x\r: a\nb\tü \u{1b}[31m `c\d` cannot be read; y\u{7f}; z\0";
+        assert_eq!(error.message(), line);
     }
 
     #[test]
