@@ -46,6 +46,9 @@
 /// **Strings** are UTF-8. A string that is not valid UTF-8, or that contains a NUL where C does not
 /// allow one, causes an InvalidArgumentError.
 
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "camunda_admin.hpp requires C++17: compile with -std=c++17 (MSVC: /std:c++17) or later"
+#endif
 #if !defined(__cpp_exceptions) && !defined(__EXCEPTIONS) && !defined(_CPPUNWIND)
 #error "camunda_admin.hpp reports errors as exceptions: compile with -fexceptions, or use camunda_admin.h"
 #endif
@@ -915,8 +918,8 @@ class Number {
     if (parsed.ec == std::errc() && parsed.ptr == end) return number;
     try {
       const Value value = Value::parse(text_);
-      number = value.integer(-1);
-      if (number == -1 && value.number() != -1) return std::nullopt;
+      number = value.integer(0);
+      if (number != value.integer(1)) return std::nullopt;
       return number;
     } catch (const std::exception&) {
       return std::nullopt;
@@ -1151,6 +1154,12 @@ class Timestamp {
   friend bool operator!=(const Timestamp& a, const Timestamp& b) noexcept {
     return a.text_ != b.text_;
   }
+  /// Compares the instants in milliseconds, then the texts; texts that are not RFC 3339 come first.
+  friend bool operator<(const Timestamp& a, const Timestamp& b) noexcept {
+    const std::optional<SysTime> left = a.time();
+    const std::optional<SysTime> right = b.time();
+    return left != right ? left < right : a.text_ < b.text_;
+  }
   /// Writes the text.
   friend std::ostream& operator<<(std::ostream& stream, const Timestamp& time) {
     return stream << time.text_;
@@ -1206,9 +1215,12 @@ namespace detail {
 // a program compiles little code for the types that it does not use.
 // ---------------------------------------------------------------------------------------------
 
+/// Hash of an id, a time or an enumeration value.
 template <class T>
-struct HashId {
-  std::size_t operator()(const T& id) const noexcept { return std::hash<std::string>()(id.str()); }
+struct HashText {
+  std::size_t operator()(const T& value) const noexcept {
+    return std::hash<std::string_view>()(value.str());
+  }
 };
 
 /// Position in a response body, for error messages.
@@ -2624,7 +2636,8 @@ struct IpAllowlistEntry {
   std::string ip{};
   /// Description of the entry.
   std::string description{};
-  /// Fields unknown to this version.
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
   Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -3264,6 +3277,9 @@ struct CreateCluster {
   std::optional<ClusterStage> stage_label{};
   /// Whether its Identity checks permissions in the backend.
   std::optional<bool> identity_backend_checks_enabled{};
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
+  Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -3291,7 +3307,7 @@ struct detail::Table<CreateCluster> {
       case 9: return &it.hardware_packages;
       case 10: return &it.stage_label;
       case 11: return &it.identity_backend_checks_enabled;
-      default: return nullptr;
+      default: return &it.extra;
     }
   }
   static constexpr Field fields[] = {
@@ -3419,6 +3435,9 @@ struct UpdateCluster {
   std::optional<ClusterStage> stage_label{};
   /// Number of hardware packages.
   std::optional<std::uint32_t> number_of_allocated_hw_packages{};
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
+  Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -3438,7 +3457,7 @@ struct detail::Table<UpdateCluster> {
       case 1: return &it.description;
       case 2: return &it.stage_label;
       case 3: return &it.number_of_allocated_hw_packages;
-      default: return nullptr;
+      default: return &it.extra;
     }
   }
   static constexpr Field fields[] = {
@@ -3489,6 +3508,9 @@ struct UpdateEncryption {
   /// ARN of the key of the second region; required for dual-region clusters, not allowed for
   /// others.
   std::optional<std::string> secondary_encryption_key_id{};
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
+  Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -3506,7 +3528,7 @@ struct detail::Table<UpdateEncryption> {
     switch (index) {
       case 0: return &it.primary_encryption_key_id;
       case 1: return &it.secondary_encryption_key_id;
-      default: return nullptr;
+      default: return &it.extra;
     }
   }
   static constexpr Field fields[] = {
@@ -3799,6 +3821,9 @@ struct TriggerFailover {
   std::vector<BackupId> backup_ids{};
   /// Id of the backup to restore, one of `backup_ids`.
   BackupId restore_backup_id{};
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
+  Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -3816,7 +3841,7 @@ struct detail::Table<TriggerFailover> {
     switch (index) {
       case 0: return &it.backup_ids;
       case 1: return &it.restore_backup_id;
-      default: return nullptr;
+      default: return &it.extra;
     }
   }
   static constexpr Field fields[] = {
@@ -4095,6 +4120,9 @@ struct CreateClusterClient {
   std::string client_name{};
   /// Permissions; all of them if absent. An empty list is not accepted.
   std::optional<std::vector<ClientPermission>> permissions{};
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
+  Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -4112,7 +4140,7 @@ struct detail::Table<CreateClusterClient> {
     switch (index) {
       case 0: return &it.client_name;
       case 1: return &it.permissions;
-      default: return nullptr;
+      default: return &it.extra;
     }
   }
   static constexpr Field fields[] = {
@@ -5347,6 +5375,9 @@ struct ActivateSecureConnectivity {
   std::vector<std::string> allowed_principals{};
   /// Regions from which they may connect.
   std::vector<std::string> allowed_regions{};
+  /// Fields unknown to this version. A request with such a field is not sent: it causes an
+  /// InvalidArgumentError.
+  Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -5364,7 +5395,7 @@ struct detail::Table<ActivateSecureConnectivity> {
     switch (index) {
       case 0: return &it.allowed_principals;
       case 1: return &it.allowed_regions;
-      default: return nullptr;
+      default: return &it.extra;
     }
   }
   static constexpr Field fields[] = {
@@ -7165,8 +7196,11 @@ class AdminClient {
     detail::run([&](camunda_error** error) { return camunda_admin_invalidate_tokens(get(), error); });
   }
 
-  /// Returns the C handle; valid as long as this object or a copy of it exists.
-  [[nodiscard]] const camunda_admin* get() const noexcept { return connection_->admin.get(); }
+  /// Returns the C handle; valid as long as this object or a copy of it exists. NULL after a move: a call
+  /// then causes an InvalidArgumentError.
+  [[nodiscard]] const camunda_admin* get() const noexcept {
+    return connection_ ? connection_->admin.get() : nullptr;
+  }
   /// @private
   [[nodiscard]] const camunda_call_options* call() const noexcept { return call_ ? call_->get() : nullptr; }
   /// @private
@@ -8354,31 +8388,55 @@ inline Restore Backups::wait_until_restored(const BackupId& backup, const Wait<R
 
 /// @cond
 template <>
-struct std::hash<camunda::OrganizationId> : camunda::detail::HashId<camunda::OrganizationId> {};
+struct std::hash<camunda::OrganizationId> : camunda::detail::HashText<camunda::OrganizationId> {};
 template <>
-struct std::hash<camunda::UserId> : camunda::detail::HashId<camunda::UserId> {};
+struct std::hash<camunda::UserId> : camunda::detail::HashText<camunda::UserId> {};
 template <>
-struct std::hash<camunda::BackupId> : camunda::detail::HashId<camunda::BackupId> {};
+struct std::hash<camunda::BackupId> : camunda::detail::HashText<camunda::BackupId> {};
 template <>
-struct std::hash<camunda::RestoreId> : camunda::detail::HashId<camunda::RestoreId> {};
+struct std::hash<camunda::RestoreId> : camunda::detail::HashText<camunda::RestoreId> {};
 template <>
-struct std::hash<camunda::ClusterId> : camunda::detail::HashId<camunda::ClusterId> {};
+struct std::hash<camunda::ClusterId> : camunda::detail::HashText<camunda::ClusterId> {};
 template <>
-struct std::hash<camunda::ChannelId> : camunda::detail::HashId<camunda::ChannelId> {};
+struct std::hash<camunda::ChannelId> : camunda::detail::HashText<camunda::ChannelId> {};
 template <>
-struct std::hash<camunda::GenerationId> : camunda::detail::HashId<camunda::GenerationId> {};
+struct std::hash<camunda::GenerationId> : camunda::detail::HashText<camunda::GenerationId> {};
 template <>
-struct std::hash<camunda::RegionId> : camunda::detail::HashId<camunda::RegionId> {};
+struct std::hash<camunda::RegionId> : camunda::detail::HashText<camunda::RegionId> {};
 template <>
-struct std::hash<camunda::BackupRegionId> : camunda::detail::HashId<camunda::BackupRegionId> {};
+struct std::hash<camunda::BackupRegionId> : camunda::detail::HashText<camunda::BackupRegionId> {};
 template <>
-struct std::hash<camunda::BackupOptionId> : camunda::detail::HashId<camunda::BackupOptionId> {};
+struct std::hash<camunda::BackupOptionId> : camunda::detail::HashText<camunda::BackupOptionId> {};
 template <>
-struct std::hash<camunda::PlanTypeId> : camunda::detail::HashId<camunda::PlanTypeId> {};
+struct std::hash<camunda::PlanTypeId> : camunda::detail::HashText<camunda::PlanTypeId> {};
 template <>
-struct std::hash<camunda::ClusterClientId> : camunda::detail::HashId<camunda::ClusterClientId> {};
+struct std::hash<camunda::GenerationClassification> : camunda::detail::HashText<camunda::GenerationClassification> {};
 template <>
-struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda::MonitoringClientId> {};
+struct std::hash<camunda::ClusterComponentStatus> : camunda::detail::HashText<camunda::ClusterComponentStatus> {};
+template <>
+struct std::hash<camunda::EncryptionKeyType> : camunda::detail::HashText<camunda::EncryptionKeyType> {};
+template <>
+struct std::hash<camunda::EncryptionStatus> : camunda::detail::HashText<camunda::EncryptionStatus> {};
+template <>
+struct std::hash<camunda::ClusterStage> : camunda::detail::HashText<camunda::ClusterStage> {};
+template <>
+struct std::hash<camunda::ClusterClientId> : camunda::detail::HashText<camunda::ClusterClientId> {};
+template <>
+struct std::hash<camunda::ClientPermission> : camunda::detail::HashText<camunda::ClientPermission> {};
+template <>
+struct std::hash<camunda::BackupStatus> : camunda::detail::HashText<camunda::BackupStatus> {};
+template <>
+struct std::hash<camunda::RestoreState> : camunda::detail::HashText<camunda::RestoreState> {};
+template <>
+struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashText<camunda::MonitoringClientId> {};
+template <>
+struct std::hash<camunda::OrganizationRole> : camunda::detail::HashText<camunda::OrganizationRole> {};
+template <>
+struct std::hash<camunda::AssignableRole> : camunda::detail::HashText<camunda::AssignableRole> {};
+template <>
+struct std::hash<camunda::AuditType> : camunda::detail::HashText<camunda::AuditType> {};
+template <>
+struct std::hash<camunda::Timestamp> : camunda::detail::HashText<camunda::Timestamp> {};
 /// @endcond
 
 #undef CAMUNDA_COLD

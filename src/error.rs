@@ -173,8 +173,9 @@ macro_rules! string_enum {
                 match name {
                     $( $string => Ok($name::$variant), )*
                     _ => Err($crate::Error::invalid_argument(format!(
-                        concat!("unknown ", stringify!($name), " `{}`"),
-                        name.escape_debug()
+                        concat!("unknown ", stringify!($name), " `{}`; expected one of: {}"),
+                        name.escape_debug(),
+                        [$($string),*].join(", "),
                     ))),
                 }
             }

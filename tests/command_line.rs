@@ -52,6 +52,10 @@ fn invalid_arguments_are_reported_with_status_2() {
             "--json is an option of the command `doctor`",
         ),
         ("token extra", "unexpected argument \"extra\""),
+        (
+            "token --audience ''",
+            "cannot parse argument \"\": expected an audience",
+        ),
         ("token --timeout", "missing argument for option '--timeout'"),
         (
             "token --timeout 0",

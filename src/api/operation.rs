@@ -112,11 +112,12 @@ impl Operation {
             {
                 Some(name) => {
                     let argument = arguments.next().expect("an argument for each {name}");
-                    check_segment(name, argument)
-                        .map_err(|error| error.with_operation(self.name))?;
-                    if is_unreserved(argument) {
+                    // Neither a dot segment, nor anything to encode.
+                    if is_plain_id(argument) {
                         path.push_str(argument);
                     } else {
+                        check_segment(name, argument)
+                            .map_err(|error| error.with_operation(self.name))?;
                         path.extend(utf8_percent_encode(argument, NOT_UNRESERVED));
                     }
                 }
@@ -251,14 +252,15 @@ fn secret_fields(body: Option<&BodySchema>) -> impl Iterator<Item = &'static str
         .map(|field| field.json)
 }
 
-/// Returns whether percent-encoding leaves a segment as it is. Does not end at the first byte that it
-/// changes, so that it is compiled to vector instructions.
-fn is_unreserved(segment: &str) -> bool {
-    segment.bytes().fold(true, |so_far, byte| {
-        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let is_digit = byte.wrapping_sub(b'0') < 10;
-        so_far & (is_letter | is_digit | (byte == b'-'))
-    })
+/// Returns whether a segment has letters, digits and hyphens only, as a UUID does. Does not end at the
+/// first other byte, so that it is compiled to vector instructions.
+fn is_plain_id(segment: &str) -> bool {
+    !segment.is_empty()
+        && segment.bytes().fold(true, |so_far, byte| {
+            let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+            let is_digit = byte.wrapping_sub(b'0') < 10;
+            so_far & (is_letter | is_digit | (byte == b'-'))
+        })
 }
 
 /// Characters that are percent-encoded in a segment: all but the unreserved ones of RFC 3986.

@@ -84,7 +84,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, lexopt::Er
                 let version = concat!("camunda-admin ", env!("CARGO_PKG_VERSION"), "\n");
                 return Ok(Action::Print(version));
             }
-            Long("audience") => parsed.audience = Some(parser.value()?.string()?),
+            Long("audience") => {
+                parsed.audience = Some(parser.value()?.parse_with(not_empty)?);
+            }
             Long("json") => parsed.json = true,
             Long("env-file") => parsed.env_file = Some(parser.value()?.into()),
             Long("timeout") => parsed.timeout = Some(parser.value()?.parse_with(seconds)?),
@@ -117,6 +119,13 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, lexopt::Er
         }
         Some(command) => Ok(Action::Run(command, parsed)),
         None => Err("no command; expected `doctor` or `token`".into()),
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, &'static str> {
+    match text.is_empty() {
+        true => Err("expected an audience"),
+        false => Ok(text.to_owned()),
     }
 }
 

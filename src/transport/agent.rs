@@ -1,7 +1,7 @@
 //! ureq agents: their configuration, the proxy, and the chain of connectors.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use rustls::ClientConfig;
@@ -31,8 +31,9 @@ use crate::error::{Error, Result};
 pub(super) struct Agents {
     settings: Settings,
     /// Reuse idle connections. One for each shard of threads, because each request locks its agent for
-    /// a moment.
-    pooled: [Agent; SHARDS],
+    /// a moment. Created when first used: most programs have one thread.
+    pooled: [OnceLock<Agent>; SHARDS],
+    idle: Arc<IdleConnections>,
     /// Opens a connection for each request: for non-idempotent and token requests, which are not
     /// retried if an idle connection turns out to be closed.
     fresh: Agent,
@@ -129,6 +130,34 @@ impl Settings {
         })
     }
 
+    /// Returns an agent that reuses the connections in `idle`.
+    fn agent(&self, resolver: &CachingResolver, idle: Option<&Arc<IdleConnections>>) -> Agent {
+        let config = ureq::config::Config::builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(self.proxy.clone())
+            .user_agent(self.user_agent())
+            .max_response_header_size(MAX_HEADER_BYTES)
+            .max_idle_connections(0)
+            .build();
+        let tls = TlsConnector {
+            config: self.tls.clone(),
+        };
+        let tunnel = TunnelConnector {
+            connector: ConnectProxyConnector::default(),
+            source: self.proxy_source,
+        };
+        let sockets = SocketConnector {
+            resolver: resolver.clone(),
+        };
+        let connector = PoolConnector {
+            inner: ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls),
+            idle: idle.cloned(),
+        };
+        Agent::with_parts(config, connector, LateResolver)
+    }
+
     fn user_agent(&self) -> &str {
         let value = self.headers.get(USER_AGENT);
         value.map_or("", |value| value.to_str().unwrap_or_default())
@@ -162,38 +191,19 @@ impl Agents {
             settings.base.scheme.clone(),
             settings.base.authority.clone(),
         ));
-        let agent = |idle: Option<&Arc<IdleConnections>>| {
-            let config = ureq::config::Config::builder()
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .proxy(settings.proxy.clone())
-                .user_agent(settings.user_agent())
-                .max_response_header_size(MAX_HEADER_BYTES)
-                .max_idle_connections(0)
-                .build();
-            let tls = TlsConnector {
-                config: settings.tls.clone(),
-            };
-            let tunnel = TunnelConnector {
-                connector: ConnectProxyConnector::default(),
-                source: settings.proxy_source,
-            };
-            let sockets = SocketConnector {
-                resolver: resolver.clone(),
-            };
-            let connector = PoolConnector {
-                inner: ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls),
-                idle: idle.cloned(),
-            };
-            Agent::with_parts(config, connector, LateResolver)
-        };
         Agents {
-            pooled: std::array::from_fn(|_| agent(Some(&idle))),
-            fresh: agent(None),
+            pooled: Default::default(),
+            idle,
+            fresh: settings.agent(&resolver, None),
             settings,
             resolver,
         }
+    }
+
+    /// Returns the agent of the calling thread that reuses idle connections.
+    fn pooled(&self) -> &Agent {
+        self.pooled[shard_of_thread()]
+            .get_or_init(|| self.settings.agent(&self.resolver, Some(&self.idle)))
     }
 
     /// Sends a request and reads the head of the response. `encoding`: value of `Accept-Encoding`.
@@ -209,7 +219,7 @@ impl Agents {
     ) -> Result<http::Response<Body>, ureq::Error> {
         let agent = match fresh {
             true => &self.fresh,
-            false => &self.pooled[shard_of_thread()],
+            false => self.pooled(),
         };
         let url_bytes = match url {
             Url::Api(text) | Url::Absolute(text) => text.len(),

@@ -96,7 +96,7 @@ impl Buffers for ZeroizingBuffers {
         self.written = self.written.max(self.end);
         // Ciphertext for TLS inside a proxy's tunnel is not a head, and is not changed.
         if std::mem::take(&mut self.expects_response) && self.end - self.start == amount {
-            self.end = self.start + remove_unread_headers(&mut self.input[self.start..self.end]);
+            self.start += remove_unread_headers(&mut self.input[self.start..self.end]);
         }
     }
 

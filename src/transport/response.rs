@@ -268,7 +268,8 @@ impl Response {
     }
 
     pub(super) fn is_html(&self) -> bool {
-        self.content_type().is_some_and(is_html)
+        let content_type = self.head.headers.get(CONTENT_TYPE);
+        content_type.is_some_and(|value| is_html(value.as_bytes()))
     }
 
     /// Returns the value of `Content-Type`: "" if it is not ASCII, `None` if absent.
@@ -441,10 +442,15 @@ fn is_truncated_chunk_line(line: &[u8]) -> bool {
     matches!(after, [] | [b'\r'] | [b';', ..]) && !after.contains(&b'\n')
 }
 
-fn is_html(content_type: &str) -> bool {
-    let end = content_type.bytes().position(|byte| byte == b';');
-    let kind = content_type[..end.unwrap_or(content_type.len())].trim();
-    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+fn is_html(content_type: &[u8]) -> bool {
+    ["text/html", "application/xhtml+xml"].iter().any(|kind| {
+        content_type
+            .split_at_checked(kind.len())
+            .is_some_and(|(start, parameters)| {
+                start.eq_ignore_ascii_case(kind.as_bytes())
+                    && matches!(parameters.trim_ascii_start(), [] | [b';', ..])
+            })
+    })
 }
 
 /// Returns whether a body starts like HTML or XML. Gateways and portals send pages with any content
@@ -708,12 +714,13 @@ mod tests {
         for (content_type, html) in [
             ("text/html", true),
             ("Text/HTML; charset=utf-8", true),
+            ("text/html ;charset=utf-8", true),
             ("application/xhtml+xml", true),
             ("text/plain", false),
             ("application/json", false),
             ("text/htmlx", false),
         ] {
-            assert_eq!(is_html(content_type), html, "{content_type}");
+            assert_eq!(is_html(content_type.as_bytes()), html, "{content_type}");
         }
         for (body, markup) in [
             ("<!DOCTYPE html><title>Log in</title>", true),

@@ -1,7 +1,7 @@
 //! Removes the headers that nothing reads from a response before ureq parses it: storing a header costs
 //! more than everything else that is done with it, and gateways send twenty.
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
 use super::response::REQUEST_ID_HEADERS;
 
@@ -20,73 +20,90 @@ const READ_HEADERS: [&str; 8] = [
 /// Maximum number of lines that remain; a head with more is not changed.
 const MAX_LINES: usize = 32;
 
-/// Removes the lines of unread headers from `input`, which begins with the head of a response. Returns
-/// the length of what remains.
+/// Which bytes a token has (RFC 9110, section 5.6.2).
+static TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        token[byte as usize] = byte.is_ascii_graphic()
+            && !matches!(
+                byte,
+                b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
+            );
+        byte += 1;
+    }
+    token
+};
+
+/// Removes the lines of unread headers from `input`, which begins with the head of a response, by moving
+/// the other lines towards the body. Returns the position at which the response then begins.
 ///
 /// Changes nothing if the head is incomplete, is that of an interim response, or has a line that is not
 /// in the usual form, so that it is ureq that accepts or rejects what is unusual.
 pub(super) fn remove_unread_headers(input: &mut [u8]) -> usize {
-    let unchanged = input.len();
-    let (mut kept, mut count) = ([(0, 0); MAX_LINES], 0);
     if !input.starts_with(b"HTTP/1.") || input.get(9) == Some(&b'1') {
-        return unchanged;
+        return 0;
     }
-    let mut at = 0;
-    loop {
-        let Some(length) = memchr(b'\n', &input[at..]) else {
-            return unchanged;
+    let (mut kept, mut count) = ([(0, 0); MAX_LINES], 0);
+    let (mut start, mut lines) = (0, 0);
+    for line_feed in memchr_iter(b'\n', input) {
+        let end = line_feed + 1;
+        let [line @ .., b'\r', b'\n'] = &input[start..end] else {
+            return 0;
         };
-        let next = at + length + 1;
-        let [line @ .., b'\r', b'\n'] = &input[at..next] else {
-            return unchanged;
+        lines += 1;
+        let is_read = match line {
+            [] => break,
+            _ if start == 0 => true,
+            _ => match name(line) {
+                Some(name) => is_read(name),
+                None => return 0,
+            },
         };
-        if line.is_empty() {
-            break;
-        }
-        if at == 0 || is_read(line) {
-            if count == MAX_LINES {
-                return unchanged;
-            }
-            kept[count] = (at, next);
+        if is_read {
+            let Some(place) = kept.get_mut(count) else {
+                return 0;
+            };
+            *place = (start, end);
             count += 1;
-        } else if !is_usual(line) {
-            return unchanged;
         }
-        at = next;
+        start = end;
     }
-    let mut length = 0;
-    for (start, end) in kept[..count].iter().copied().chain([(at, unchanged)]) {
-        if start != length {
-            input.copy_within(start..end, length);
-        }
-        length += end - start;
+    // The empty line, if it was found.
+    let (head, body) = input.split_at_mut(start);
+    if !body.starts_with(b"\r\n") || count + 1 == lines || !is_usual(head) {
+        return 0;
     }
-    length
+    let mut to = start;
+    for (start, end) in kept[..count].iter().rev() {
+        let room = to - (end - start);
+        head.copy_within(start..end, room);
+        to = room;
+    }
+    to
 }
 
-/// Returns whether a line is a header that is read.
-fn is_read(line: &[u8]) -> bool {
-    let is_name = |name: &&str| {
-        line.get(name.len()) == Some(&b':')
-            && line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-    };
+/// Returns the name of the header in a line, or `None` if it does not begin with a token and a colon.
+fn name(line: &[u8]) -> Option<&[u8]> {
+    let length = line.iter().position(|byte| !TOKEN[usize::from(*byte)])?;
+    (length > 0 && line[length] == b':').then(|| &line[..length])
+}
+
+fn is_read(name: &[u8]) -> bool {
+    // In a token, setting this bit makes lower case of upper case, and a letter or hyphen of nothing else.
+    let is_same = |(read, byte): (u8, &u8)| read == byte | 0x20;
+    let is_name = |read: &&str| read.len() == name.len() && read.bytes().zip(name).all(is_same);
     READ_HEADERS.iter().any(is_name) || REQUEST_ID_HEADERS.iter().any(is_name)
 }
 
-/// Returns whether a line is a header (RFC 9110, section 5): a token, a colon, and a value.
-fn is_usual(line: &[u8]) -> bool {
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    let Some(colon) = memchr(b':', line) else {
-        return false;
+/// Returns whether all control characters in a head are tabs and the ends of its lines.
+fn is_usual(head: &[u8]) -> bool {
+    // Without an exit, so that the compiler uses vectors.
+    let is_invalid = |found, (byte, next): (&u8, &u8)| {
+        let is_space = matches!(byte, b'\t' | b'\n') | (*byte == b'\r') & (*next == b'\n');
+        found | (*byte < b' ') & !is_space | (*byte == 0x7f)
     };
-    // Without an exit inside the value, so that the compiler uses vectors.
-    let is_invalid = |byte: &u8| (*byte < b' ') & (*byte != b'\t') | (*byte == 0x7f);
-    let (name, value) = line.split_at(colon);
-    colon > 0
-        && name.iter().all(is_token)
-        && !value
-            .iter()
-            .fold(false, |found, byte| found | is_invalid(byte))
+    !head.iter().zip(&head[1..]).fold(false, is_invalid)
 }
 
 #[cfg(test)]
@@ -95,9 +112,8 @@ mod tests {
 
     fn without_unread(input: &str) -> String {
         let mut bytes = input.as_bytes().to_vec();
-        let length = remove_unread_headers(&mut bytes);
-        bytes.truncate(length);
-        String::from_utf8(bytes).unwrap()
+        let start = remove_unread_headers(&mut bytes);
+        String::from_utf8(bytes.split_off(start)).unwrap()
     }
 
     #[test]

@@ -348,6 +348,8 @@ static_assert(std::equality_comparable<camunda::Cluster>);
 static_assert(std::same_as<camunda::SysTime, std::chrono::sys_time<std::chrono::milliseconds>>);
 static_assert(!std::convertible_to<camunda::RegionId, camunda::ChannelId>);
 static_assert(requires(camunda::BackupId id) { std::hash<camunda::BackupId>()(id); });
+static_assert(requires(camunda::BackupStatus status) { std::hash<camunda::BackupStatus>()(status); });
+static_assert(requires(camunda::Timestamp time) { std::hash<camunda::Timestamp>()(time); });
 "#;
     if let Some(output) = compile("g++", "c++20", source) {
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -356,26 +358,31 @@ static_assert(requires(camunda::BackupId id) { std::hash<camunda::BackupId>()(id
 }
 
 #[test]
-fn cpp_header_without_exceptions_says_what_to_do() {
+fn cpp_header_names_the_missing_compiler_option() {
     let source = "#include <camunda_admin.hpp>\n";
-    for compiler in CPP_COMPILERS {
-        let Some(path) = tool(compiler) else { continue };
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("it.cpp");
-        fs::write(&file, source).unwrap();
-        let mut command = Command::new(path);
-        command.args(["-std=c++17", "-fno-exceptions", "-fsyntax-only", "-I"]);
-        let output = command
-            .arg(top().join("include"))
-            .arg(file)
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{compiler}");
-        assert!(
-            stderr.contains("compile with -fexceptions, or use camunda_admin.h"),
-            "{stderr}"
-        );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("it.cpp");
+    fs::write(&file, source).unwrap();
+    for (flags, message) in [
+        (
+            &["-std=c++17", "-fno-exceptions"][..],
+            "compile with -fexceptions, or use camunda_admin.h",
+        ),
+        (&["-std=c++14"], "compile with -std=c++17"),
+    ] {
+        for compiler in CPP_COMPILERS {
+            let Some(path) = tool(compiler) else { continue };
+            let mut command = Command::new(path);
+            command.args(flags).args(["-fsyntax-only", "-I"]);
+            let output = command
+                .arg(top().join("include"))
+                .arg(&file)
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{compiler} {flags:?}");
+            assert!(stderr.contains(message), "{compiler}: {stderr}");
+        }
     }
 }
 

@@ -255,29 +255,42 @@ fn c_library_is_not_compiled_again_without_a_change() {
     assert_eq!(compiled.collect::<Vec<_>>(), [&("", false); 0]);
 }
 
-/// `cargo test` with and without `--workspace` enables the same features of dependencies, so that both use the
-/// same build of them, and tests run with the features that users get.
+/// `cargo test` with and without `--workspace`, and the builds that tests start, use the same build of each
+/// dependency. So nothing is compiled twice, and tests run with the features that users get.
 #[test]
-fn dependencies_have_the_same_features_with_and_without_workspace() {
-    let features = |packages: &[&str]| {
-        let mut command = cargo::cargo();
-        command.args([
-            "tree",
-            "--offline",
-            "--all-features",
-            "--edges",
-            "normal,dev",
-        ]);
-        command.args(["--prefix", "none", "--no-dedupe", "--format", "{p} {f}"]);
-        command.args(packages).current_dir(top());
-        let tree = run(command);
-        tree.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+fn dependencies_are_the_same_with_and_without_workspace() {
+    let dependencies = |mut command: Command| {
+        // The list of what cargo would compile is not a stable feature.
+        command.args(["--offline", "--unit-graph", "-Zunstable-options"]);
+        command.env("RUSTC_BOOTSTRAP", "1").current_dir(top());
+        let graph: Value = serde_json::from_str(&run(command)).unwrap();
+        let units = graph["units"].as_array().unwrap().iter();
+        units
+            .filter(|unit| unit["pkg_id"].as_str().unwrap().starts_with("registry+"))
+            .map(|unit| {
+                let mut unit = unit.clone();
+                let unit = unit.as_object_mut().unwrap();
+                // The others compare the dependencies of this one.
+                unit.remove("dependencies");
+                // `dev` or `test`, which are one profile.
+                unit["profile"].as_object_mut().unwrap().remove("name");
+                serde_json::to_string(unit).unwrap()
+            })
+            .collect::<BTreeSet<_>>()
     };
-    let alone = features(&["-p", "camunda-admin", "-p", "camunda-admin-c"]);
-    let workspace = features(&["--workspace"]);
-    assert!(alone.len() > 100, "{} packages", alone.len());
-    let different: Vec<_> = alone.difference(&workspace).collect();
-    assert!(different.is_empty(), "{different:?}");
+    let test = |arguments: &[&str]| {
+        let mut command = cargo::cargo();
+        command.args(["test", "--all-features"]).args(arguments);
+        dependencies(command)
+    };
+    let workspace = test(&["--workspace"]);
+    let mut started_by_tests = cargo::build();
+    started_by_tests.arg("--lib");
+    for fewer in [test(&[]), dependencies(started_by_tests)] {
+        assert!(fewer.len() > 100, "{} dependencies", fewer.len());
+        let different: Vec<_> = fewer.difference(&workspace).collect();
+        assert!(different.is_empty(), "{different:?}");
+    }
 }
 
 /// Compares the exported symbols, the functions of the header and `tests/c/symbols.txt`.

@@ -25,7 +25,8 @@ where
     }
     let error = "sideways".parse::<T>().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-    assert!(error.message().ends_with("`sideways`"), "{error}");
+    let expected = format!("`sideways`; expected one of: {}", values[0].1);
+    assert!(error.message().contains(&expected), "{error}");
 }
 
 macro_rules! strings {

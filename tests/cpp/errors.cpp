@@ -223,10 +223,15 @@ void invalid_arguments_throw_before_any_request() {
   check_invalid([] { admin.members().remove(std::string_view("a@b\0c", 5)); }, "email has a NUL");
   check_invalid([] { admin.cluster("c").secrets().update(std::string_view("a\0b", 3), "v"); }, "NUL");
   check_invalid([] { static_cast<void>(admin.cluster("c").clients().create({"\xff"})); }, "create client");
+  check_invalid([] { admin.cluster("c").update(UpdateCluster::from_json(R"({"stageLable":"dev"})")); },
+                "did you mean `stageLabel`");
   check_invalid([] { admin.request("GET", "clusters"); }, "path");
   check_invalid([] { admin.request("GET", "/clusters", "{"); }, "JSON");
   check_invalid([] { (void)admin.with(CallOptions{}.timeout(-1s)); }, "timeout");
   check_invalid([] { (void)admin.token(std::string_view("a\0", 2)); }, "audience");
+  AdminClient moved = admin;
+  const AdminClient other = std::move(moved);
+  check_invalid([&] { static_cast<void>(moved.clusters().list()); }, "admin is NULL");
   CHECK_INT(sandbox_count("requests"), before);
 }
 

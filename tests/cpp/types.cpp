@@ -3,6 +3,7 @@
 #include <iomanip>
 #include <sstream>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "camunda_admin.hpp"
@@ -132,6 +133,18 @@ void absent_field_is_not_encoded_unless_it_was_set() {
   CHECK_STR(Cluster{}.to_json().substr(0, 20).c_str(), R"({"uuid":"","name":"")");
 }
 
+void enum_values_and_times_are_keys_of_hash_tables() {
+  std::unordered_map<ClusterComponentStatus, int> counts;
+  for (const char* status : {"Healthy", "Brand new", "Healthy", "Brand new", ""}) {
+    ++counts[ClusterComponentStatus(std::string_view(status))];
+  }
+  CHECK_INT(counts.size(), 3);
+  CHECK_INT(counts[ClusterComponentStatus::Healthy], 2);
+  CHECK_INT(counts[ClusterComponentStatus(std::string_view("Brand new"))], 2);
+  const std::unordered_map<Timestamp, int> times = {{"1970-01-01T00:00:00Z", 5}};
+  CHECK(times.count("1970-01-01T00:00:00Z") == 1);
+}
+
 void open_enum_compares_known_values_and_keeps_unknown_ones() {
   ClusterComponentStatus status;
   CHECK(status.str().empty() && !status.is_known());
@@ -233,6 +246,14 @@ void request_encodes_only_fields_that_are_set() {
   CHECK_STR(UpdateCluster{}.to_json().c_str(), "{}");
   CHECK_STR(ActivateSecureConnectivity({{"p"}, {}}).to_json().c_str(),
             R"({"allowedPrincipals":["p"],"allowedRegions":[]})");
+}
+
+void request_keeps_unknown_fields_and_nulls() {
+  const char* const json = R"({"name":"n","description":null,"stageLable":"dev"})";
+  const UpdateCluster change = UpdateCluster::from_json(json);
+  CHECK_INT(change.extra.size(), 1);
+  CHECK_STR(change.to_json().c_str(), json);
+  CHECK(UpdateCluster::from_json(R"({"name":"n"})") != change);
 }
 
 void ip_ranges_include_unknown_products() {
@@ -339,6 +360,9 @@ void time_has_text_and_instant() {
         SysTime(milliseconds(1714564800123)));
   CHECK(!AuditEvent::from_json(R"({"timestamp":1.5})").time());
   CHECK(!AuditEvent::from_json("{}").time());
+  CHECK(Timestamp("2024-05-01T12:00:00+02:00") < Timestamp("2024-05-01T11:00:00Z"));
+  CHECK(!(Timestamp("2024-05-01T11:00:00Z") < Timestamp("2024-05-01T12:00:00+02:00")));
+  CHECK(Timestamp("yesterday") < Timestamp("1970-01-01T00:00:00Z"));
 }
 
 void value_and_extra_are_ranges() {
@@ -372,12 +396,14 @@ int main() {
   RUN(duplicate_field_takes_the_last_value);
   RUN(null_is_encoded_again_unless_the_field_was_changed);
   RUN(absent_field_is_not_encoded_unless_it_was_set);
+  RUN(enum_values_and_times_are_keys_of_hash_tables);
   RUN(open_enum_compares_known_values_and_keeps_unknown_ones);
   RUN(id_types_do_not_convert_to_each_other);
   RUN(secret_has_no_stream_operator_and_is_overwritten_on_destruction);
   RUN(number_keeps_all_digits);
   RUN(failover_step_is_ok_or_has_an_error);
   RUN(request_encodes_only_fields_that_are_set);
+  RUN(request_keeps_unknown_fields_and_nulls);
   RUN(ip_ranges_include_unknown_products);
   RUN(value_keeps_its_tree_alive);
   return check_finish();

@@ -123,8 +123,35 @@ class Program(SandboxTest):
         self.assertIn("missing.env", ran.stderr)
 
     def test_invalid_arguments_exit_with_2(self):
-        for arguments in [(), ("physician",), ("token", "--json")]:
-            self.assertEqual(self.run_program(*arguments).returncode, 2, arguments)
+        for arguments in [
+            (),
+            ("physician",),
+            ("token", "--json"),
+            ("token", "--timeout", "0"),
+            ("token", "--timeout", "nan"),
+            ("doctor", "--timeout", "1e30"),
+            ("token", "--audience", ""),
+        ]:
+            ran = self.run_program(*arguments)
+            self.assertEqual((ran.returncode, ran.stdout), (2, ""), arguments)
+            self.assertNotIn("Traceback", ran.stderr)
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "requires /dev/full")
+    def test_output_that_cannot_be_written_is_a_failure(self):
+        # With and without a buffer that is written at exit.
+        for unbuffered in ["", "1"]:
+            for arguments in [("token",), ("doctor",), ("doctor", "--json")]:
+                with open("/dev/full", "w") as full:
+                    ran = subprocess.run(
+                        [sys.executable, "-m", "camunda_admin", *arguments],
+                        stdout=full,
+                        stderr=subprocess.PIPE,
+                        universal_newlines=True,
+                        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+                        timeout=60,
+                    )
+                expected = (1, "camunda_admin: cannot write to stdout: No space left on device\n")
+                self.assertEqual((ran.returncode, ran.stderr), expected, arguments)
 
 
 if __name__ == "__main__":

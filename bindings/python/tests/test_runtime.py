@@ -16,8 +16,12 @@ import time
 import unittest
 import warnings
 import weakref
+import zipfile
+from pathlib import Path
 
+import camunda_admin
 from camunda_admin import AdminClient, CancelledError, TokenStore
+from camunda_admin._library import library_name
 from camunda_admin._progress import ProgressDisplay
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
 
@@ -683,6 +687,19 @@ class Loading(SandboxTest):
             ran = self.run_python(program.format(path))
             self.assertIn("ImportError", ran.stderr)
             self.assertIn(message, ran.stderr)
+
+    def test_import_from_a_zip_archive_names_the_variable(self):
+        archive = self.folder / "packages.zip"
+        package = Path(camunda_admin.__file__).parent
+        with zipfile.ZipFile(archive, "w") as packages:
+            for module in package.glob("*.py"):
+                packages.write(module, f"camunda_admin/{module.name}")
+        program = f"import sys; sys.path.insert(0, {str(archive)!r}); import camunda_admin"
+        ran = self.run_python(program)
+        self.assertIn("do not import it from a zip archive", ran.stderr)
+        self.assertIn("CAMUNDA_ADMIN_LIBRARY", ran.stderr)
+        ran = self.run_python(program, CAMUNDA_ADMIN_LIBRARY=str(package / library_name()))
+        self.assertEqual(ran.returncode, 0, ran.stderr)
 
     def test_import_error_reports_different_abi_version(self):
         program = """

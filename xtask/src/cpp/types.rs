@@ -1,6 +1,5 @@
 //! Types of requests and responses: ids, enumerations and structs with their JSON.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use camunda_admin::description::{Description, Direction, EnumValue, Field, Presence, TYPES};
@@ -57,7 +56,6 @@ const MEMBERS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn push_types(text: &mut String) {
-    let decoded = decoded_types();
     for (index, description) in TYPES.iter().enumerate() {
         if index > 0 {
             text.push('\n');
@@ -65,41 +63,9 @@ pub(super) fn push_types(text: &mut String) {
         match description {
             Description::Id { name, doc } => push_id(text, name, doc),
             Description::Enum { name, doc, values } => push_enum(text, name, doc, values),
-            Description::Object { .. } => push_object(text, description, &decoded),
+            Description::Object { .. } => push_object(text, description),
         }
     }
-}
-
-/// Returns the types that occur in responses, which keep unknown fields.
-fn decoded_types() -> HashSet<&'static str> {
-    let mut decoded = HashSet::new();
-    // TYPES lists each type after the types of its fields.
-    for description in TYPES.iter().rev() {
-        if let Description::Object {
-            name,
-            direction,
-            fields,
-            ..
-        } = description
-            && (*direction == Direction::Response || decoded.contains(name))
-        {
-            decoded.insert(*name);
-            for field in *fields {
-                decoded.extend(
-                    TYPES
-                        .iter()
-                        .map(|known| known.name())
-                        .filter(|known| names_in(field.rust_type).any(|name| name == *known)),
-                );
-            }
-        }
-    }
-    decoded
-}
-
-/// Returns the names in a Rust type: `Option` and `Region` of `Option < Region >`.
-fn names_in(rust_type: &str) -> impl Iterator<Item = &str> {
-    rust_type.split(|c: char| !c.is_alphanumeric())
 }
 
 fn push_id(text: &mut String, name: &str, documentation: &str) {
@@ -148,7 +114,7 @@ fn push_enum(text: &mut String, name: &str, documentation: &str, values: &[EnumV
     .unwrap();
 }
 
-fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&str>) {
+fn push_object(text: &mut String, description: &Description) {
     let Description::Object {
         name,
         doc: documentation,
@@ -174,9 +140,16 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         )
         .unwrap();
     }
-    let keeps_extra = decoded.contains(name);
+    let keeps_extra = !internal || *direction == Direction::Response;
     if keeps_extra {
-        doc(text, "  ", "Fields unknown to this version.");
+        let documentation = match direction {
+            Direction::Response => "Fields unknown to this version.",
+            Direction::Request => {
+                "Fields unknown to this version. A request with such a field is not sent: it causes an \
+                 InvalidArgumentError."
+            }
+        };
+        doc(text, "  ", documentation);
         writeln!(text, "  Extra extra{{}};").unwrap();
     }
     text.push('\n');
@@ -345,13 +318,15 @@ pub(super) fn cpp_type(rust_type: &str) -> String {
 }
 
 pub(super) fn push_hashes(text: &mut String) {
-    for description in TYPES {
-        if let Description::Id { name, .. } = description {
-            writeln!(
-                text,
-                "template <>\nstruct std::hash<camunda::{name}> : camunda::detail::HashId<camunda::{name}> {{}};"
-            )
-            .unwrap();
-        }
+    let texts = TYPES.iter().filter_map(|description| match description {
+        Description::Id { name, .. } | Description::Enum { name, .. } => Some(*name),
+        Description::Object { .. } => None,
+    });
+    for name in texts.chain(["Timestamp"]) {
+        writeln!(
+            text,
+            "template <>\nstruct std::hash<camunda::{name}> : camunda::detail::HashText<camunda::{name}> {{}};"
+        )
+        .unwrap();
     }
 }

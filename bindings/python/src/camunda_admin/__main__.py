@@ -23,28 +23,31 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         if options.command == "doctor":
             report = doctor(env_file=options.env_file, **settings)
-            print(json.dumps(report, indent=2) if options.json else _text(report))
+            print(json.dumps(report, indent=2) if options.json else _text(report), flush=True)
             return 0 if report["ok"] else 1
         if options.env_file is None:
             admin = AdminClient.from_env(**settings)
         else:
             admin = AdminClient.from_env_file(options.env_file, **settings)
         with admin:
-            print(admin.token(options.audience))
+            print(admin.token(options.audience), flush=True)
         return 0
     except CamundaError as error:
         print(f"camunda_admin: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # The reader has closed the pipe; nothing is left to flush at exit.
+    except OSError as error:
+        # What is buffered would be written again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Without a message if the reader has closed the pipe.
+        if not isinstance(error, BrokenPipeError):
+            print(f"camunda_admin: cannot write to stdout: {error.strerror}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--env-file", metavar="FILE", help="credential file of the Console with the settings")
-    common.add_argument("--timeout", type=float, metavar="SECONDS", help="timeout of each call; default: 60")
+    common.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="timeout of each call; default: 60")
     parser = argparse.ArgumentParser(
         prog="python -m camunda_admin",
         description="Helper for the Camunda 8 Administration API. Settings are read from the environment "
@@ -58,8 +61,27 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument("--json", action="store_true", help="print the report as JSON")
     about = "print an access token from the shared cache, for example for curl"
     token = commands.add_parser("token", parents=[common], help=about, description=about)
-    token.add_argument("--audience", help="audience of the token; default: that of the Administration API")
+    about = "audience of the token; default: that of the Administration API"
+    token.add_argument("--audience", type=_not_empty, help=about)
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < 1.8e19:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} given; expected a number of seconds above zero and below 1.8e19"
+        )
+    return seconds
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the value is empty")
+    return text
 
 
 def _text(report: DoctorReport) -> str:

@@ -55,7 +55,13 @@ def _load() -> Library:
         library = Library(path)
     except OSError as error:
         origin = f"the variable {_VARIABLE}" if named else "the installed package"
-        raise ImportError(f"camunda_admin: cannot load the library from {origin}: {error}") from None
+        hint = ""
+        if not named and not os.path.isfile(path):
+            hint = (
+                "; install the package with pip and do not import it from a zip archive, or set the variable "
+                f"{_VARIABLE} to the path of the library"
+            )
+        raise ImportError(f"camunda_admin: cannot load the library from {origin}: {error}{hint}") from None
     try:
         abi = library.camunda_abi_version()
     except AttributeError:
