@@ -3239,7 +3239,8 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
 /**
  * Wait until deleted.
  *
- * Waits until the cluster no longer exists, after its deletion.
+ * Waits until the cluster no longer exists, after its deletion. An HTML page with HTTP 404 can be
+ * that of a proxy: the list of clusters then decides whether the cluster exists.
  *
  * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the

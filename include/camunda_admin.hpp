@@ -7807,7 +7807,8 @@ class ClusterHandle {
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Cluster wait_until_healthy(const Wait<Cluster>& wait = {}) const;
-  /// Waits until the cluster no longer exists, after its deletion.
+  /// Waits until the cluster no longer exists, after its deletion. An HTML page with HTTP 404 can
+  /// be that of a proxy: the list of clusters then decides whether the cluster exists.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   void wait_until_deleted(const Wait<Cluster>& wait = {}) const;

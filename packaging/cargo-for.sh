@@ -58,6 +58,9 @@ case $target in
       if [ -f "$unwind" ]; then
         export UNWIND=$unwind
       fi
+    else
+      # musl-gcc does not know -static-pie: it links a program for the dynamic loader, which crashes.
+      export LINKER=cc
     fi
     ;;
 esac

@@ -5,7 +5,9 @@
 #   bash packaging/test-dist.sh [DIST]
 #
 # Requires cc, c++, cmake, pkg-config and python3 with venv; any call of cargo or rustc fails. PYTHONS is a
-# list of Python interpreters (default: python3).
+# list of Python interpreters (default: python3). The tarball of another target is tested with its C
+# compiler and its emulator, if they are installed: musl-gcc; aarch64-linux-gnu-gcc and qemu-aarch64;
+# x86_64-w64-mingw32-gcc-posix and wine.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 dist=$(cd "${1:-$top/dist}" && pwd)
@@ -111,5 +113,38 @@ for python in ${PYTHONS:-python3}; do
   rm -rf "$work/tokens"
   timeout 120 venv/bin/python -m camunda_admin_sandbox -- venv/bin/python examples/python/quickstart.py
 done
+
+skipped=()
+for archive in "$dist"/camunda-admin-*.tar.gz; do
+  installation=$work/$(basename "$archive" .tar.gz)
+  [ ! -d "$installation" ] || continue
+  step "C, $(basename "$archive")"
+  suffix= run=() libraries=("$installation/lib/libcamunda_admin.so" -Wl,-rpath,"$installation/lib")
+  case $archive in
+    *-x86_64-unknown-linux-musl.*) compiler=musl-gcc ;;
+    *-aarch64-unknown-linux-gnu.*)
+      compiler=aarch64-linux-gnu-gcc run=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
+      ;;
+    *-x86_64-pc-windows-gnu.*)
+      compiler=x86_64-w64-mingw32-gcc-posix run=(wine) suffix=.exe
+      libraries=("$installation/lib/libcamunda_admin.dll.a" -static -lws2_32)
+      export WINEPREFIX=$work/wine WINEDEBUG=-all WINEPATH="Z:$installation/bin"
+      ;;
+    *) echo "unknown target: $archive" >&2; exit 1 ;;
+  esac
+  if ! command -v "$compiler" > /dev/null || ! command -v "${run[0]:-sh}" > /dev/null; then
+    skipped+=("$(basename "$archive")")
+    continue
+  fi
+  tar xzf "$archive"
+  "$compiler" -std=c11 -D_POSIX_C_SOURCE=200809L -I"$installation/include" examples/c/quickstart.c \
+    -o "quickstart$suffix" "${libraries[@]}"
+  inside=("${run[@]}")
+  [ -z "$suffix" ] || inside=()
+  rm -rf "$work/tokens"
+  timeout 300 "${run[@]}" "$installation/bin/camunda-admin-sandbox$suffix" -- "${inside[@]}" \
+    "./quickstart$suffix"
+done
+[ ${#skipped[@]} -eq 0 ] || echo "not tested, since their compiler or emulator is missing: ${skipped[*]}"
 
 step "passed"

@@ -24,13 +24,46 @@ use camunda_admin_sandbox::Sandbox;
 use library::library;
 use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 
-#[test]
-fn package_tests_pass() {
+/// Generates a test for each module of `bindings/python/tests`.
+macro_rules! package_tests {
+    ($($module:ident)*) => {
+        const PACKAGE_TESTS: &[&str] = &[$(stringify!($module)),*];
+
+        mod package_tests_pass {
+            $(
+                #[test]
+                fn $module() {
+                    super::assert_package_tests_pass(stringify!($module));
+                }
+            )*
+        }
+    };
+}
+
+package_tests! {
+    test_asyncio
+    test_doctor
+    test_documentation
+    test_environments
+    test_errors
+    test_hidden
+    test_mistakes
+    test_models
+    test_operations
+    test_runtime
+    test_support
+}
+
+/// Runs the tests of a module in a process of its own, with its own sandbox and home directory: most of
+/// them wait, and the modules run at the same time.
+fn assert_package_tests_pass(module: &str) {
     let Some(python) = python() else { return };
     // For the pages of the documentation that use them, and for the test in a notebook.
-    for module in ["pandas", "gevent", "tqdm", "rich", "nbclient", "ipykernel"] {
-        if !python.has_tool(module) {
-            missing(&format!("{module} (from PyPI)"));
+    if ["test_documentation", "test_environments"].contains(&module) {
+        for module in ["pandas", "gevent", "tqdm", "rich", "nbclient", "ipykernel"] {
+            if !python.has_tool(module) {
+                missing(&format!("{module} (from PyPI)"));
+            }
         }
     }
     let sandbox = sandbox();
@@ -38,10 +71,25 @@ fn package_tests_pass() {
     let mut command = python.command(&sandbox, folder.path());
     command
         .args(["-m", "unittest", "discover", "--start-directory"])
-        .arg(package().join("tests"));
-    run_within(command, PROGRAM_LIMIT);
+        .arg(package().join("tests"))
+        .args(["--pattern", &format!("{module}.py")]);
+    let output = run_within(command, PROGRAM_LIMIT);
+    // unittest finds no error where it finds no test.
+    assert!(!output.contains("Ran 0 tests"), "{output}");
     // All tests and their child processes together stayed within the rate limit.
     assert_eq!(sandbox.stats().rate_limited_token_requests, 0);
+}
+
+#[test]
+fn package_tests_include_every_module() {
+    let entries = fs::read_dir(package().join("tests")).unwrap();
+    let mut modules: Vec<String> = entries
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| Some(name.strip_suffix(".py")?.to_owned()))
+        .filter(|name| name.starts_with("test_"))
+        .collect();
+    modules.sort_unstable();
+    assert_eq!(modules, PACKAGE_TESTS);
 }
 
 #[test]
@@ -155,18 +203,21 @@ fn package_and_programs_pass_mypy_strict() {
     if !python.has_tool("mypy") {
         return missing("mypy (from PyPI)");
     }
+    // The cache of mypy, in this folder, makes the second run short.
+    let folder = tempfile::tempdir().unwrap();
     // The programs import the installed package, which has a py.typed.
-    for path in [
-        package().join("src/camunda_admin"),
-        package().join("tests/typed_usage.py"),
-        top().join("examples/python/quickstart.py"),
+    for paths in [
+        vec![package().join("src/camunda_admin")],
+        vec![
+            package().join("tests/typed_usage.py"),
+            top().join("examples/python/quickstart.py"),
+        ],
     ] {
-        let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(&python.program);
         command
             .current_dir(folder.path())
             .args(["-m", "mypy", "--strict"])
-            .arg(path);
+            .args(paths);
         run(command);
     }
 }

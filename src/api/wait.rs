@@ -19,7 +19,7 @@ use crate::api::polling::{Action, Event, Polling};
 use crate::api::schema::{Describe, Description};
 use crate::call::{CallContext, StopReason, current_thread};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::transport::logs;
+use crate::transport::{is_markup, logs};
 
 /// Default timeout of a wait.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -176,7 +176,8 @@ pub(crate) static DELETED: Waiter = Waiter {
     c_function: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
     response: None,
-    doc: "Waits until the cluster no longer exists, after its deletion.",
+    doc: "Waits until the cluster no longer exists, after its deletion. An HTML page with HTTP 404 can \
+          be that of a proxy: the list of clusters then decides whether the cluster exists.",
 };
 
 pub(crate) static UPGRADED: Waiter = Waiter {
@@ -268,13 +269,22 @@ impl ClusterHandle {
 
     /// Waits until the cluster no longer exists, after its deletion.
     ///
+    /// An HTML page with HTTP 404 can be that of a proxy. In that case the list of clusters decides
+    /// whether the cluster exists.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`] at the deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_deleted(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
         let request = |admin: &AdminClient| match admin.cluster(&self.cluster).get() {
             Ok(cluster) => Ok(Some(cluster)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if !error.body().is_some_and(is_markup) {
+                    return Ok(None);
+                }
+                let mut clusters = admin.clusters().list()?.into_iter();
+                Ok(clusters.find(|cluster| cluster.uuid == self.cluster))
+            }
             Err(error) => Err(error),
         };
         let progress = |polled: &Option<Cluster>, wait: &Wait<'_, Cluster>| {

@@ -41,6 +41,7 @@ use crate::secret::{Secret, Zeroizing};
 use agent::{Agents, Url};
 use exchange::ExchangeGuard;
 use response::Response;
+pub(crate) use response::is_markup;
 use retry::{Decision, Failure, RetryState};
 
 pub use stats::Stats;

@@ -455,7 +455,7 @@ fn is_html(content_type: &[u8]) -> bool {
 
 /// Returns whether a body starts like HTML or XML. Gateways and portals send pages with any content
 /// type; neither JSON nor the API's CSV starts with `<`.
-pub(super) fn is_markup(body: &[u8]) -> bool {
+pub(crate) fn is_markup(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     body.trim_ascii_start().starts_with(b"<")
 }

@@ -108,7 +108,71 @@ fn is_usual(head: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Parts of responses; a sequence of them is often a valid head.
+    static PIECES: &[&[u8]] = &[
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 100 Continue\r\n",
+        b"server: x\r\n",
+        b"Server: x\r\nVary: y\r\n",
+        b"Content-Type: application/json\r\n",
+        b"content-length: 5\r\n",
+        b"content-length : 5\r\n",
+        b"CF-Ray: 1\r\n",
+        b"x:\r\n",
+        b"x: \ty\n",
+        b" folded\r\n",
+        b"(x): y\r\n",
+        b"x: a\rb\r\n",
+        b"x: \xff\r\n",
+        b"x: \x7f\r\n",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b":",
+        b"\0",
+    ];
+
+    /// What the parser that ureq uses reads of a response: its status, the headers that are read, and
+    /// its body. `Err` if the parser rejects it, `None` if it is incomplete.
+    type Parsed = Result<Option<(Option<u16>, Vec<(String, Vec<u8>)>, Vec<u8>)>, ()>;
+
+    fn parsed(input: &[u8]) -> Parsed {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut response = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(length) = response.parse(input).map_err(drop)? else {
+            return Ok(None);
+        };
+        let read = response
+            .headers
+            .iter()
+            .map(|header| (header.name.to_lowercase(), header.value.to_vec()))
+            .filter(|(name, _)| {
+                READ_HEADERS.contains(&name.as_str()) || REQUEST_ID_HEADERS.contains(&name.as_str())
+            });
+        Ok(Some((
+            response.code,
+            read.collect(),
+            input[length..].to_vec(),
+        )))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn remove_unread_headers_leaves_what_the_parser_reads(
+            pieces in prop::collection::vec(prop::sample::select(PIECES), 0..8),
+        ) {
+            let mut response = [PIECES[0], &pieces.concat(), b"\r\n"].concat();
+            let expected = parsed(&response);
+            let start = remove_unread_headers(&mut response);
+            prop_assert_eq!(parsed(&response[start..]), expected);
+        }
+    }
 
     fn without_unread(input: &str) -> String {
         let mut bytes = input.as_bytes().to_vec();

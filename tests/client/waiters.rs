@@ -252,3 +252,35 @@ fn callback_that_waits_is_not_called_for_its_own_wait() {
     assert_eq!(calls.load(Ordering::Relaxed), 2);
     assert_eq!(sandbox.stats().requests_by_operation[GET], 4);
 }
+
+/// A page of a proxy, which does not know the path.
+fn page_of_a_proxy(operation: &str) -> Fault {
+    Fault::on(operation)
+        .status(404)
+        .body("<html><title>404 Not Found</title></html>")
+        .header("content-type", "text/html")
+}
+
+#[test]
+fn wait_until_deleted_does_not_trust_an_html_page() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = creating(&sandbox);
+    sandbox.add_fault(page_of_a_proxy(GET).always());
+    assert_eq!(admin.clusters().list().unwrap().len(), 1);
+    let wait = Wait::new().timeout(Duration::from_secs(1));
+    let error = admin.cluster(&id).wait_until_deleted(&wait).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(
+        error.to_string().contains("last state: Creating"),
+        "{error}"
+    );
+
+    admin.cluster(&id).delete().unwrap();
+    admin.cluster(&id).wait_until_deleted(&long()).unwrap();
+
+    sandbox.add_fault(page_of_a_proxy("GET /clusters").always());
+    let error = admin.cluster(&id).wait_until_deleted(&long()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("404 Not Found"), "{error}");
+}

@@ -16,7 +16,7 @@ use crate::rust::RustDriver;
 use crate::tools::{run, tool, top};
 
 /// Starts a new driver.
-pub(crate) type Start = Box<dyn Fn() -> Box<dyn Driver>>;
+pub(crate) type Start = Box<dyn Fn() -> Box<dyn Driver> + Sync>;
 
 pub(crate) struct Language {
     pub(crate) name: &'static str,

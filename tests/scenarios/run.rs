@@ -1,6 +1,9 @@
 //! Runs cases: prepares the mock server, makes the call through the driver, checks result and requests.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use camunda_admin::description::OPERATIONS;
@@ -42,17 +45,40 @@ const KINDS: [&str; 18] = [
 const STAGES: [&str; 5] = ["", "Config", "Token", "Request", "Decode"];
 const OUTCOMES: [&str; 5] = ["", "NotSent", "Rejected", "Unknown", "Completed"];
 
+/// Drivers of a language that run cases at the same time, since most of a case is waiting.
+const DRIVERS: usize = 2;
+
 /// Runs all cases in one language and returns the failures. Returns `None` if a tool is not installed.
 pub(crate) fn language(language: &Language, cases: &[Case]) -> Option<Vec<String>> {
     let start = (language.prepare)()?;
-    let mut driver = start();
-    let mut failures = Vec::new();
-    for case in cases {
-        if let Err(failure) = run(&mut driver, &start, case) {
-            failures.push(format!("{}: {failure}", case.name));
+    let next = AtomicUsize::new(0);
+    let run_cases = || {
+        let mut driver = start();
+        let mut failures = Vec::new();
+        while let Some((index, case)) = take(&next, cases) {
+            if let Err(failure) = run(&mut driver, &start, case) {
+                failures.push((index, format!("{}: {failure}", case.name)));
+            }
         }
-    }
-    Some(failures)
+        failures
+    };
+    let mut failures: Vec<(usize, String)> = thread::scope(|scope| {
+        let drivers: Vec<_> = (0..DRIVERS.min(cases.len()))
+            .map(|_| scope.spawn(run_cases))
+            .collect();
+        drivers
+            .into_iter()
+            .flat_map(|driver| driver.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    failures.sort_unstable();
+    Some(failures.into_iter().map(|(_, failure)| failure).collect())
+}
+
+/// Returns the next case that no driver has taken, with its index.
+fn take<'a>(next: &AtomicUsize, cases: &'a [Case]) -> Option<(usize, &'a Case)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    cases.get(index).map(|case| (index, case))
 }
 
 fn run(driver: &mut Box<dyn Driver>, start: &Start, case: &Case) -> Result<(), String> {

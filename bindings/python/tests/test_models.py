@@ -4,8 +4,10 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import pprint
 import subprocess
 import sys
+import typing
 import unittest
 from datetime import datetime, timedelta, timezone
 
@@ -165,6 +167,15 @@ class Objects(unittest.TestCase):
         self.assertEqual(replaced.extra, read.extra)
         self.assertEqual(dataclasses.asdict(read)["status"]["ready"], "Healthy")
         self.assertNotIn("client_secret", [f.name for f in dataclasses.fields(CreatedClusterClient) if f.repr])
+
+    def test_modules_that_know_dataclasses_accept_objects(self):
+        read = cluster()
+        self.assertEqual(pprint.pformat(read, width=20), repr(read))
+        created = CreatedClusterClient(name="worker", client_id="a", client_secret="hunter2")
+        self.assertNotIn("hunter2", pprint.pformat([created], width=20))
+        self.assertTrue(read.__dataclass_params__.frozen)
+        for each in (Model, Cluster, CreatedClusterClient):
+            self.assertEqual(typing.get_type_hints(each), {})
 
     def test_replace_keeps_what_it_does_not_replace(self):
         read = cluster(created="yesterday")

@@ -715,6 +715,20 @@ impl Matcher {
                      \"{prefix}\""
                 ));
             }
+            if operation.request.is_empty() && !self.body.is_empty() {
+                return Err(format!(
+                    "no request matches: operation \"{name}\" has no request body"
+                ));
+            }
+        }
+        if let Some(prefix) = &self.path_prefix
+            && let Some(excluded) = ["/_sandbox", "/openapi.json", "/.well-known"]
+                .into_iter()
+                .find(|excluded| prefix.starts_with(excluded))
+        {
+            return Err(format!(
+                "no request matches: no fault is injected into requests to {excluded}"
+            ));
         }
         if let Some(prefix) = &self.path_prefix
             && !prefix.starts_with('/')

@@ -27,13 +27,15 @@ _new_str: Any = str.__new__
 # ---- Objects ----------------------------------------------------------------------------------
 
 
-class _DataclassFields:
-    """Makes the functions of `dataclasses` accept the objects of responses.
+class _DataclassAttribute:
+    """Makes `dataclasses`, and modules that know dataclasses (`pprint`, pytest), accept the objects of
+    responses.
 
-    The fields are computed when they are read, since `dataclasses` is slow to import.
+    The attribute is computed when it is read, since `dataclasses` is slow to import.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._computed: Dict[type, Any] = {}
 
     def __get__(self, instance: object, owner: Type[Model]) -> Any:
@@ -50,8 +52,8 @@ class _DataclassFields:
                 for name in owner._names
             ]
             described.append(("extra", "Dict[str, Any]", field(default=None, repr=False)))
-            made: Any = make_dataclass(owner.__name__, described)
-            found = self._computed[owner] = made.__dataclass_fields__
+            made: Any = make_dataclass(owner.__name__, described, frozen=True)
+            found = self._computed[owner] = getattr(made, self._name)
         return found
 
 
@@ -69,17 +71,22 @@ class Model:
     # The JSON object. A nested object takes the place of its JSON when it is first read.
     __slots__ = ("_data", "__weakref__")
 
-    _data: Dict[str, Any]
-    #: The JSON names of the fields by attribute.
-    _names: ClassVar[Mapping[str, str]] = {}
-    #: The attributes without which there is no object.
-    _required: ClassVar[Tuple[str, ...]] = ()
-    #: The attributes that are secrets.
-    _hidden: ClassVar[Tuple[str, ...]] = ()
     if TYPE_CHECKING:
+        _data: Dict[str, Any]
+        #: The JSON names of the fields by attribute.
+        _names: ClassVar[Mapping[str, str]] = {}
+        #: The attributes without which there is no object.
+        _required: ClassVar[Tuple[str, ...]] = ()
+        #: The attributes that are secrets.
+        _hidden: ClassVar[Tuple[str, ...]] = ()
         __dataclass_fields__: ClassVar[Dict[str, dataclasses.Field[Any]]]
     else:
-        __dataclass_fields__ = _DataclassFields()
+        # Without annotations, which `typing.get_type_hints` could not resolve.
+        _names = {}
+        _required = ()
+        _hidden = ()
+        __dataclass_fields__ = _DataclassAttribute("__dataclass_fields__")
+        __dataclass_params__ = _DataclassAttribute("__dataclass_params__")
 
     @classmethod
     def _of(cls: Type[M], data: Optional[Dict[str, Any]]) -> M:

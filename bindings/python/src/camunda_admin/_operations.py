@@ -454,7 +454,8 @@ class ClusterHandle(ClusterHandleMethods):
         progress: Progress[Cluster] = None,
         cancel: Optional[Cancel] = None,
     ) -> None:
-        """Wait until the cluster no longer exists, after its deletion.
+        """Wait until the cluster no longer exists, after its deletion. An HTML page with HTTP 404
+        can be that of a proxy: the list of clusters then decides whether the cluster exists.
 
         Args:
             timeout: Deadline of the wait in seconds, or as a `timedelta`. Default: that of

@@ -281,6 +281,14 @@ fn faults_without_effect_or_match_are_rejected() {
             json!({ "operation": "GET /members", "path_prefix": "/clusters", "status": 500 }),
             "no request matches",
         ),
+        (
+            json!({ "operation": "GET /clusters", "match": { "body": { "/a": 1 } }, "status": 500 }),
+            "has no request body",
+        ),
+        (
+            json!({ "path_prefix": "/_sandbox/state", "status": 500 }),
+            "no fault is injected into requests to /_sandbox",
+        ),
         (json!({ "replace": { "name": 1 } }), "slash"),
         (
             json!({ "match": { "body": { "name": 1 } }, "status": 500 }),
