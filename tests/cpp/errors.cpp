@@ -223,7 +223,7 @@ void invalid_arguments_throw_before_any_request() {
   check_invalid([] { admin.members().remove(std::string_view("a@b\0c", 5)); }, "email has a NUL");
   check_invalid([] { admin.cluster("c").secrets().update(std::string_view("a\0b", 3), "v"); }, "NUL");
   check_invalid([] { static_cast<void>(admin.cluster("c").clients().create({"\xff"})); }, "create client");
-  check_invalid([] { admin.cluster("c").update(UpdateCluster::from_json(R"({"stageLable":"dev"})")); },
+  check_invalid([] { admin.cluster("c").update(UpdateCluster::from_json(R"({"stageLabels":"dev"})")); },
                 "did you mean `stageLabel`");
   check_invalid([] { admin.request("GET", "clusters"); }, "path");
   check_invalid([] { admin.request("GET", "/clusters", "{"); }, "JSON");

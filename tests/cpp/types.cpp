@@ -249,7 +249,7 @@ void request_encodes_only_fields_that_are_set() {
 }
 
 void request_keeps_unknown_fields_and_nulls() {
-  const char* const json = R"({"name":"n","description":null,"stageLable":"dev"})";
+  const char* const json = R"({"name":"n","description":null,"stageLabels":"dev"})";
   const UpdateCluster change = UpdateCluster::from_json(json);
   CHECK_INT(change.extra.size(), 1);
   CHECK_STR(change.to_json().c_str(), json);
