@@ -16,10 +16,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use camunda_admin_sandbox::Sandbox;
+use once_cell::sync::OnceCell;
 
 use library::library;
 use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
@@ -469,7 +470,7 @@ impl Python {
 
 /// Creates the virtual environment and installs the package, once per process.
 fn python() -> Option<&'static Python> {
-    static PYTHON: OnceLock<Option<Python>> = OnceLock::new();
+    static PYTHON: OnceCell<Option<Python>> = OnceCell::new();
     let python = PYTHON.get_or_init(|| {
         let Some(system) = find("python3") else {
             missing("python3");

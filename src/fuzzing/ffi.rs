@@ -71,9 +71,9 @@ pub(crate) fn any_value(mut data: &[u8]) {
             for step in path.split('.') {
                 let step_text = CString::new(step).unwrap();
                 here = match camunda_value_kind(here) {
-                    CAMUNDA_KIND_ARRAY => step
-                        .parse()
-                        .map_or(ptr::null(), |index| camunda_value_at(here, index)),
+                    CAMUNDA_KIND_ARRAY => {
+                        index(step).map_or(ptr::null(), |index| camunda_value_at(here, index))
+                    }
                     _ => camunda_value_get(here, step_text.as_ptr()),
                 };
             }
@@ -154,6 +154,23 @@ unsafe fn returned_str<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Op
     Some(bytes)
 }
 
+/// Returns the index that a step of a path is: digits without leading zeros.
+fn index(step: &str) -> Option<usize> {
+    let index = step.parse().ok()?;
+    (step == usize::to_string(&index)).then_some(index)
+}
+
+/// Returns the JSON of a number: of an integer, if it is one.
+fn json_number(number: f64) -> Option<String> {
+    const RANGE: std::ops::Range<f64> = i64::MIN as f64..-(i64::MIN as f64);
+    match number.fract() == 0.0 && RANGE.contains(&number) {
+        true => Some((number as i64).to_string()),
+        false => number
+            .is_finite()
+            .then(|| serde_json::to_string(&number).unwrap()),
+    }
+}
+
 /// Takes a sequence of fields to set, each with a byte for its kind, its key and its value: the
 /// object has the last value of each key, and a field that is not accepted changes nothing.
 pub(crate) fn any_object(mut data: &[u8]) {
@@ -181,9 +198,7 @@ pub(crate) fn any_object(mut data: &[u8]) {
                 ),
                 1 => (
                     camunda_object_set_number(object, key.as_ptr(), number, &mut error),
-                    number
-                        .is_finite()
-                        .then(|| serde_json::to_string(&number).unwrap()),
+                    json_number(number),
                 ),
                 2 => (
                     camunda_object_set_bool(object, key.as_ptr(), digits > 0, &mut error),

@@ -1,9 +1,10 @@
 //! ureq agents: their configuration, the proxy, and the chain of connectors.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use once_cell::sync::OnceCell;
 use rustls::ClientConfig;
 use ureq::http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT,
@@ -32,7 +33,7 @@ pub(super) struct Agents {
     settings: Settings,
     /// Reuse idle connections. One for each shard of threads, because each request locks its agent for
     /// a moment. Created when first used: most programs have one thread.
-    pooled: [OnceLock<Agent>; SHARDS],
+    pooled: [OnceCell<Agent>; SHARDS],
     idle: Arc<IdleConnections>,
     /// Opens a connection for each request: for non-idempotent and token requests, which are not
     /// retried if an idle connection turns out to be closed.

@@ -1,7 +1,8 @@
 //! Builds the C library under test, with all features, into the target directory of this test.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+
+use once_cell::sync::OnceCell;
 
 use crate::cargo::{build, profile_folder};
 use crate::limited::{SLOW_PROGRAM_LIMIT, run_to_end};
@@ -30,7 +31,7 @@ impl Library {
 
 /// Builds the library on the first call, and returns its paths.
 pub(crate) fn library() -> &'static Library {
-    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    static LIBRARY: OnceCell<Library> = OnceCell::new();
     LIBRARY.get_or_init(|| {
         let mut command = build();
         command.arg("--lib");

@@ -4,6 +4,10 @@
     clippy::must_use_candidate,
     reason = "most methods change the state and also return an id that a test may not need"
 )]
+#![allow(
+    clippy::disallowed_types,
+    reason = "the mock server does not depend on once_cell"
+)]
 
 mod body;
 mod catalog;
