@@ -49,6 +49,8 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Whether the fork that this thread makes is outside of all other threads' sections.
     static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// Number of calls of [`prepare`] for a fork of this thread that has not ended.
+    static PREPARED: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Returns a number that is different in a parent and its child.
@@ -248,15 +250,26 @@ extern "C" fn prepare() {
     let own = u64::from(DEPTH.get());
     let deadline = Some(begun + QUIESCENCE_TIMEOUT);
     QUIET.set(wait_until(deadline, || sections() <= own));
+    PREPARED.set(PREPARED.get() + 1);
+}
+
+/// Returns whether [`prepare`] was called for the fork that ends. musl does not call it if another thread
+/// registers the first handlers of the program during the fork.
+fn end_prepared_fork() -> bool {
+    let prepared = PREPARED.get();
+    PREPARED.set(prepared.saturating_sub(1));
+    prepared > 0
 }
 
 extern "C" fn in_parent() {
-    STATE.fetch_sub(FORK, Ordering::Release);
-    PREPARING.fetch_sub(1, Ordering::Release);
+    if end_prepared_fork() {
+        STATE.fetch_sub(FORK, Ordering::Release);
+        PREPARING.fetch_sub(1, Ordering::Release);
+    }
 }
 
 extern "C" fn in_child() {
-    begin_generation(QUIET.get());
+    begin_generation(end_prepared_fork() && QUIET.get());
     #[cfg(any(target_os = "linux", target_os = "android"))]
     marker::set();
 }
@@ -456,5 +469,18 @@ mod tests {
         assert!(!entered.join().unwrap());
         in_parent();
         assert!(Section::enter_until(Some(Instant::now())).is_some());
+    }
+
+    #[test]
+    fn end_of_a_fork_that_was_not_prepared_changes_nothing() {
+        // On a thread of its own, which makes no other fork.
+        let ended = thread::spawn(|| {
+            in_parent();
+            PREPARED.get()
+        });
+        assert_eq!(ended.join().unwrap(), 0);
+        let deadline = Some(Instant::now() + Duration::from_secs(20));
+        assert!(Section::enter_until(deadline).is_some());
+        assert!(wait_until(deadline, || PREPARING.load(Ordering::SeqCst) == 0));
     }
 }

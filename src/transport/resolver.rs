@@ -488,14 +488,17 @@ mod tests {
             return;
         }
         let stop = AtomicBool::new(false);
+        let started = std::sync::Barrier::new(8 + 1);
         let ends = std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
+                    started.wait();
                     while !stop.load(Ordering::Relaxed) {
                         work();
                     }
                 });
             }
+            started.wait();
             let mut ends = Vec::new();
             for _ in 0..6 {
                 let children: Vec<_> = (0..10).map(|_| fork(move || look_up_often(find))).collect();

@@ -1,8 +1,8 @@
 //! Tests of the token cache in forked children, beside threads that keep it busy.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,11 +71,17 @@ fn run_children() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::RateLimited);
 
     let stop = AtomicBool::new(false);
+    // A thread that starts during a fork can leave std's table of threads locked in the child.
+    let started = Barrier::new(THREADS + 1);
     thread::scope(|scope| {
         for number in 0..THREADS {
-            let (stop, known, endpoint) = (&stop, &known, &endpoint);
-            scope.spawn(move || keep_busy(number, stop, known, endpoint));
+            let (started, stop, known, endpoint) = (&started, &stop, &known, &endpoint);
+            scope.spawn(move || {
+                started.wait();
+                keep_busy(number, stop, known, endpoint);
+            });
         }
+        started.wait();
         let mut ends = Vec::new();
         for _ in 0..FORKS / BATCH {
             let children: Vec<_> = (0..BATCH)
