@@ -10,6 +10,8 @@
 // receives the credentials and must not exist; default: a temporary file, which is deleted at the
 // end.
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -27,26 +29,22 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Path in a new temporary folder. The destructor deletes the folder.
+/// Path of a temporary file. The destructor deletes the file.
 class TemporaryFile {
  public:
-  TemporaryFile() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "quickstart-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) {
-      throw std::runtime_error("cannot create a temporary folder");
-    }
-    folder_ = pattern;
-  }
+  TemporaryFile()
+      : path_(std::filesystem::temp_directory_path() /
+              ("quickstart-" + std::to_string(getpid()) + ".env")) {}
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile() {
     std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+    std::filesystem::remove(path_, ignored);
   }
-  std::filesystem::path path() const { return folder_ / "worker.env"; }
+  const std::filesystem::path& path() const { return path_; }
 
  private:
-  std::filesystem::path folder_;
+  std::filesystem::path path_;
 };
 
 void list(const camunda::AdminClient& admin) {

@@ -1,4 +1,7 @@
 /* Access tokens: single-flight requests, audiences, invalidated tokens and rejected credentials. */
+#include <fcntl.h>
+#include <limits.h>
+
 #include "check.h"
 
 enum { THREADS = 16 };
@@ -210,10 +213,11 @@ static void access_token_is_used_without_a_token_request(void) {
 }
 
 static void client_secret_is_read_from_a_file(void) {
-  char path[] = "/tmp/camunda-admin-secret-XXXXXX";
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/client-secret", variable("HOME"));
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
-  const int file = mkstemp(path);
+  const int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
   CHECK(file >= 0);
   dprintf(file, "%s\n", variable("CAMUNDA_CONSOLE_CLIENT_SECRET"));
   close(file);

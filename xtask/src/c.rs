@@ -6,6 +6,7 @@ use std::path::Path;
 
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
+use crate::identifiers::snake;
 use crate::{Generated, NOTICE, c_bodies, c_header, root};
 
 /// Generates `src/ffi/operations_generated.rs`: one exported function for each operation and each waiter.
@@ -516,15 +517,4 @@ fn rust_path(operation: &Operation) -> String {
 
 fn sentence(name: &str) -> String {
     name[..1].to_uppercase() + &name[1..]
-}
-
-fn snake(camel: &str) -> String {
-    let mut snake = String::new();
-    for c in camel.chars() {
-        if c.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
 }

@@ -14,6 +14,7 @@ mod c;
 mod c_bodies;
 mod c_header;
 mod cpp;
+mod identifiers;
 mod licenses;
 mod python;
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use camunda_admin::description::{BodyKind, Description, OPERATIONS, Operation, WAITERS, Waiter};
 
-use super::names::{cpp_name, doc, snake};
+use super::names::{cpp_name, doc};
 use super::types::{CREATED_CLUSTER, field_type, is_passed_as_arguments};
+use crate::identifiers::snake;
 
 /// C++ classes that have operations as methods.
 pub(super) const PLACES: &[Place] = &[

@@ -34,14 +34,3 @@ pub(super) fn doc(text: &mut String, indent: &str, paragraph: &str) {
     }
     writeln!(text, "{indent}/// {line}").unwrap();
 }
-
-pub(super) fn snake(camel: &str) -> String {
-    let mut snake = String::new();
-    for c in camel.chars() {
-        if c.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
-}

@@ -73,14 +73,3 @@ fn rust_to_python(doc: &str) -> String {
 pub(super) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
-
-pub(super) fn snake(camel: &str) -> String {
-    let mut snake = String::new();
-    for (at, c) in camel.char_indices() {
-        if c.is_ascii_uppercase() && at > 0 {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
-}

@@ -61,26 +61,15 @@ const HAND_WRITTEN_LAZY: &[(&str, &[&str])] = &[
     ("_token_store", &["TokenStore"]),
 ];
 
-/// Public type aliases, which are in `_types`.
-const ALIASES: &[&str] = &[
-    "AllowlistEntry",
-    "DoctorCheck",
-    "DoctorPermission",
-    "DoctorReport",
-    "DoctorSetting",
-    "Id",
-    "Idempotency",
-    "IpRange",
-    "Method",
-    "Number",
-    "Outcome",
-    "Progress",
-    "Settings",
-    "Stage",
-    "StrPath",
-    "Timeout",
-    "TokenSettings",
-];
+/// Returns the public type aliases: what `_types.py` exports.
+fn aliases() -> Vec<&'static str> {
+    let module = include_str!("../../../bindings/python/src/camunda_admin/_types.py");
+    let (_, list) = module
+        .split_once("__all__ = [")
+        .expect("_types.py has `__all__`");
+    let (list, _) = list.split_once(']').expect("the list ends");
+    list.split('"').skip(1).step_by(2).collect()
+}
 
 /// Generates `__init__.py`.
 pub(crate) fn init() -> Generated {
@@ -120,7 +109,8 @@ fn init_text() -> String {
     }
     let mut lazy = import("_models", "    ", &models);
     let mut places = String::new();
-    for (module, names) in HAND_WRITTEN_LAZY.iter().chain([&("_types", ALIASES)]) {
+    let aliases = aliases();
+    for (module, names) in HAND_WRITTEN_LAZY.iter().chain([&("_types", &*aliases)]) {
         lazy.push_str(&import(module, "    ", names));
         for name in *names {
             writeln!(places, "    \"{name}\": \"{module}\",").unwrap();
@@ -141,5 +131,5 @@ fn init_text() -> String {
         .replace("    @LAZY_IMPORTS@\n", &lazy)
         .replace("@MODULES@\n", &places)
         .replace("@CLASSES@\n", &quoted_names(&classes))
-        .replace("@ALIAS_NAMES@\n", &quoted_names(ALIASES))
+        .replace("@ALIAS_NAMES@\n", &quoted_names(&aliases))
 }

@@ -7,7 +7,8 @@ use camunda_admin::description::{
     BodyKind, Description, Direction, EnumValue, Field, OPERATIONS, Operation, Presence, TYPES,
 };
 
-use super::docstring::{push_doc, quoted, snake};
+use super::docstring::{push_doc, quoted};
+use crate::identifiers::snake;
 use crate::{Generated, NOTICE};
 
 /// Operations that return one field of the response object: their `sdk_method`, and the field.

@@ -7,8 +7,9 @@ use camunda_admin::description::{
     BodyKind, Description, Field, OPERATIONS, Operation, WAITERS, Waiter,
 };
 
-use super::docstring::{Section, push_doc, quoted, snake};
+use super::docstring::{Section, push_doc, quoted};
 use super::models::{Type, one_field, python_name};
+use crate::identifiers::snake;
 use crate::{Generated, NOTICE};
 
 /// The classes with the operations: the prefix of their `sdk_method`, the class name, its docstring.
