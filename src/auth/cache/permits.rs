@@ -250,7 +250,7 @@ impl SharedRateLimiter {
         let began = clock.now().mono;
         let mut records = self.read_and_merge(sharing);
         if !unavailable && sharing.stores.is_unavailable() {
-            // The lock is in a store that failed since. Other processes now take that of the fallback.
+            // The lock may be in this store only, if the fallback cannot lock.
             return StorePermit::Refused;
         }
         let now = clock.now();

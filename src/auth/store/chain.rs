@@ -12,7 +12,7 @@ use super::redis::RedisStore;
 use super::{LockResult, Store, file};
 use crate::auth::diagnostics::{StoreReport, StoreRole};
 use crate::auth::time::Clock;
-use crate::auth::{Fallback, StoreTls, TokenCacheConfig};
+use crate::auth::{Fallback, StoreLock, StoreTls, TokenCacheConfig};
 use crate::call::CallContext;
 use crate::error::Error;
 use crate::secret::Secret;
@@ -102,12 +102,28 @@ impl StoreChain {
         self.shared.is_none() && self.fallback.is_none()
     }
 
-    /// Tries to take the lock of a name, in the first store that can lock.
+    /// Tries to take the lock of a name in each store that can lock.
+    ///
+    /// The fallback is locked even if the shared store works: another process of this host may not
+    /// reach the shared store, or may not have noticed yet that it is back. It is locked first, so
+    /// that processes of one host that wait for each other send nothing to the shared store.
     pub(crate) fn try_lock(&self, call: &CallContext, name: &str, lease: Duration) -> LockResult {
-        self.all()
-            .map(|store| store.try_lock(call, name, lease))
-            .find(|result| !matches!(result, LockResult::Failed))
-            .unwrap_or(LockResult::Failed)
+        let try_lock = |store: &Option<Store>| {
+            let store = store.as_ref();
+            store.map_or(LockResult::Failed, |it| it.try_lock(call, name, lease))
+        };
+        let fallback = try_lock(&self.fallback);
+        if matches!(fallback, LockResult::Contended) {
+            return LockResult::Contended;
+        }
+        match (try_lock(&self.shared), fallback) {
+            (LockResult::Acquired(shared), LockResult::Acquired(fallback)) => {
+                // Released in this order.
+                LockResult::Acquired(StoreLock::new((shared, fallback)))
+            }
+            (LockResult::Failed, fallback) => fallback,
+            (shared, _) => shared,
+        }
     }
 
     /// As [`try_lock`](Self::try_lock) under a second name, for callers who no longer wait for the

@@ -2,7 +2,8 @@
 //!
 //! A configuration has one shared store. If that is remote (Redis), files are its fallback: they are
 //! used for whatever the shared store cannot do at the moment, and what is obtained meanwhile is
-//! written to the shared store when it works again. Locks exist in one of the two at a time. The
+//! written to the shared store when it works again. Locks are taken in both, because not all
+//! processes of a host notice at the same time that the shared store fails or works again. The
 //! fallback also has copies of what was read from or written to the shared store, so that a process
 //! that starts while that is not available sends no request.
 //!

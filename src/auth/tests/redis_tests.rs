@@ -354,6 +354,55 @@ fn invariant_02_at_most_one_request_in_1100_ms_while_redis_restarts() {
     }
 }
 
+/// Starts processes on one host: two that reach Redis and two that do not.
+fn run_where_some_reach_redis(scenario: &Scenario) -> Vec<Outcome> {
+    let without = Scenario {
+        // Nothing listens on this port.
+        redis: Some("redis://127.0.0.1:1/".to_owned()),
+        ..scenario.clone()
+    };
+    let processes = [scenario, &without, scenario, &without].map(Scenario::start);
+    scenario.run(processes.into())
+}
+
+#[test]
+fn invariant_01_one_token_request_on_a_host_where_some_reach_redis() {
+    let Some(redis) = Redis::start() else { return };
+    for _ in 0..2 {
+        let place = place();
+        let scenario = Scenario {
+            host: Some("one".to_owned()),
+            // Longer than a process without Redis waits before its request.
+            response_delay: Duration::from_secs(4),
+            ..scenario(&place, &redis)
+        };
+        let outcomes = run_where_some_reach_redis(&scenario);
+        assert_same_token(&outcomes);
+        assert_eq!(scenario.requests().len(), 1);
+        redis.query::<()>(&cmd("FLUSHALL"));
+    }
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_on_a_host_where_some_reach_redis() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let scenario = Scenario {
+        host: Some("one".to_owned()),
+        threads: 2,
+        separate_credentials: true,
+        timeout: Duration::from_secs(60),
+        ..scenario(&place, &redis)
+    };
+    let outcomes = run_where_some_reach_redis(&scenario);
+    assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+    let requests = scenario.requests();
+    assert_eq!(requests.len(), 8);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
 #[test]
 fn invariant_03_bad_credentials_send_one_request_when_redis_restarts() {
     let (requests, outcomes) = without_store_failures_but(|| {
