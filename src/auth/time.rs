@@ -71,6 +71,24 @@ pub(crate) enum Clock {
     /// Moved by the test that owns it.
     #[cfg(test)]
     Simulated(std::sync::Arc<ManualClock>),
+    /// Moved by the waits of all processes of a simulation.
+    #[cfg(test)]
+    Process(std::sync::Arc<dyn ProcessClock>),
+}
+
+/// The clock of one process in a simulation.
+#[cfg(test)]
+pub(crate) trait ProcessClock: std::fmt::Debug + Send + Sync {
+    fn now(&self) -> Timestamp;
+
+    /// Returns the time until the deadline of the process's call.
+    fn remaining(&self) -> Duration;
+
+    /// Returns a random number from 0 to 1.
+    fn jitter(&self) -> f64;
+
+    /// Runs the other processes for `duration`.
+    fn wait(&self, duration: Duration);
 }
 
 impl Clock {
@@ -81,6 +99,8 @@ impl Clock {
             Clock::Skewed(millis) => skewed(real::now(), *millis),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
+            #[cfg(test)]
+            Clock::Process(process) => process.now(),
         }
     }
 
@@ -92,6 +112,8 @@ impl Clock {
             Clock::Skewed(millis) => skewed(real::now_coarse(), *millis),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
+            #[cfg(test)]
+            Clock::Process(process) => process.now(),
         }
     }
 
@@ -105,11 +127,13 @@ impl Clock {
             Clock::Simulated(simulation) => simulation
                 .remaining_override
                 .unwrap_or_else(|| call.remaining()),
+            #[cfg(test)]
+            Clock::Process(process) => process.remaining(),
         }
     }
 
-    /// Returns a random number from 0 to 1, for jitter; always 0 with a simulated clock, so that
-    /// tests are deterministic.
+    /// Returns a random number from 0 to 1, for jitter; always 0 with a clock that a
+    /// test moves, so that the test is deterministic.
     pub(crate) fn jitter(&self) -> f64 {
         match self {
             Clock::Real => crate::random::jitter(),
@@ -117,6 +141,8 @@ impl Clock {
             Clock::Skewed(_) => crate::random::jitter(),
             #[cfg(test)]
             Clock::Simulated(_) => 0.0,
+            #[cfg(test)]
+            Clock::Process(process) => process.jitter(),
         }
     }
 
@@ -128,6 +154,11 @@ impl Clock {
             Clock::Skewed(_) => duration,
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.real_wait(duration),
+            #[cfg(test)]
+            Clock::Process(process) => {
+                process.wait(duration);
+                Duration::ZERO
+            }
         }
     }
 }

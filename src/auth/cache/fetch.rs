@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
-use super::permits::{Permit, Sharing};
+use super::permits::{Contended, Permit, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{
@@ -205,7 +205,7 @@ impl<'a> TokenFetch<'a> {
             match sent {
                 Some(sent) => entry.rate_limiter.response_received(sharing, sent),
                 // Recorded when it happened.
-                None => entry.rate_limiter.share(sharing, |_| {}),
+                None => entry.rate_limiter.share(sharing, Contended::Skip, |_| {}),
             };
         };
         match outcome {

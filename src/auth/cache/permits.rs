@@ -2,7 +2,6 @@
 //! processes that share a store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
@@ -16,11 +15,20 @@ use crate::auth::{FetchError, StoreLock, TokenErrorKind};
 use crate::call::{CallContext, StopReason};
 
 /// A rate limiter's lock in a store is held for a moment only. An owner that holds it longer is
-/// stopped or stuck, and is not waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// stopped or stuck, and is not waited for. Longer than [`MIN_REQUEST_INTERVAL`], so that a request
+/// which the owner could not record is followed by none too early, and shorter than the lease.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1_500);
 const LOCK_POLL: Duration = Duration::from_millis(2);
-/// Few, so that the lock does not delay a call whose response has arrived.
-const MAX_LOCK_RETRIES: u32 = 10;
+const _: () = assert!(LOCK_TIMEOUT.as_millis() > MIN_REQUEST_INTERVAL.as_millis());
+const _: () = assert!(LOCK_TIMEOUT.as_millis() < SHORT_LEASE.as_millis());
+
+/// Time after which an owner of the lock that has not written its record yet begins again: other
+/// processes may continue without the lock before the record can be read.
+const MAX_READ_TIME: Duration = Duration::from_millis(1_000);
+/// How often it does, before it continues with a store that is always that slow.
+const MAX_LATE_PERMITS: u32 = 3;
+/// How long a call whose response has arrived waits for the lock.
+const MAX_LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// Maximum time that records which this process cannot verify delay one request. Long enough for
 /// several client secrets that share a store, short enough that a tenant who writes such records
@@ -67,11 +75,23 @@ struct ReadRecord<'a> {
     time: StoreTime,
 }
 
+/// What to do if another process holds the lock of the rate limiter for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contended {
+    /// Write the record without the lock: other processes have to see a 429.
+    Write,
+    /// Write no record: it could replace that of a request which the other process is about to
+    /// send.
+    Skip,
+}
+
 /// Result of trying to get a permit from the stores.
 enum StorePermit {
     Granted(Timestamp),
     /// Another process was faster; the rate limiter then knows its request.
     Refused,
+    /// It took so long that other processes may have continued without the lock.
+    Late,
     /// According to a record that cannot be verified, another process was faster. The request may
     /// be sent after this time.
     Unverified(Duration),
@@ -153,6 +173,7 @@ impl SharedRateLimiter {
         let mut has_waited = false;
         let mut is_connected = false;
         let mut connections = 0;
+        let mut late = 0;
         loop {
             let step = match call.next_wait(Duration::MAX) {
                 Ok(step) => step,
@@ -200,8 +221,11 @@ impl SharedRateLimiter {
                     return Permit::Granted(now);
                 }
                 has_waited = true;
-                match self.acquire_in_stores(sharing, queued.ticket, unverified_budget) {
+                let may_be_late = late >= MAX_LATE_PERMITS;
+                match self.acquire_in_stores(sharing, queued.ticket, unverified_budget, may_be_late)
+                {
                     StorePermit::Granted(now) => return Permit::Granted(now),
+                    StorePermit::Late => late += 1,
                     StorePermit::Unverified(wait) if !may_block => {
                         return Permit::AfterDeadline(wait);
                     }
@@ -241,11 +265,13 @@ impl SharedRateLimiter {
         sharing: Sharing<'_>,
         ticket: QueueTicket,
         unverified_budget: Duration,
+        may_be_late: bool,
     ) -> StorePermit {
         let clock = sharing.clock;
-        let Ok(_lock) = self.lock_in_stores(sharing) else {
+        let Ok((_lock, locked_at)) = self.lock_in_stores(sharing) else {
             return StorePermit::Stopped;
         };
+        let is_late = |limit| !may_be_late && clock.now().mono > locked_at.saturating_add(limit);
         let unavailable = sharing.stores.is_unavailable();
         let began = clock.now().mono;
         let mut records = self.read_and_merge(sharing);
@@ -264,6 +290,9 @@ impl SharedRateLimiter {
                 return StorePermit::Unverified(unverified);
             }
         }
+        if is_late(MAX_READ_TIME) {
+            return StorePermit::Late;
+        }
         // The request is sent after the record is written, so the record has a time at which it will
         // have been sent: otherwise a process whose write is faster could send too early.
         let mut write_time = now.mono.saturating_sub(began);
@@ -278,14 +307,21 @@ impl SharedRateLimiter {
             }
             write_time = now.saturating_sub(began.mono).saturating_mul(2);
         }
+        if is_late(LOCK_TIMEOUT) {
+            return StorePermit::Late;
+        }
         let now = clock.now();
         self.lock().request_sent(now);
         StorePermit::Granted(now)
     }
 
-    /// Takes the rate limiter's lock in the stores. Returns `None` if no store can lock, or its
-    /// owner holds the lock for too long.
-    fn lock_in_stores(&self, sharing: Sharing<'_>) -> Result<Option<StoreLock>, StopReason> {
+    /// Takes the rate limiter's lock in the stores. Returns it with the time (monotonic) at which it
+    /// was free, at the earliest; or `None` if no store can lock, or its owner holds the lock for too
+    /// long.
+    fn lock_in_stores(
+        &self,
+        sharing: Sharing<'_>,
+    ) -> Result<(Option<StoreLock>, Duration), StopReason> {
         let Sharing {
             stores,
             clock,
@@ -294,15 +330,19 @@ impl SharedRateLimiter {
         } = sharing;
         let began = clock.now().mono;
         loop {
+            let mut tried_at = clock.now().mono;
             let mut lock = stores.try_lock(call, &self.name, SHORT_LEASE);
             let waited = clock.now().mono.saturating_sub(began);
             if matches!(lock, LockResult::Contended) && waited >= LOCK_TIMEOUT {
+                tried_at = clock.now().mono;
                 lock = stores.try_second_lock(call, &self.name, SHORT_LEASE);
             }
             match lock {
-                LockResult::Acquired(lock) => return Ok(Some(lock)),
-                LockResult::Failed => return Ok(None),
-                LockResult::Contended if waited >= 2 * LOCK_TIMEOUT => return Ok(None),
+                LockResult::Acquired(lock) => return Ok((Some(lock), tried_at)),
+                LockResult::Failed => return Ok((None, tried_at)),
+                LockResult::Contended if waited >= 2 * LOCK_TIMEOUT => {
+                    return Ok((None, tried_at));
+                }
                 LockResult::Contended => call.sleep(clock.real_wait(LOCK_POLL))?,
             }
         }
@@ -399,7 +439,7 @@ impl SharedRateLimiter {
     pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: Timestamp) -> bool {
         let now = sharing.clock.now();
         // Other processes wrote their records before this response.
-        self.share(sharing, |rate_limiter| {
+        self.share(sharing, Contended::Skip, |rate_limiter| {
             rate_limiter.response_received(sent, now)
         })
     }
@@ -420,31 +460,52 @@ impl SharedRateLimiter {
         };
         // Callers in the queue have to see their later permits.
         self.changed.notify_all();
-        (blocked_until, self.share(sharing, |_| {}))
+        (blocked_until, self.share(sharing, Contended::Write, |_| {}))
     }
 
-    /// Applies an event and writes the record to the stores. If another process holds the lock for
-    /// too long, the record is written without it: losing a timestamp is less harmful than a 429
-    /// that other processes do not see. Returns whether the shared store has the record.
-    pub(super) fn share(&self, sharing: Sharing<'_>, event: impl FnOnce(&mut RateLimiter)) -> bool {
-        let Sharing { stores, call, .. } = sharing;
+    /// Applies an event and writes the record to the stores. Returns whether the shared store has
+    /// the record, and no other process can have replaced it meanwhile.
+    pub(super) fn share(
+        &self,
+        sharing: Sharing<'_>,
+        contended: Contended,
+        event: impl FnOnce(&mut RateLimiter),
+    ) -> bool {
+        let Sharing {
+            stores,
+            clock,
+            call,
+            ..
+        } = sharing;
         if stores.is_empty() {
             event(&mut self.lock());
             return true;
         }
-        let mut lock = LockResult::Contended;
-        for _ in 0..MAX_LOCK_RETRIES {
-            lock = stores.try_lock(call, &self.name, SHORT_LEASE);
-            match lock {
-                LockResult::Contended => thread::sleep(LOCK_POLL),
-                _ => break,
+        let max_wait = match contended {
+            Contended::Write => LOCK_TIMEOUT,
+            Contended::Skip => MAX_LOCK_WAIT,
+        };
+        let began = clock.now().mono;
+        let lock = loop {
+            let lock = stores.try_lock(call, &self.name, SHORT_LEASE);
+            let is_over = || clock.now().mono.saturating_sub(began) >= max_wait;
+            if !matches!(lock, LockResult::Contended)
+                || is_over()
+                || call.sleep(clock.real_wait(LOCK_POLL)).is_err()
+            {
+                break lock;
             }
+        };
+        let is_contended = matches!(lock, LockResult::Contended);
+        if is_contended && contended == Contended::Skip {
+            event(&mut self.lock());
+            return false;
         }
         let mut records = self.read_and_merge(sharing);
         event(&mut self.lock());
         let is_shared = self.write(sharing, &mut records);
         drop(lock);
-        is_shared
+        is_shared && !is_contended
     }
 
     fn lock(&self) -> MutexGuard<'_, RateLimiter> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::entry::{CacheEntry, Counters, EntryNames, Unshared, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
-use super::permits::{SharedRateLimiter, Sharing};
+use super::permits::{Contended, SharedRateLimiter, Sharing};
 use super::sync::{Mutex, Signal, lock_inherited};
 use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};
@@ -195,6 +195,13 @@ impl Cache {
         let new = Arc::new(StoreChain::new(choice, &self.clock)?);
         let mut stores = self.stores.lock();
         Ok(Retention::insert(&mut stores, id, &new, choice))
+    }
+
+    /// Uses these stores for a configuration.
+    #[cfg(test)]
+    pub(in crate::auth) fn use_stores(&self, choice: &TokenCacheConfig, stores: StoreChain) {
+        let kept = Retention::Process(Arc::new(stores));
+        self.stores.lock().insert(StoreChain::id(choice), kept);
     }
 
     fn new_entry(
@@ -540,7 +547,7 @@ impl TokenCacheHandle {
                 clock: &entry.clock,
                 call,
             };
-            let is_shared = entry.rate_limiter.share(sharing, |_| {});
+            let is_shared = entry.rate_limiter.share(sharing, Contended::Skip, |_| {});
             entry.unshared.set_rate_limit(is_shared, entry.clock.now());
         }
     }

@@ -65,6 +65,32 @@ impl StoreChain {
         })
     }
 
+    /// Creates a chain of a server, if any, and of files, if any.
+    #[cfg(test)]
+    pub(crate) fn simulated<T>(server: Option<Arc<T>>, files: Option<Arc<T>>, clock: &Clock) -> Self
+    where
+        T: crate::auth::TokenStore + super::ServerClock + super::Timestamps + 'static,
+    {
+        let server = server.map(|it| Store {
+            server: Some(it.clone()),
+            ..Store::new(it, true, clock)
+        });
+        let files = files.map(|it| Store {
+            times: Some(it.clone()),
+            is_fallback: server.is_some(),
+            ..Store::new(it, false, clock)
+        });
+        let (shared, fallback) = match server {
+            Some(server) => (Some(server), files),
+            None => (files, None),
+        };
+        StoreChain {
+            shared,
+            fallback,
+            missing_files: None,
+        }
+    }
+
     /// Returns the identity of the stores of a configuration. Contains no part of a URL.
     pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
         let shared = match choice {

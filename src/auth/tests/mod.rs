@@ -11,6 +11,8 @@ mod fork_tests;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]
+mod host_simulation_tests;
+#[cfg(test)]
 mod lone_process_tests;
 #[cfg(test)]
 mod model_tests;

@@ -1,0 +1,790 @@
+//! Simulation of processes on several hosts that share a server, each host with its files: random
+//! histories in which each process sees the stores in a state of its own, and checks of the
+//! invariants 1 to 3 and of the blocks after a 429.
+//!
+//! Each process is a thread. One of them runs at a time, from one wait to the next, and the order
+//! is that of a simulated clock: so a history depends on its seed only, and takes no time.
+//! `CAMUNDA_TEST_SEED=N` runs one history and prints it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::test_support::{failure, request};
+use crate::auth::cache::Cache;
+use crate::auth::record::RateLimitTimes;
+use crate::auth::store::{ServerClock, StoreChain, Timestamps};
+use crate::auth::time::{Clock, ProcessClock, Timestamp};
+use crate::auth::{
+    FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
+    TokenRequest, TokenResponse, TokenStore,
+};
+use crate::call::{CallContext, CallOptions, Cancel};
+use crate::limited::limit_this_process;
+use crate::secret::Secret;
+
+/// Number of histories of each kind; fewer of those that simulate several minutes.
+const HISTORIES: u64 = 60;
+const LONG_HISTORIES: u64 = 15;
+
+const EPOCH: Timestamp = Timestamp {
+    mono: Duration::from_secs(1_000),
+    wall: Duration::from_secs(1_780_000_000),
+};
+
+/// Records have whole milliseconds, in the time of two clocks.
+const ROUNDING: Duration = Duration::from_millis(3);
+const INTERVAL: Duration = Duration::from_millis(1_100);
+/// The first window after a rejection of the credentials, and the first block after a 429.
+const WINDOW: Duration = Duration::from_secs(30);
+const BLOCK: Duration = Duration::from_secs(60);
+/// How long a process needs to store what it received.
+const TIME_TO_STORE: Duration = Duration::from_secs(3);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Runs one thread at a time, in the order of their waits.
+struct Scheduler {
+    state: Mutex<Schedule>,
+    changed: Condvar,
+}
+
+struct Schedule {
+    /// Since [`EPOCH`].
+    now: Duration,
+    running: Option<usize>,
+    waiting: BTreeSet<(Duration, u64, usize)>,
+    random: u64,
+    printed: bool,
+}
+
+impl Schedule {
+    fn next_random(&mut self) -> u64 {
+        // SplitMix64.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn run_next(&mut self) {
+        self.running = self.waiting.pop_first().map(|(at, _, id)| {
+            self.now = self.now.max(at);
+            id
+        });
+    }
+}
+
+impl Scheduler {
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
+        self.state.lock().unwrap()
+    }
+
+    fn now(&self) -> Duration {
+        self.lock().now
+    }
+
+    fn below(&self, limit: u64) -> u64 {
+        self.lock().next_random() % limit
+    }
+
+    fn between(&self, least: u64, most: u64) -> Duration {
+        ms(least + self.below(most - least + 1))
+    }
+
+    fn chance(&self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// Lets other threads run for `duration`.
+    fn wait(&self, id: usize, duration: Duration) {
+        let mut schedule = self.lock();
+        let entry = (schedule.now + duration, schedule.next_random(), id);
+        schedule.waiting.insert(entry);
+        schedule.run_next();
+        self.changed.notify_all();
+        self.wait_for_turn(id, schedule);
+    }
+
+    fn wait_for_turn(&self, id: usize, schedule: MutexGuard<'_, Schedule>) {
+        let limit = Duration::from_secs(120);
+        let is_other = |schedule: &mut Schedule| schedule.running != Some(id);
+        let (_schedule, result) = self
+            .changed
+            .wait_timeout_while(schedule, limit, is_other)
+            .unwrap();
+        assert!(!result.timed_out(), "thread {id} is never run");
+    }
+
+    fn end(&self) {
+        // Also while a thread panics.
+        if let Ok(mut schedule) = self.state.lock() {
+            schedule.run_next();
+        }
+        self.changed.notify_all();
+    }
+
+    fn print(&self, line: fmt::Arguments<'_>) {
+        let schedule = self.lock();
+        if schedule.printed {
+            eprintln!("{:>9.3} {line}", schedule.now.as_secs_f64());
+        }
+    }
+}
+
+/// How a store treats the operations of a process.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// Every operation fails immediately.
+    Refused,
+    /// No operation is executed, after 250 ms.
+    Late,
+    /// Operations are executed, but there is no response within 250 ms.
+    NoResponse,
+    /// Only reads work.
+    ReadOnly,
+    /// Nothing can be written, but locks work.
+    Full,
+    /// Values cannot be read, as those of a wrong type.
+    Unreadable,
+}
+
+const SERVER_FAULTS: [Fault; 6] = [
+    Fault::Refused,
+    Fault::Late,
+    Fault::NoResponse,
+    Fault::ReadOnly,
+    Fault::Full,
+    Fault::Unreadable,
+];
+
+/// A store and what is in it.
+#[derive(Default)]
+struct Contents {
+    values: HashMap<String, Vec<u8>>,
+    times: HashMap<String, RateLimitTimes>,
+    /// Owner and end of each lock.
+    locks: HashMap<String, (u64, Duration)>,
+    owners: u64,
+}
+
+/// A store as one process sees it.
+struct View {
+    process: Arc<Process>,
+    contents: Arc<Mutex<Contents>>,
+    /// Duration of an operation.
+    latency: (u64, u64),
+    is_server: bool,
+    /// Times in which the store fails for this process.
+    faults: Vec<(Duration, Duration, Fault)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Operation {
+    Read,
+    Write,
+    Lock,
+}
+
+impl View {
+    fn fault(&self) -> Option<Fault> {
+        let now = self.process.scheduler.now();
+        let faults = self.faults.iter();
+        let mut current = faults.filter(|(from, until, _)| (*from..*until).contains(&now));
+        current.next().map(|(_, _, fault)| *fault)
+    }
+
+    fn run<T>(
+        &self,
+        operation: Operation,
+        execute: impl FnOnce(&mut Contents, Duration) -> T,
+    ) -> io::Result<T> {
+        let process = &self.process;
+        let latency = process.scheduler.between(self.latency.0, self.latency.1);
+        process.wait(latency / 2);
+        let late = || {
+            process.wait(ms(250));
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        let execute = || execute(&mut self.contents.lock().unwrap(), process.scheduler.now());
+        let result = match self.fault() {
+            None => execute(),
+            Some(Fault::Refused) => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Some(Fault::Late) => return late(),
+            Some(Fault::NoResponse) => {
+                let _ = execute();
+                return late();
+            }
+            Some(Fault::ReadOnly) if operation == Operation::Read => execute(),
+            Some(Fault::Full) if operation != Operation::Write => execute(),
+            Some(Fault::Unreadable) if operation != Operation::Read => execute(),
+            Some(_) => return Err(io::Error::other("failed by the simulation")),
+        };
+        process.wait(latency - latency / 2);
+        Ok(result)
+    }
+}
+
+impl TokenStore for Arc<View> {
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.run(Operation::Read, |contents, _| {
+            contents.values.get(name).cloned()
+        })
+    }
+
+    fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
+        self.run(Operation::Write, |contents, _| {
+            contents.values.insert(name.to_owned(), value.to_owned());
+        })
+    }
+
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
+        let acquired = self.run(Operation::Lock, |contents, now| {
+            if contents.locks.get(name).is_some_and(|(_, end)| *end > now) {
+                return None;
+            }
+            contents.owners += 1;
+            // The kernel releases the locks of files.
+            let end = match self.is_server {
+                true => now + lease,
+                false => Duration::MAX,
+            };
+            let owner = contents.owners;
+            contents.locks.insert(name.to_owned(), (owner, end));
+            Some(owner)
+        })?;
+        Ok(acquired.map(|owner| {
+            StoreLock::new(HeldLock {
+                view: Arc::clone(self),
+                name: name.to_owned(),
+                owner,
+            })
+        }))
+    }
+
+    fn describe(&self) -> String {
+        "simulated".to_owned()
+    }
+}
+
+impl ServerClock for Arc<View> {
+    fn get_with_time(&self, name: &str) -> io::Result<(Option<Vec<u8>>, Option<Duration>)> {
+        self.run(Operation::Read, |contents, now| {
+            let value = contents.values.get(name).cloned();
+            (value, Some(EPOCH.wall + now))
+        })
+    }
+}
+
+impl Timestamps for Arc<View> {
+    fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()> {
+        self.run(Operation::Lock, |contents, _| {
+            contents.times.insert(name.to_owned(), times);
+        })
+    }
+
+    fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>> {
+        self.run(Operation::Read, |contents, _| {
+            contents.times.get(name).copied()
+        })
+    }
+}
+
+struct HeldLock {
+    view: Arc<View>,
+    name: String,
+    owner: u64,
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        let is_lost = matches!(
+            self.view.fault(),
+            Some(Fault::Refused | Fault::Late | Fault::ReadOnly)
+        );
+        // A lock of the server then ends with its lease.
+        if self.view.is_server && is_lost {
+            return;
+        }
+        let locks = &mut self.view.contents.lock().unwrap().locks;
+        if locks
+            .get(&self.name)
+            .is_some_and(|(owner, _)| *owner == self.owner)
+        {
+            locks.remove(&self.name);
+        }
+    }
+}
+
+/// A process of a simulated host.
+struct Process {
+    id: usize,
+    scheduler: Arc<Scheduler>,
+    deadline: Mutex<Duration>,
+    cancel: Cancel,
+}
+
+impl Process {
+    fn wait(&self, duration: Duration) {
+        self.scheduler.wait(self.id, duration);
+        if self.scheduler.now() >= *self.deadline.lock().unwrap() {
+            self.cancel.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.id)
+    }
+}
+
+impl ProcessClock for Process {
+    fn now(&self) -> Timestamp {
+        EPOCH.after(self.scheduler.now())
+    }
+
+    fn remaining(&self) -> Duration {
+        let deadline = *self.deadline.lock().unwrap();
+        deadline.saturating_sub(self.scheduler.now())
+    }
+
+    fn jitter(&self) -> f64 {
+        self.scheduler.below(1_000) as f64 / 1e3
+    }
+
+    fn wait(&self, duration: Duration) {
+        Process::wait(self, duration);
+    }
+}
+
+/// A request that the token endpoint received.
+#[derive(Debug, Clone)]
+struct Received {
+    at: Duration,
+    process: usize,
+    host: usize,
+    audience: String,
+    /// Its response, and when the process received it.
+    response: Option<(Duration, Result<(), TokenErrorKind>)>,
+}
+
+/// The token endpoint.
+#[derive(Default)]
+struct Service {
+    received: Mutex<Vec<Received>>,
+}
+
+/// The endpoint as one process sees it.
+struct Endpoint {
+    service: Arc<Service>,
+    process: Arc<Process>,
+    host: usize,
+    /// Duration of a response, and how many percent of them are 429s.
+    latency: (u64, u64),
+    limited: u64,
+}
+
+/// Audience of credentials that the endpoint rejects.
+const REJECTED: &str = "rejected.example";
+
+impl TokenEndpoint for Endpoint {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        _: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        self.process.wait(self.process.scheduler.between(0, 300));
+        Ok(Box::new(Connection(self, request)))
+    }
+}
+
+struct Connection<'a>(&'a Endpoint, &'a TokenRequest);
+
+impl TokenConnection for Connection<'_> {
+    fn is_open(&mut self) -> bool {
+        true
+    }
+
+    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError> {
+        let Connection(endpoint, request) = self;
+        let (process, service) = (&endpoint.process, &endpoint.service);
+        let scheduler = &process.scheduler;
+        let index = {
+            let mut received = service.received.lock().unwrap();
+            received.push(Received {
+                at: scheduler.now(),
+                process: process.id,
+                host: endpoint.host,
+                audience: request.audience.clone(),
+                response: None,
+            });
+            received.len() - 1
+        };
+        scheduler.print(format_args!(
+            "host {} process {} sends for {}",
+            endpoint.host, process.id, request.audience
+        ));
+        let latency = scheduler.between(endpoint.latency.0, endpoint.latency.1);
+        let is_limited = scheduler.chance(endpoint.limited);
+        process.wait(latency.min(process.remaining()));
+        let response = match () {
+            () if call.check().is_err() => Err(TokenErrorKind::Cancelled),
+            () if is_limited => Err(TokenErrorKind::RateLimited { retry_after: None }),
+            () if request.audience == REJECTED => Err(TokenErrorKind::InvalidClient),
+            () => Ok(()),
+        };
+        scheduler.print(format_args!("process {} receives {response:?}", process.id));
+        service.received.lock().unwrap()[index].response = Some((scheduler.now(), response));
+        match response {
+            Ok(()) => Ok(TokenResponse {
+                access_token: Secret::new(format!("token-{index}")),
+                expires_in: Some(3600.0),
+                server_date: None,
+            }),
+            Err(kind) => Err(FetchError {
+                kind,
+                error: failure(kind),
+            }),
+        }
+    }
+
+    fn sent_at(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// A kind of histories.
+#[derive(Debug, Clone)]
+struct Kind {
+    name: &'static str,
+    hosts: usize,
+    processes_per_host: usize,
+    has_server: bool,
+    server_latency: (u64, u64),
+    /// Faults of the server, as each process sees it.
+    server_faults: &'static [Fault],
+    /// Whether the server loses its contents once.
+    restarts: bool,
+    file_faults: &'static [Fault],
+    response_latency: (u64, u64),
+    audiences: &'static [&'static str],
+    /// Percentage of responses that are 429s.
+    limited: u64,
+    timeout: Duration,
+    calls: usize,
+    /// Whether hosts exclude each other.
+    is_shared_by_hosts: bool,
+}
+
+const AUDIENCES: &[&str] = &["one.example", "two.example", "three.example"];
+
+const PLAIN: Kind = Kind {
+    name: "plain",
+    hosts: 2,
+    processes_per_host: 3,
+    has_server: true,
+    server_latency: (0, 5),
+    server_faults: &[],
+    restarts: false,
+    file_faults: &[],
+    response_latency: (50, 3_000),
+    audiences: AUDIENCES,
+    limited: 0,
+    timeout: Duration::from_secs(60),
+    calls: 2,
+    is_shared_by_hosts: true,
+};
+
+/// Runs one history and returns the requests that the endpoint received.
+fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
+    let scheduler = Arc::new(Scheduler {
+        state: Mutex::new(Schedule {
+            now: Duration::ZERO,
+            running: None,
+            waiting: BTreeSet::new(),
+            random: seed,
+            printed,
+        }),
+        changed: Condvar::new(),
+    });
+    let service = Arc::new(Service::default());
+    let server = Arc::new(Mutex::new(Contents::default()));
+    let files: Vec<_> = (0..kind.hosts)
+        .map(|_| Arc::new(Mutex::new(Contents::default())))
+        .collect();
+    let processes = kind.hosts * kind.processes_per_host;
+    let faults = |all: &[Fault]| -> Vec<(Duration, Duration, Fault)> {
+        let count = if all.is_empty() {
+            0
+        } else {
+            scheduler.below(3)
+        };
+        (0..count)
+            .map(|_| {
+                let from = scheduler.between(0, 8_000);
+                let until = from + scheduler.between(1, 6_000);
+                (from, until, all[scheduler.below(all.len() as u64) as usize])
+            })
+            .collect()
+    };
+    let setups: Vec<_> = (0..processes)
+        .map(|id| {
+            let host = id / kind.processes_per_host;
+            let process = Arc::new(Process {
+                id,
+                scheduler: Arc::clone(&scheduler),
+                deadline: Mutex::new(Duration::MAX),
+                cancel: Cancel::new(),
+            });
+            let view = |contents: &Arc<Mutex<Contents>>, is_server| {
+                Arc::new(View {
+                    process: Arc::clone(&process),
+                    contents: Arc::clone(contents),
+                    latency: if is_server {
+                        kind.server_latency
+                    } else {
+                        (0, 1)
+                    },
+                    is_server,
+                    faults: faults(match is_server {
+                        true => kind.server_faults,
+                        false => kind.file_faults,
+                    }),
+                })
+            };
+            let stores = (
+                kind.has_server.then(|| view(&server, true)),
+                view(&files[host], false),
+            );
+            scheduler.print(format_args!(
+                "process {id} on host {host}: faults of the server {:?}, of the files {:?}",
+                stores.0.as_ref().map(|view| &view.faults),
+                stores.1.faults
+            ));
+            let starts = scheduler.between(0, 4_000);
+            (process, host, stores, starts)
+        })
+        .collect();
+    let restarts_at = scheduler.between(0, 8_000);
+    let threads = processes + usize::from(kind.restarts);
+    let registered = Barrier::new(threads + 1);
+    let thread = |id: usize, starts: Duration, run: &dyn Fn()| {
+        let _end = End(&scheduler);
+        scheduler.lock().waiting.insert((starts, id as u64, id));
+        registered.wait();
+        scheduler.wait_for_turn(id, scheduler.lock());
+        run();
+    };
+    thread::scope(|scope| {
+        for (process, host, (server, files), starts) in &setups {
+            let (thread, service) = (&thread, &service);
+            scope.spawn(move || {
+                thread(process.id, *starts, &|| {
+                    run_process(kind, process, *host, server, files, service);
+                });
+            });
+        }
+        if kind.restarts {
+            scope.spawn(|| {
+                thread(processes, restarts_at, &|| {
+                    scheduler.print(format_args!("the server loses its contents"));
+                    let mut server = server.lock().unwrap();
+                    server.values.clear();
+                    server.locks.clear();
+                });
+            });
+        }
+        registered.wait();
+        scheduler.end();
+    });
+    service.received.lock().unwrap().clone()
+}
+
+/// Runs the next thread when dropped, also after a panic.
+struct End<'a>(&'a Scheduler);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Makes the calls of one process, which may be restarted between them.
+fn run_process(
+    kind: &Kind,
+    process: &Arc<Process>,
+    host: usize,
+    server: &Option<Arc<View>>,
+    files: &Arc<View>,
+    service: &Arc<Service>,
+) {
+    let scheduler = &process.scheduler;
+    let clock = Clock::Process(Arc::clone(process) as Arc<dyn ProcessClock>);
+    let choice = TokenCacheConfig::Directory(PathBuf::from("/simulated"));
+    let started = || {
+        let cache = Cache::new(clock.clone());
+        let (server, files) = (server.clone(), Some(Arc::clone(files)));
+        let stores = StoreChain::simulated(server.map(Arc::new), files.map(Arc::new), &clock);
+        cache.use_stores(&choice, stores);
+        cache
+    };
+    let endpoint = Endpoint {
+        service: Arc::clone(service),
+        process: Arc::clone(process),
+        host,
+        latency: kind.response_latency,
+        limited: kind.limited,
+    };
+    let mut cache = started();
+    for _ in 0..kind.calls {
+        let audience = kind.audiences[scheduler.below(kind.audiences.len() as u64) as usize];
+        let request = TokenRequest {
+            audience: audience.to_owned(),
+            ..request()
+        };
+        let handle = cache.handle(request, &choice).unwrap();
+        process.cancel.reset();
+        *process.deadline.lock().unwrap() = scheduler.now() + kind.timeout;
+        // The deadline of the simulation cancels the call.
+        let options = CallOptions::new().cancel(process.cancel.clone());
+        let call = CallContext::start(&options, Duration::from_secs(24 * 3_600));
+        let result = handle.token(&endpoint, &call);
+        *process.deadline.lock().unwrap() = Duration::MAX;
+        scheduler.print(format_args!(
+            "process {} has {:?} for {audience}",
+            process.id,
+            result.map(|token| token.expose().to_owned())
+        ));
+        process.wait(scheduler.between(0, 3_000));
+        if scheduler.chance(30) {
+            cache = started();
+        }
+    }
+}
+
+/// Returns the first violation of an invariant in a history.
+fn violation(kind: &Kind, received: &[Received]) -> Option<String> {
+    let mut received = received.to_vec();
+    received.sort_by_key(|request| request.at);
+    for (index, later) in received.iter().enumerate() {
+        for earlier in &received[..index] {
+            if !kind.is_shared_by_hosts && earlier.host != later.host {
+                continue;
+            }
+            let apart = later.at - earlier.at;
+            let is_same = earlier.audience == later.audience;
+            let after = |at: Duration| later.at.checked_sub(at);
+            let broken = match earlier.response {
+                _ if apart + ROUNDING < INTERVAL => Some("two requests within 1.1 s"),
+                None if is_same => Some("two requests for one key in flight"),
+                Some((at, _)) if is_same && later.at < at => {
+                    Some("two requests for one key in flight")
+                }
+                Some((at, Ok(()))) if is_same && after(at).is_some() => {
+                    Some("a request in spite of a valid token")
+                }
+                Some((at, Err(TokenErrorKind::InvalidClient)))
+                    if is_same && after(at).is_some_and(|after| after < WINDOW) =>
+                {
+                    Some("a request in spite of a rejection")
+                }
+                Some((at, Err(TokenErrorKind::RateLimited { .. })))
+                    if after(at).is_some_and(|after| (TIME_TO_STORE..BLOCK).contains(&after)) =>
+                {
+                    Some("a request in spite of a block")
+                }
+                _ => None,
+            };
+            if let Some(broken) = broken {
+                return Some(format!(
+                    "{broken}, of process {}: {later:?}, after process {}: {earlier:?}",
+                    later.process, earlier.process
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Runs histories of a kind, and checks each.
+fn check(kind: &Kind) {
+    limit_this_process();
+    let only = std::env::var("CAMUNDA_TEST_SEED").ok();
+    let only = only.map(|seed| seed.parse().expect("a number"));
+    let seeds = match only {
+        Some(seed) => seed..seed + 1,
+        None if kind.limited > 0 => 1..LONG_HISTORIES + 1,
+        None => 1..HISTORIES + 1,
+    };
+    let mut requests = 0;
+    let mut broken = Vec::new();
+    for seed in seeds {
+        let received = run(kind, seed, only.is_some());
+        requests += received.len();
+        if let Some(violation) = violation(kind, &received) {
+            broken.push(format!("CAMUNDA_TEST_SEED={seed}: {violation}"));
+        }
+    }
+    let count = broken.len();
+    assert!(
+        broken.is_empty(),
+        "{}, {count} histories:\n{}",
+        kind.name,
+        broken[..count.min(5)].join("\n")
+    );
+    assert!(requests > 0);
+}
+
+#[test]
+fn invariants_hold_with_a_server() {
+    check(&PLAIN);
+}
+
+#[test]
+fn invariants_hold_with_a_slow_server() {
+    check(&Kind {
+        name: "slow server",
+        server_latency: (50, 245),
+        ..PLAIN
+    });
+}
+
+#[test]
+fn invariants_hold_on_each_host_while_its_processes_see_the_server_differently() {
+    check(&Kind {
+        name: "server faults",
+        server_faults: &SERVER_FAULTS,
+        server_latency: (0, 100),
+        restarts: true,
+        is_shared_by_hosts: false,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn invariants_hold_with_a_server_while_files_fail() {
+    check(&Kind {
+        name: "file faults",
+        file_faults: &[Fault::Full, Fault::ReadOnly, Fault::Unreadable],
+        ..PLAIN
+    });
+}
+
+#[test]
+fn rejections_are_shared_by_processes_that_see_the_server_differently() {
+    check(&Kind {
+        name: "rejections",
+        audiences: &[REJECTED, "one.example"],
+        server_faults: &SERVER_FAULTS,
+        is_shared_by_hosts: false,
+        ..PLAIN
+    });
+}
