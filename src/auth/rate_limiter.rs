@@ -292,6 +292,11 @@ impl RateLimiter {
         self.blocked_until > now.mono
     }
 
+    /// Returns the rest of the block after a 429.
+    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+        self.blocked_until.saturating_sub(now.mono)
+    }
+
     /// Returns the state of a forked child: the same limits and block, without the parent's queue.
     pub(crate) fn inherited(&self) -> RateLimiter {
         RateLimiter {

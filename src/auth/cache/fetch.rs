@@ -11,9 +11,7 @@ use crate::auth::key::CacheKey;
 use crate::auth::record::{
     RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
 };
-use crate::auth::store::{
-    FoundRecord, INITIAL_SERVER_SUSPENSION, LockResult, ReadScope, RecordStore, Store,
-};
+use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store};
 use crate::auth::time::Timestamp;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
@@ -45,12 +43,6 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(35);
 /// delayed that long.
 const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Delay of a token request while the shared store is not available: at least as long as the store is
-/// not used after its first failure, which can be caused by a loaded machine, and random, so that
-/// hosts do not send at the same time.
-const MIN_START_DELAY: Duration = INITIAL_SERVER_SUSPENSION;
-const MAX_START_DELAY: Duration = Duration::from_secs(5);
-
 /// Delay of the next refresh after one was deferred.
 const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
 
@@ -79,12 +71,28 @@ pub(super) struct TokenFetch<'a> {
 
 /// Result of waiting for the fetch lock.
 enum FetchLock {
-    /// This process sends the request; with the record read under the lock. It has no lock if no
-    /// store can lock, or the owner of the lock holds it for too long.
-    Acquired(Option<StoreLock>, TokenRecord),
+    /// This process sends the request; with the record read under the lock.
+    Acquired(HeldLock, TokenRecord),
     /// No request is needed: another process has stored a token, or the token state has the reason
     /// why there is none.
     Resolved(Option<Token>),
+}
+
+/// The fetch lock of this process.
+#[derive(Default)]
+struct HeldLock {
+    /// Absent if no store can lock, or the owner of the lock holds it for too long.
+    lock: Option<StoreLock>,
+    /// When its lease ends (monotonic), at the earliest.
+    until: Duration,
+}
+
+impl HeldLock {
+    /// Returns whether the lease may end before the response to a request that is sent now.
+    fn expires(&self, now: Timestamp, remaining: Duration) -> bool {
+        let needed = FETCH_LOCK_TIMEOUT.min(remaining);
+        self.lock.is_some() && self.until < now.mono.saturating_add(needed)
+    }
 }
 
 impl<'a> TokenFetch<'a> {
@@ -117,7 +125,7 @@ impl<'a> TokenFetch<'a> {
             call,
         };
         let record_store = RecordStore::new(&entry.stores, &entry.clock, request, key);
-        let (lock, known) = match &record_store {
+        let (mut lock, mut known) = match &record_store {
             Some(record_store) => match self.acquire_fetch_lock(record_store, sharing)? {
                 FetchLock::Acquired(lock, known) => (lock, known),
                 FetchLock::Resolved(token) => return Ok(token),
@@ -125,22 +133,6 @@ impl<'a> TokenFetch<'a> {
             None => Default::default(),
         };
         let may_block = self.purpose == Purpose::Fetch;
-        if may_block && entry.stores.is_unavailable() {
-            // Other hosts send requests now too, and this process cannot see them.
-            let jitter = (MAX_START_DELAY - MIN_START_DELAY).mul_f64(entry.clock.jitter());
-            let delay = (MIN_START_DELAY + jitter).min(entry.clock.remaining(call) / 4);
-            call.sleep(entry.clock.real_wait(delay))
-                .map_err(|stop| stopped(call, stop))?;
-        }
-        let expect = |permit_at| self.expect_permit(permit_at);
-        let mut found = None;
-        let is_resolved = || {
-            let known = record_store
-                .as_ref()
-                .map(|record_store| record_store.read(call, ReadScope::Shared));
-            found = known.filter(|known| self.is_resolved_by(&known.record));
-            found.is_some()
-        };
         let limited = match self.purpose {
             Purpose::Fetch => None,
             Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
@@ -154,20 +146,45 @@ impl<'a> TokenFetch<'a> {
             call: request_call,
             open: None,
         };
-        let permit = entry
-            .rate_limiter
-            .acquire(sharing, may_block, expect, is_resolved, || {
-                connection.open()
-            });
+        let permit = loop {
+            let mut found = None;
+            let mut lease_expires = false;
+            let is_resolved = || {
+                // In all stores: the owner of a second lock may not reach the shared store.
+                let known = record_store
+                    .as_ref()
+                    .map(|record_store| record_store.read(call, ReadScope::All));
+                found = known.filter(|known| self.is_resolved_by(&known.record));
+                let (now, remaining) = (entry.clock.now(), entry.clock.remaining(call));
+                lease_expires = lock.expires(now, remaining);
+                found.is_some() || lease_expires
+            };
+            let permit = entry.rate_limiter.acquire(
+                sharing,
+                may_block,
+                |permit_at| self.expect_permit(permit_at),
+                is_resolved,
+                || connection.open(),
+            );
+            let (Permit::NotNeeded, Some(record_store)) = (&permit, &record_store) else {
+                break permit;
+            };
+            if let Some(found) = found {
+                let resolved = self.merge(call, record_store, &found);
+                return Ok(resolved.flatten());
+            }
+            // After a long wait, another process may have the lock.
+            drop(lock);
+            (lock, known) = match self.acquire_fetch_lock(record_store, sharing)? {
+                FetchLock::Acquired(lock, known) => (lock, known),
+                FetchLock::Resolved(token) => return Ok(token),
+            };
+        };
         let granted = match permit {
             Permit::Granted(granted) => Ok((granted, Instant::now())),
             Permit::NotConnected(error) => Err(error),
-            Permit::NotNeeded => {
-                let resolved = record_store.as_ref().zip(found);
-                let resolved = resolved
-                    .and_then(|(record_store, found)| self.merge(call, record_store, &found));
-                return Ok(resolved.flatten());
-            }
+            // Only with a result in a store.
+            Permit::NotNeeded => return Ok(None),
             Permit::AfterDeadline(wait) if !may_block => {
                 self.defer_refresh(wait);
                 return Ok(None);
@@ -241,8 +258,13 @@ impl<'a> TokenFetch<'a> {
     ) -> Result<FetchLock, Error> {
         let entry = self.entry;
         let call = sharing.call;
-        let lock_timeout = FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2);
-        let mut give_up_at = entry.clock.now().mono.saturating_add(lock_timeout);
+        // The owner waits for the end of a block too.
+        let give_up_after = |block: Duration| {
+            let usable = entry.clock.remaining(call).saturating_sub(block) / 3 * 2;
+            let wait = block.saturating_add(FETCH_LOCK_TIMEOUT.min(usable));
+            entry.clock.now().mono.saturating_add(wait)
+        };
+        let mut give_up_at = give_up_after(Duration::ZERO);
         let mut poll = INITIAL_POLL;
         // Reading needs no lock, and the shared store may have a token already.
         let known = record_store.read(call, ReadScope::Shared);
@@ -253,6 +275,7 @@ impl<'a> TokenFetch<'a> {
         let lease = lease.min(MAX_LEASE);
         let mut overdue = false;
         loop {
+            let until = entry.clock.now().mono.saturating_add(lease);
             let mut lock = record_store.try_lock(call, lease);
             if overdue && matches!(lock, LockResult::Contended) {
                 lock = record_store.try_second_lock(call, lease);
@@ -267,9 +290,12 @@ impl<'a> TokenFetch<'a> {
             }
             match lock {
                 LockResult::Acquired(lock) => {
-                    return Ok(FetchLock::Acquired(Some(lock), known.record));
+                    let lock = Some(lock);
+                    return Ok(FetchLock::Acquired(HeldLock { lock, until }, known.record));
                 }
-                LockResult::Failed => return Ok(FetchLock::Acquired(None, known.record)),
+                LockResult::Failed => {
+                    return Ok(FetchLock::Acquired(HeldLock::default(), known.record));
+                }
                 LockResult::Contended => {}
             }
             if self.purpose == Purpose::Refresh {
@@ -282,6 +308,10 @@ impl<'a> TokenFetch<'a> {
             if wait > entry.clock.remaining(call) {
                 return Err(rate_limited(wait));
             }
+            let block = entry.rate_limiter.block_remaining(now);
+            if !block.is_zero() {
+                give_up_at = give_up_after(block);
+            }
             if now.mono >= give_up_at {
                 if overdue {
                     log::debug!(
@@ -289,14 +319,12 @@ impl<'a> TokenFetch<'a> {
                         entry.audience(),
                     );
                     let known = record_store.read(call, ReadScope::All);
-                    return Ok(FetchLock::Acquired(None, known.record));
+                    return Ok(FetchLock::Acquired(HeldLock::default(), known.record));
                 }
                 // One waiting process continues in place of the owner, the others wait for that
                 // one.
                 overdue = true;
-                give_up_at = now
-                    .mono
-                    .saturating_add(FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2));
+                give_up_at = give_up_after(Duration::ZERO);
                 poll = INITIAL_POLL;
                 continue;
             }

@@ -9,7 +9,9 @@ use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
 use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
-use crate::auth::store::{LockResult, SHORT_LEASE, Store, StoreChain, StoreTime};
+use crate::auth::store::{
+    INITIAL_SERVER_SUSPENSION, LockResult, SHORT_LEASE, Store, StoreChain, StoreTime,
+};
 use crate::auth::time::{Clock, Timestamp};
 use crate::auth::{FetchError, StoreLock, TokenErrorKind};
 use crate::call::{CallContext, StopReason};
@@ -46,6 +48,12 @@ const MAX_CONNECTIONS: u32 = 3;
 const MAX_RECORD_WRITES: u32 = 3;
 const MAX_WRITE_TIME: Duration = Duration::from_millis(500);
 const WRITE_TOLERANCE: Duration = Duration::from_millis(5);
+
+/// Delay of a token request while the shared store is not available: at least as long as the store is
+/// not used after its first failure, which can be caused by a loaded machine, and random, so that
+/// hosts do not send at the same time.
+const MIN_START_DELAY: Duration = INITIAL_SERVER_SUSPENSION;
+const MAX_START_DELAY: Duration = Duration::from_secs(5);
 
 /// A rate limiter with its lock.
 #[derive(Debug)]
@@ -90,6 +98,8 @@ enum StorePermit {
     Granted(Timestamp),
     /// Another process was faster; the rate limiter then knows its request.
     Refused,
+    /// The shared store is not available: other hosts may send requests now too.
+    Unavailable,
     /// It took so long that other processes may have continued without the lock.
     Late,
     /// According to a record that cannot be verified, another process was faster. The request may
@@ -138,6 +148,11 @@ impl SharedRateLimiter {
         self.lock().permit_at(None, now)
     }
 
+    /// Returns the rest of the block after a 429.
+    pub(super) fn block_remaining(&self, now: Timestamp) -> Duration {
+        self.lock().block_remaining(now)
+    }
+
     pub(super) fn report(&self, now: Timestamp) -> RateLimiterReport {
         let rate_limiter = self.lock();
         RateLimiterReport {
@@ -162,7 +177,19 @@ impl SharedRateLimiter {
         mut is_resolved: impl FnMut() -> bool,
         mut connect: impl FnMut() -> Result<bool, FetchError>,
     ) -> Permit {
-        let Sharing { clock, call, .. } = sharing;
+        let Sharing {
+            stores,
+            clock,
+            call,
+            ..
+        } = sharing;
+        let mut may_delay = may_block;
+        if may_delay && stores.is_unavailable() {
+            may_delay = false;
+            if let Err(stop) = delay_start(sharing) {
+                return Permit::Cancelled(stop);
+            }
+        }
         let queued = QueueGuard {
             limiter: self,
             ticket: self.lock().enqueue(),
@@ -211,7 +238,7 @@ impl SharedRateLimiter {
                 if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
                     continue;
                 }
-                if sharing.stores.is_empty() {
+                if stores.is_empty() {
                     let mut rate_limiter = self.lock();
                     let now = clock.now();
                     if rate_limiter.permit_at(Some(queued.ticket), now) > now.mono {
@@ -222,10 +249,21 @@ impl SharedRateLimiter {
                 }
                 has_waited = true;
                 let may_be_late = late >= MAX_LATE_PERMITS;
-                match self.acquire_in_stores(sharing, queued.ticket, unverified_budget, may_be_late)
-                {
+                match self.acquire_in_stores(
+                    sharing,
+                    queued.ticket,
+                    unverified_budget,
+                    may_delay,
+                    may_be_late,
+                ) {
                     StorePermit::Granted(now) => return Permit::Granted(now),
                     StorePermit::Late => late += 1,
+                    StorePermit::Unavailable => {
+                        may_delay = false;
+                        if let Err(stop) = delay_start(sharing) {
+                            return Permit::Cancelled(stop);
+                        }
+                    }
                     StorePermit::Unverified(wait) if !may_block => {
                         return Permit::AfterDeadline(wait);
                     }
@@ -265,6 +303,7 @@ impl SharedRateLimiter {
         sharing: Sharing<'_>,
         ticket: QueueTicket,
         unverified_budget: Duration,
+        may_delay: bool,
         may_be_late: bool,
     ) -> StorePermit {
         let clock = sharing.clock;
@@ -275,6 +314,9 @@ impl SharedRateLimiter {
         let unavailable = sharing.stores.is_unavailable();
         let began = clock.now().mono;
         let mut records = self.read_and_merge(sharing);
+        if may_delay && sharing.stores.is_unavailable() {
+            return StorePermit::Unavailable;
+        }
         if !unavailable && sharing.stores.is_unavailable() {
             // The lock may be in this store only, if the fallback cannot lock.
             return StorePermit::Refused;
@@ -511,6 +553,15 @@ impl SharedRateLimiter {
     fn lock(&self) -> MutexGuard<'_, RateLimiter> {
         self.state.lock()
     }
+}
+
+/// Waits before a request while the shared store is not available, at most a quarter of the call's
+/// remaining time.
+fn delay_start(sharing: Sharing<'_>) -> Result<(), StopReason> {
+    let Sharing { clock, call, .. } = sharing;
+    let jitter = (MAX_START_DELAY - MIN_START_DELAY).mul_f64(clock.jitter());
+    let delay = (MIN_START_DELAY + jitter).min(clock.remaining(call) / 4);
+    call.sleep(clock.real_wait(delay))
 }
 
 /// A place in the queue of a rate limiter, left on drop.

@@ -14,8 +14,8 @@ use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
 use crate::auth::{
-    FetchError, StoreLock, Token, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
-    TokenStore,
+    FetchError, StoreLock, Token, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
+    TokenRequest, TokenResponse, TokenStore,
 };
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::deadline_check::in_time;
@@ -643,6 +643,44 @@ fn fetch_proceeds_without_lock_after_lock_timeout() {
             "{locks:?}"
         );
     }
+}
+
+/// A token endpoint, during the connections to which something happens.
+struct Connecting<'a, F>(&'a Endpoint, F);
+
+impl<F: Fn()> TokenEndpoint for Connecting<'_, F> {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        (self.1)();
+        self.0.connect(request, call)
+    }
+}
+
+#[test]
+fn request_is_delayed_when_the_store_fails_during_the_wait_for_a_permit() {
+    let (cache, clock) = auto_advancing();
+    let store = Arc::new(MemoryStore::default());
+    let endpoint = Endpoint::with_script(&clock, []);
+    let token = |audience: &str, endpoint: &dyn TokenEndpoint| {
+        let request = TokenRequest {
+            audience: audience.to_owned(),
+            ..request()
+        };
+        let handle = cache.handle(request, &store.choice()).unwrap();
+        handle.token(endpoint, &call()).unwrap();
+    };
+    token("one.example", &endpoint);
+    let connecting = Connecting(&endpoint, || store.everything_fails(true));
+    token("two.example", &connecting);
+    let sent = endpoint.sent();
+    assert_eq!(sent.len(), 2);
+    // Other hosts knew of the first request too, and would all send at the end of the interval.
+    let least = MIN_REQUEST_INTERVAL + Duration::from_secs(1);
+    let apart = sent[1].mono - sent[0].mono;
+    assert!(apart >= least, "{apart:?}");
 }
 
 /// A store whose writes take 200 ms.

@@ -788,3 +788,27 @@ fn rejections_are_shared_by_processes_that_see_the_server_differently() {
         ..PLAIN
     });
 }
+
+#[test]
+fn blocks_after_a_429_are_shared_by_processes_that_see_the_server_differently() {
+    check(&Kind {
+        name: "blocks",
+        limited: 30,
+        server_faults: &SERVER_FAULTS,
+        server_latency: (0, 100),
+        is_shared_by_hosts: false,
+        timeout: Duration::from_secs(300),
+        ..PLAIN
+    });
+}
+
+#[test]
+fn blocks_after_a_429_are_shared_with_a_slow_server() {
+    check(&Kind {
+        name: "blocks, slow server",
+        limited: 30,
+        server_latency: (20, 200),
+        timeout: Duration::from_secs(600),
+        ..PLAIN
+    });
+}

@@ -613,6 +613,34 @@ fn host_without_redis_for_a_moment_uses_the_token_of_another() {
 }
 
 #[test]
+fn token_that_another_process_stored_in_the_files_is_used_after_a_wait() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let endpoint = Endpoint::new(&Clock::Real, []);
+    let handle = |url: String| {
+        let choice = TokenCacheConfig::Redis {
+            url: Secret::new(url),
+            fallback: Fallback::Directory(place.path().join("host")),
+            tls: None,
+        };
+        Cache::new(Clock::Real).handle(request(), &choice).unwrap()
+    };
+    // Nothing listens on this port.
+    let without_redis = handle("redis://127.0.0.1:1/".to_owned());
+    let connects = SlowConnection {
+        endpoint: Arc::clone(&endpoint),
+        // Sends a request without the lock after two thirds of its time.
+        meanwhile: || {
+            let call = call_within(Duration::from_secs(4));
+            without_redis.token(&*endpoint, &call).unwrap();
+        },
+    };
+    let token = handle(redis.url()).token(&connects, &call()).unwrap();
+    assert_eq!(token.expose(), "token-0");
+    assert_eq!(endpoint.requests(), 1);
+}
+
+#[test]
 fn token_obtained_during_a_partition_is_written_back() {
     let Some(redis) = Redis::start() else { return };
     let network = Network::to(&redis);
