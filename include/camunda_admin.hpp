@@ -6798,7 +6798,8 @@ using LogCallback = std::function<void(LogLevel, std::string_view, std::string_v
 /// key that is derived from the client secret.
 ///
 /// Methods are called from several threads concurrently, and in forked child processes. A call
-/// cannot be interrupted: return within 250 ms, or API calls exceed their deadline.
+/// cannot be interrupted: return within 250 ms, or API calls exceed their deadline. An API call with
+/// less than 250 ms left does not use the store, and sends no token request.
 ///
 /// An exception never fails an API call. If get(), put() or try_lock() throws, the library does not
 /// use that one for 30 s; after a std::system_error such as ETIMEDOUT it uses none of the three.

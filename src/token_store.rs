@@ -15,7 +15,7 @@ use crate::fork::generation;
 /// Methods are called from several threads concurrently; the library holds no lock during a call. A
 /// call cannot be interrupted: return within 250 ms, or API calls exceed their deadline. Dropping a
 /// [`StoreLock`] must not block. The library skips the store for a call that is cancelled or has
-/// less than 250 ms left.
+/// less than 250 ms left; such a call sends no token request.
 ///
 /// A store error never fails an API call. After an error, the library does not use the failed
 /// ability (lock, read or write) for 30 s; after an error whose kind says that the store cannot be

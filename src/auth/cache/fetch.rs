@@ -190,6 +190,15 @@ impl<'a> TokenFetch<'a> {
                 return Ok(None);
             }
             Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
+            Permit::TooLate if !may_block => {
+                self.defer_refresh(Duration::ZERO);
+                return Ok(None);
+            }
+            Permit::TooLate => {
+                let message = "token request not sent: less than 250 ms left, too little to apply the \
+                               rate limit of the token store";
+                return Err(error(ErrorKind::Timeout, message));
+            }
             Permit::Cancelled(stop) => return Err(stopped(call, stop)),
         };
         let share = |record: &TokenRecord| {

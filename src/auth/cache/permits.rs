@@ -49,6 +49,9 @@ const MAX_RECORD_WRITES: u32 = 3;
 const MAX_WRITE_TIME: Duration = Duration::from_millis(500);
 const WRITE_TOLERANCE: Duration = Duration::from_millis(5);
 
+/// Two blocks whose ends differ by at most this are the same one, in two stores.
+const SAME_BLOCK: Duration = Duration::from_secs(2);
+
 /// Delay of a token request while the shared store is not available: at least as long as the store is
 /// not used after its first failure, which can be caused by a loaded machine, and random, so that
 /// hosts do not send at the same time.
@@ -81,6 +84,8 @@ struct ReadRecord<'a> {
     store: &'a Store,
     stored: StoredRateLimit,
     time: StoreTime,
+    /// The rest of its block; `None` if it could not be read.
+    block: Option<Duration>,
 }
 
 /// What to do if another process holds the lock of the rate limiter for too long.
@@ -100,6 +105,8 @@ enum StorePermit {
     Refused,
     /// The shared store is not available: other hosts may send requests now too.
     Unavailable,
+    /// The call has no time to read and write the record of the shared store.
+    TooLate,
     /// It took so long that other processes may have continued without the lock.
     Late,
     /// According to a record that cannot be verified, another process was faster. The request may
@@ -116,6 +123,8 @@ pub(super) enum Permit {
     Granted(Timestamp),
     /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
+    /// The call has no time to get a permit from the shared store.
+    TooLate,
     /// No connection can be opened: no permit was granted.
     NotConnected(FetchError),
     /// Another process has stored a result: send no request.
@@ -257,6 +266,9 @@ impl SharedRateLimiter {
                     may_be_late,
                 ) {
                     StorePermit::Granted(now) => return Permit::Granted(now),
+                    // If the call was cancelled, the next iteration returns that.
+                    StorePermit::TooLate if call.check().is_ok() => return Permit::TooLate,
+                    StorePermit::TooLate => {}
                     StorePermit::Late => late += 1,
                     StorePermit::Unavailable => {
                         may_delay = false;
@@ -314,6 +326,9 @@ impl SharedRateLimiter {
         let unavailable = sharing.stores.is_unavailable();
         let began = clock.now().mono;
         let mut records = self.read_and_merge(sharing);
+        if sharing.stores.is_skipped(sharing.call) {
+            return StorePermit::TooLate;
+        }
         if may_delay && sharing.stores.is_unavailable() {
             return StorePermit::Unavailable;
         }
@@ -325,6 +340,13 @@ impl SharedRateLimiter {
         {
             let rate_limiter = self.lock();
             if rate_limiter.permit_at(Some(ticket), now) > now.mono {
+                let block = rate_limiter.block_remaining(now);
+                drop(rate_limiter);
+                // Other hosts do not know a block that is in the fallback only.
+                let lacks_block = |known: Duration| known.saturating_add(SAME_BLOCK) < block;
+                if records[0].block.is_some_and(lacks_block) {
+                    self.write(sharing, &mut records);
+                }
                 return StorePermit::Refused;
             }
             let unverified = rate_limiter.unverified_until().saturating_sub(now.mono);
@@ -348,6 +370,9 @@ impl SharedRateLimiter {
                 break;
             }
             write_time = now.saturating_sub(began.mono).saturating_mul(2);
+        }
+        if sharing.stores.is_skipped(sharing.call) {
+            return StorePermit::TooLate;
         }
         if is_late(LOCK_TIMEOUT) {
             return StorePermit::Late;
@@ -409,10 +434,12 @@ impl SharedRateLimiter {
             let read = store.read(call, &self.name);
             let times = store.rate_limit_times(&self.name);
             let local = StoreTime::local(clock.now());
+            let is_read = read.is_some();
             let (value, time) = read.map_or((None, local), |read| (read.value, read.time));
             let stored = value.and_then(|value| StoredRateLimit::decode(&value));
             let now = time.earliest(clock.now().mono);
             let mut unverified_block = false;
+            let mut block = is_read.then_some(Duration::ZERO);
             {
                 let mut rate_limiter = self.lock();
                 let mut merged = store.merged();
@@ -422,6 +449,7 @@ impl SharedRateLimiter {
                         let (verified, unverified) = stored.verify(signer, now);
                         if let Some(record) = verified {
                             rate_limiter.merge(record, merged, now);
+                            block = block.map(|_| record.block_remaining(now));
                         }
                         if unverified.last_request_at > 0 {
                             let last = unverified.last_request_at;
@@ -430,6 +458,7 @@ impl SharedRateLimiter {
                         unverified_block = unverified.blocks;
                     } else {
                         rate_limiter.merge(stored.state, merged, now);
+                        block = block.map(|_| stored.state.block_remaining(now));
                     }
                 }
                 if let Some(times) = times {
@@ -447,6 +476,7 @@ impl SharedRateLimiter {
                 store,
                 stored: stored.unwrap_or_default(),
                 time,
+                block,
             });
         }
         records

@@ -170,6 +170,13 @@ impl StoreChain {
         shared.is_some_and(|store| store.is_remote && !store.is_usable())
     }
 
+    /// Returns whether the shared store works, but the call has no time for its operations.
+    pub(crate) fn is_skipped(&self, call: &CallContext) -> bool {
+        self.shared
+            .as_ref()
+            .is_some_and(|store| store.is_usable() && !store.accepts(call))
+    }
+
     /// Returns whether the shared store can be written to now. Cheap: reads the health only.
     pub(crate) fn may_write_back(&self, call: &CallContext) -> bool {
         self.shared

@@ -683,6 +683,36 @@ fn request_is_delayed_when_the_store_fails_during_the_wait_for_a_permit() {
     assert!(apart >= least, "{apart:?}");
 }
 
+#[test]
+fn call_without_time_to_read_the_shared_rate_limit_sends_no_request() {
+    let (cache, clock) = auto_advancing();
+    let store = Arc::new(MemoryStore::default());
+    let endpoint = Endpoint::new(&clock, []);
+    let handle = cache.handle(request(), &store.choice()).unwrap();
+    let short = || call_within(Duration::from_millis(240));
+    let error = handle.token(&*endpoint, &short()).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.stage(), error.outcome()),
+        (ErrorKind::Timeout, Stage::Token, Outcome::NotSent)
+    );
+    assert_eq!(
+        error.message(),
+        "token request not sent: less than 250 ms left, too little to apply the rate limit of the \
+         token store"
+    );
+    assert_eq!(endpoint.requests(), 0);
+    // A store that failed before keeps no call from sending a request.
+    store.everything_fails(true);
+    handle.token(&*endpoint, &call()).unwrap();
+    let other_host = TokenRequest {
+        token_url: "https://other.example/oauth/token".to_owned(),
+        ..request()
+    };
+    let handle = cache.handle(other_host, &store.choice()).unwrap();
+    assert!(handle.token(&*endpoint, &short()).is_ok());
+    assert_eq!(endpoint.requests(), 2);
+}
+
 /// A store whose writes take 200 ms.
 struct SlowWrites {
     store: MemoryStore,

@@ -711,6 +711,55 @@ fn block_received_during_a_partition_is_written_back() {
 }
 
 #[test]
+fn block_received_during_a_partition_is_written_back_by_another_process_of_the_host() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    network.cut(true);
+    let place = place();
+    let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
+    let mut endpoint = Endpoint::with_script(&Clock::Real, []);
+    endpoint.then = limited;
+    // A process that makes one call and ends.
+    let get_token = |host: &str| {
+        let cache = Cache::new(Clock::Real);
+        let choice = network.choice(&place.path().join(host));
+        let handle = cache.handle(request(), &choice).unwrap();
+        let call = call_within(Duration::from_secs(20));
+        handle.token(&endpoint, &call).unwrap_err().retry_after()
+    };
+    assert!(get_token("partitioned").is_some());
+    assert_eq!(endpoint.requests(), 1);
+    network.cut(false);
+    eventually(|| {
+        assert!(get_token("partitioned").is_some());
+        (!redis.keys("camunda-admin:rate-limit-*").is_empty()).then_some(())
+    });
+    retry_while_late(|_| {
+        let before = endpoint.requests();
+        let cache = Cache::new(Clock::Real);
+        let choice = network.choice(&place.path().join("other"));
+        let handle = cache.handle(request(), &choice).unwrap();
+        let call = call_within(Duration::from_secs(20));
+        let error = handle.token(&endpoint, &call).unwrap_err();
+        let failures: u64 = cache
+            .diagnostics()
+            .stores
+            .iter()
+            .map(|it| it.failures)
+            .sum();
+        if failures != 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        assert!(
+            error.retry_after() > Some(Duration::from_secs(40)),
+            "{error:?}"
+        );
+        assert_eq!(endpoint.requests(), before);
+        Ok(())
+    });
+}
+
+#[test]
 fn rejected_token_of_a_partition_is_not_written_back() {
     let Some(redis) = Redis::start() else { return };
     let network = Network::to(&redis);

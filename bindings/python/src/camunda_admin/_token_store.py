@@ -28,7 +28,8 @@ class TokenStore(abc.ABC):
     the client secret.
 
     The methods are called from several threads concurrently, and in forked children. A call cannot be
-    interrupted: return within 250 ms, or API calls exceed their deadline.
+    interrupted: return within 250 ms, or API calls exceed their deadline. An API call with less than
+    250 ms left does not use the store, and sends no token request.
 
     An exception never fails an API call. The library then does not use the method that raised it for
     30 s; after an `OSError` such as `TimeoutError` or `ConnectionError` it uses none of the three.
