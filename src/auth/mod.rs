@@ -66,7 +66,14 @@ pub(crate) trait TokenConnection {
 
     /// Sends exactly one request and reads its response, on the calling thread, within the limits
     /// of `call`. The caller holds no lock of this process and has a permit of the rate limiter.
-    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError>;
+    ///
+    /// If the first byte could not be sent by `send_by`, sends none, and fails with
+    /// [`PermitExpired`](TokenErrorKind::PermitExpired).
+    fn send(
+        &mut self,
+        call: &CallContext,
+        send_by: Option<Instant>,
+    ) -> Result<TokenResponse, FetchError>;
 
     /// Returns when the first byte of the request was sent, or `None` if none was.
     fn sent_at(&self) -> Option<Instant>;
@@ -96,6 +103,8 @@ pub(crate) enum TokenErrorKind {
     /// No byte of the request was sent. Handled as [`Transient`](TokenErrorKind::Transient), with
     /// the same rate limit.
     NotSent,
+    /// No byte of the request was sent before its permit expired: another permit is needed.
+    PermitExpired,
     /// Network error, HTTP 5xx, or an invalid response: a later request may succeed.
     Transient,
     /// This client's settings do not fit the endpoint: the certificates that it trusts, the format of

@@ -49,8 +49,10 @@ struct ExchangeState {
     connecting: Cell<u32>,
     /// Whether bytes that are written now belong to the request.
     sending: Cell<bool>,
-    /// When the first byte of the request was written.
+    /// When the first byte of the request was written, and by when it has to be.
     sent_at: Cell<Option<Instant>>,
+    send_by: Cell<Option<Instant>>,
+    send_expired: Cell<bool>,
     written: Cell<u64>,
     received: Cell<u64>,
     /// Number of reads in progress: one inside the other if TLS runs through a proxy's tunnel.
@@ -87,6 +89,8 @@ impl ExchangeGuard {
             connecting: Cell::new(0),
             sending: Cell::new(false),
             sent_at: Cell::new(None),
+            send_by: Cell::new(None),
+            send_expired: Cell::new(false),
             written: Cell::new(0),
             received: Cell::new(0),
             reading: Cell::new(0),
@@ -153,6 +157,17 @@ impl ExchangeGuard {
     /// Returns when the first byte of the request was sent, or `None` if none was.
     pub(super) fn sent_at(&self) -> Option<Instant> {
         self.state.sent_at.get()
+    }
+
+    /// Makes the exchange end with an error instead of sending the first byte of the request after
+    /// this time.
+    pub(super) fn send_by(&self, by: Option<Instant>) {
+        self.state.send_by.set(by);
+    }
+
+    /// Returns whether the exchange ended because of [`send_by`](Self::send_by).
+    pub(super) fn is_send_expired(&self) -> bool {
+        self.state.send_expired.get()
     }
 
     /// Makes the exchange end with an error when its connection is established, before a byte of the
@@ -269,6 +284,22 @@ impl ExchangeGuard {
                 state.sending.set(true);
             }
         });
+    }
+
+    /// Fails if the first byte of the request has to be sent by a time that is past. Called before
+    /// each write.
+    pub(super) fn check_send_by() -> io::Result<()> {
+        let is_expired = ExchangeGuard::current(|state| {
+            let is_expired = state.send_by.get().is_some_and(|by| {
+                state.sending.get() && state.sent_at.get().is_none() && Instant::now() > by
+            });
+            state.send_expired.set(is_expired);
+            is_expired
+        });
+        match is_expired {
+            Some(true) => Err(io::Error::other("permit of the rate limit expired")),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn count_written(bytes: usize) {

@@ -120,6 +120,7 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         loop {
+            ExchangeGuard::check_send_by()?;
             match self.write_within(ExchangeGuard::next_wait()?, buffer) {
                 Err(error) if is_wait_timeout(&error) => {}
                 Ok(count) => {

@@ -79,6 +79,8 @@ impl Transport {
             TokenErrorKind::Permanent
         } else if exchange.sent() {
             TokenErrorKind::Transient
+        } else if exchange.is_send_expired() {
+            TokenErrorKind::PermitExpired
         } else {
             TokenErrorKind::NotSent
         };
@@ -121,7 +123,11 @@ impl TokenConnection for Connection<'_> {
         self.sent_at
     }
 
-    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError> {
+    fn send(
+        &mut self,
+        call: &CallContext,
+        send_by: Option<Instant>,
+    ) -> Result<TokenResponse, FetchError> {
         let request = self.request;
         let agents = self.transport.agents();
         self.transport.stats.count_token_request();
@@ -133,6 +139,7 @@ impl TokenConnection for Connection<'_> {
         let begun = Instant::now();
         let (content_type, body) = body_of(request);
         let exchange = ExchangeGuard::enter(call);
+        exchange.send_by(send_by);
         if let Some(connection) = self.connection.take() {
             exchange.use_connection(connection);
         }
@@ -437,6 +444,32 @@ mod tests {
             // The server's threads may notice an arrival late.
             assert!(apart >= Duration::from_millis(1_050), "{apart:?}");
         }
+    }
+
+    #[test]
+    fn send_sends_nothing_after_its_permit_expired() {
+        crate::limited::limit_this_process();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let transport = Transport::new(Config::default(), None).unwrap();
+        let request = TokenRequest {
+            token_url: format!("http://{}/oauth/token", listener.local_addr().unwrap()),
+            client_id: "client".to_owned(),
+            client_secret: Secret::from("secret"),
+            audience: "a".to_owned(),
+            scope: None,
+            encoding: TokenRequestFormat::Json,
+        };
+        let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
+        let mut connection = transport.connect(&request, &call).unwrap();
+        let error = connection.send(&call, Some(Instant::now())).unwrap_err();
+        assert_eq!(error.kind, TokenErrorKind::PermitExpired);
+        assert_eq!(connection.sent_at(), None);
+        assert!(!connection.is_open());
+        drop(connection);
+        let mut received = Vec::new();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_to_end(&mut received).unwrap();
+        assert_eq!(received, b"");
     }
 
     #[test]

@@ -50,6 +50,13 @@ const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// same moment.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5);
 
+/// Maximum time between a permit and the first byte of its request. A process that was stopped for
+/// longer, or on a machine that was, takes another permit: requests of other processes may have
+/// followed the first one.
+const MAX_SEND_DELAY: Duration = Duration::from_millis(250);
+/// How often it does, before it sends late on a machine that is always that slow.
+const MAX_EXPIRED_PERMITS: u32 = 3;
+
 /// Purpose of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -146,7 +153,9 @@ impl<'a> TokenFetch<'a> {
             call: request_call,
             open: None,
         };
-        let permit = loop {
+        let mut sent = None;
+        let mut expired = 0;
+        let outcome = loop {
             let mut found = None;
             let mut lease_expires = false;
             let is_resolved = || {
@@ -166,41 +175,64 @@ impl<'a> TokenFetch<'a> {
                 is_resolved,
                 || connection.open(),
             );
-            let (Permit::NotNeeded, Some(record_store)) = (&permit, &record_store) else {
-                break permit;
+            let granted = match permit {
+                Permit::Granted(granted) => granted,
+                Permit::NotConnected(error) => break Err(error),
+                Permit::NotNeeded => {
+                    // Without stores, every request is needed.
+                    let Some(record_store) = &record_store else {
+                        return Ok(None);
+                    };
+                    if let Some(found) = found {
+                        let resolved = self.merge(call, record_store, &found);
+                        return Ok(resolved.flatten());
+                    }
+                    // After a long wait, another process may have the lock.
+                    drop(lock);
+                    (lock, known) = match self.acquire_fetch_lock(record_store, sharing)? {
+                        FetchLock::Acquired(lock, known) => (lock, known),
+                        FetchLock::Resolved(token) => return Ok(token),
+                    };
+                    continue;
+                }
+                Permit::AfterDeadline(wait) if !may_block => {
+                    self.defer_refresh(wait);
+                    return Ok(None);
+                }
+                Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
+                Permit::TooLate if !may_block => {
+                    self.defer_refresh(Duration::ZERO);
+                    return Ok(None);
+                }
+                Permit::TooLate => {
+                    let message = "token request not sent: less than 250 ms left, too little to \
+                                   apply the rate limit of the token store";
+                    return Err(error(ErrorKind::Timeout, message));
+                }
+                Permit::Cancelled(stop) => return Err(stopped(call, stop)),
             };
-            if let Some(found) = found {
-                let resolved = self.merge(call, record_store, &found);
-                return Ok(resolved.flatten());
+            let since = entry.clock.now().mono.saturating_sub(granted.mono);
+            let now = Instant::now();
+            let granted_at = now.checked_sub(since).unwrap_or(now);
+            let may_expire = expired < MAX_EXPIRED_PERMITS;
+            let send_by = may_expire.then(|| granted_at + MAX_SEND_DELAY);
+            let (response, sent_at) = connection.send(send_by);
+            if let Err(error) = &response
+                && error.kind == TokenErrorKind::PermitExpired
+            {
+                expired += 1;
+                continue;
             }
-            // After a long wait, another process may have the lock.
-            drop(lock);
-            (lock, known) = match self.acquire_fetch_lock(record_store, sharing)? {
-                FetchLock::Acquired(lock, known) => (lock, known),
-                FetchLock::Resolved(token) => return Ok(token),
-            };
+            // The thread may have been delayed since the permit.
+            let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
+            let sent_at = granted.after(delay.unwrap_or_default());
+            sent = Some(sent_at);
+            break response.map(|response| (response, sent_at));
         };
-        let granted = match permit {
-            Permit::Granted(granted) => Ok((granted, Instant::now())),
-            Permit::NotConnected(error) => Err(error),
-            // Only with a result in a store.
-            Permit::NotNeeded => return Ok(None),
-            Permit::AfterDeadline(wait) if !may_block => {
-                self.defer_refresh(wait);
-                return Ok(None);
-            }
-            Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
-            Permit::TooLate if !may_block => {
-                self.defer_refresh(Duration::ZERO);
-                return Ok(None);
-            }
-            Permit::TooLate => {
-                let message = "token request not sent: less than 250 ms left, too little to apply the \
-                               rate limit of the token store";
-                return Err(error(ErrorKind::Timeout, message));
-            }
-            Permit::Cancelled(stop) => return Err(stopped(call, stop)),
-        };
+        count(&entry.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&entry.counters.refreshes);
+        }
         let share = |record: &TokenRecord| {
             if let Some(record_store) = &record_store {
                 let is_shared = record_store.write(call, record);
@@ -209,19 +241,6 @@ impl<'a> TokenFetch<'a> {
                     .set_record(record, is_shared, entry.clock.now());
             }
         };
-        let mut sent = None;
-        count(&entry.counters.token_requests);
-        if self.purpose == Purpose::Refresh {
-            count(&entry.counters.refreshes);
-        }
-        let outcome = granted.and_then(|(granted, granted_at)| {
-            let (outcome, sent_at) = connection.send();
-            // The thread may have been delayed since the permit.
-            let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
-            let sent_at = granted.after(delay.unwrap_or_default());
-            sent = Some(sent_at);
-            outcome.map(|response| (response, sent_at))
-        });
         let now = entry.clock.now();
         let outcome = outcome.and_then(|(response, sent)| {
             let generation = entry.lock().next_generation(known.generation, now);
@@ -480,7 +499,7 @@ impl<'a> TokenFetch<'a> {
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
         match cause {
-            TokenErrorKind::NotSent | TokenErrorKind::Transient => {
+            TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error, jitter)
                 });
@@ -594,10 +613,14 @@ impl Connection<'_> {
         Ok(true)
     }
 
-    /// Sends the request. Returns the result, and when the first byte was sent.
-    fn send(&mut self) -> (Result<TokenResponse, FetchError>, Option<Instant>) {
+    /// Sends the request, unless `send_by` is past. Returns the result, and when the first byte was
+    /// sent.
+    fn send(
+        &mut self,
+        send_by: Option<Instant>,
+    ) -> (Result<TokenResponse, FetchError>, Option<Instant>) {
         match &mut self.open {
-            Some((open, _)) => (open.send(self.call), open.sent_at()),
+            Some((open, _)) => (open.send(self.call, send_by), open.sent_at()),
             None => unreachable!("a permit is granted to a request with a connection"),
         }
     }

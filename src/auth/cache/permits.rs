@@ -558,7 +558,9 @@ impl SharedRateLimiter {
             Contended::Skip => MAX_LOCK_WAIT,
         };
         let began = clock.now().mono;
+        let mut locked_at;
         let lock = loop {
+            locked_at = clock.now().mono;
             let lock = stores.try_lock(call, &self.name, SHORT_LEASE);
             let is_over = || clock.now().mono.saturating_sub(began) >= max_wait;
             if !matches!(lock, LockResult::Contended)
@@ -574,6 +576,10 @@ impl SharedRateLimiter {
             return false;
         }
         let mut records = self.read_and_merge(sharing);
+        if clock.now().mono > locked_at.saturating_add(MAX_READ_TIME) {
+            // Other processes may have written their records without the lock.
+            records = self.read_and_merge(sharing);
+        }
         event(&mut self.lock());
         let is_shared = self.write(sharing, &mut records);
         drop(lock);

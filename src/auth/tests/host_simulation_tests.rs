@@ -329,11 +329,21 @@ struct Process {
     scheduler: Arc<Scheduler>,
     deadline: Mutex<Duration>,
     cancel: Cancel,
+    /// Of 1,000 waits, so many are followed by a stop (SIGSTOP) of seconds.
+    stops: u64,
 }
 
 impl Process {
     fn wait(&self, duration: Duration) {
         self.scheduler.wait(self.id, duration);
+        if self.stops > 0 && self.scheduler.below(1_000) < self.stops {
+            let length = self.scheduler.between(100, 6_000);
+            self.scheduler.print(format_args!(
+                "process {} is stopped for {length:?}",
+                self.id
+            ));
+            self.scheduler.wait(self.id, length);
+        }
         if self.scheduler.now() >= *self.deadline.lock().unwrap() {
             self.cancel.cancel();
         }
@@ -413,10 +423,26 @@ impl TokenConnection for Connection<'_> {
         true
     }
 
-    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError> {
+    fn send(
+        &mut self,
+        call: &CallContext,
+        send_by: Option<Instant>,
+    ) -> Result<TokenResponse, FetchError> {
         let Connection(endpoint, request) = self;
         let (process, service) = (&endpoint.process, &endpoint.service);
         let scheduler = &process.scheduler;
+        let granted = scheduler.now();
+        // A process that is stopped may be stopped here.
+        for _ in 0..10 {
+            process.wait(Duration::ZERO);
+        }
+        if send_by.is_some() && scheduler.now() - granted > ms(250) {
+            let kind = TokenErrorKind::PermitExpired;
+            return Err(FetchError {
+                kind,
+                error: failure(kind),
+            });
+        }
         let index = {
             let mut received = service.received.lock().unwrap();
             received.push(Received {
@@ -480,6 +506,8 @@ struct Kind {
     limited: u64,
     timeout: Duration,
     calls: usize,
+    /// Of 1,000 waits of a process, so many are followed by a stop.
+    stops: u64,
     /// Whether hosts exclude each other.
     is_shared_by_hosts: bool,
 }
@@ -500,6 +528,7 @@ const PLAIN: Kind = Kind {
     limited: 0,
     timeout: Duration::from_secs(60),
     calls: 2,
+    stops: 0,
     is_shared_by_hosts: true,
 };
 
@@ -543,6 +572,7 @@ fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
                 scheduler: Arc::clone(&scheduler),
                 deadline: Mutex::new(Duration::MAX),
                 cancel: Cancel::new(),
+                stops: kind.stops,
             });
             let view = |contents: &Arc<Mutex<Contents>>, is_server| {
                 Arc::new(View {
@@ -774,6 +804,15 @@ fn invariants_hold_with_a_server_while_files_fail() {
     check(&Kind {
         name: "file faults",
         file_faults: &[Fault::Full, Fault::ReadOnly, Fault::Unreadable],
+        ..PLAIN
+    });
+}
+
+#[test]
+fn invariants_hold_while_processes_are_stopped() {
+    check(&Kind {
+        name: "stops",
+        stops: 20,
         ..PLAIN
     });
 }

@@ -71,7 +71,11 @@ impl TokenConnection for NoConnection<'_> {
         true
     }
 
-    fn send(&mut self, call: &CallContext) -> Result<TokenResponse, FetchError> {
+    fn send(
+        &mut self,
+        call: &CallContext,
+        _: Option<Instant>,
+    ) -> Result<TokenResponse, FetchError> {
         self.endpoint.respond(self.request, call)
     }
 
@@ -166,7 +170,7 @@ pub(crate) fn failure(cause: TokenErrorKind) -> Error {
         TokenErrorKind::InvalidClient => (ErrorKind::Authentication, "access_denied"),
         TokenErrorKind::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
         TokenErrorKind::Cancelled => (ErrorKind::Timeout, "deadline exceeded"),
-        TokenErrorKind::NotSent | TokenErrorKind::Transient => {
+        TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
             (ErrorKind::Network, "no connection")
         }
         TokenErrorKind::Permanent => (ErrorKind::Network, "not trusted"),
