@@ -197,11 +197,17 @@ impl Transport {
             request,
             call,
             |response| {
+                let unsupported = response.unsupported_coding();
                 let body = response.read()?;
                 if response::is_markup(&body) {
                     return Err(response::BodyError::Page { body });
                 }
-                decode(body).map_err(response::BodyError::Undecodable)
+                decode(body).map_err(|error| {
+                    response::BodyError::Undecodable(match unsupported {
+                        Some(problem) => error.with_note(problem),
+                        None => error,
+                    })
+                })
             },
             || decode(Zeroizing::default()).ok(),
         )
