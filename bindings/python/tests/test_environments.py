@@ -1,4 +1,4 @@
-"""Tests in environments of other packages: gevent, a Jupyter notebook, tqdm and rich."""
+"""Tests in environments of other packages: gevent, a Jupyter notebook, jedi, tqdm and rich."""
 
 import unittest
 
@@ -115,6 +115,25 @@ print(*[output.data["text/plain"] for output in book.cells[1].outputs], sep="|")
         ran = self.run_python(program, limit=120)
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertRegex(ran.stdout, r"^orders: Healthy \(\d+ s\)\n$")
+
+
+class Completion(SandboxTest):
+    """What IPython and other users of jedi offer after a dot."""
+
+    def test_attributes_of_responses_are_completed(self):
+        self.require("jedi")
+        import jedi
+
+        program = "from camunda_admin import *\nadmin = AdminClient.from_env()\n"
+        for expression, expected in [
+            ("admin.clusters.list()[0].", "status"),
+            ("admin.cluster('a').get().status.", "ready"),
+            ("admin.stats().", "token_requests"),
+            ("admin.token().expires_at.", "isoformat"),
+            ("ClientPermission.", "ZEEBE"),
+        ]:
+            names = {each.name for each in jedi.Script(program + expression).complete()}
+            self.assertIn(expected, names, expression)
 
 
 if __name__ == "__main__":
