@@ -131,7 +131,7 @@ class Pages(SandboxTest):
             if blocks:
                 with self.subTest(page=page.stem):
                     self.run_blocks(page, blocks)
-        self.assertEqual(required, {"gevent", "pandas", "rich", "tqdm"})
+        self.assertEqual(required, {"gevent", "pandas", "pydantic", "rich", "tqdm"})
 
     def run_blocks(self, page, blocks):
         """Run the blocks in their order in one process, in a directory of their own."""

@@ -1,6 +1,6 @@
 """Base classes of the API types, and the hand-written types.
 
-Must not depend on any other module of the package but `_lazy`.
+Must not depend on any other module of the package but `_lazy` when it is imported.
 """
 
 from __future__ import annotations
@@ -223,6 +223,12 @@ class Model:
     def __reduce__(self) -> t.Tuple[t.Any, ...]:
         return self.from_dict, (self.to_dict(),)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: t.Any) -> t.Any:
+        from ._pydantic import model_schema
+
+        return model_schema(cls)
+
 
 _set_data: t.Any = vars(Model)["_data"].__set__
 
@@ -402,6 +408,12 @@ class OpenEnum(str, metaclass=OpenEnumType):
 
     def __reduce__(self) -> t.Tuple[t.Any, ...]:
         return type(self), (self.value,)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: t.Any) -> t.Any:
+        from ._pydantic import enum_schema
+
+        return enum_schema(cls)
 
 
 # ---- Hand-written types -----------------------------------------------------------------------
