@@ -235,6 +235,9 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
 
 /// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`, on Windows
 /// `%LOCALAPPDATA%\camunda-admin`; `None` if none of these variables is an absolute path.
+///
+/// The user database is not consulted: a lookup can wait for a server longer than a call may take, and
+/// can block in a forked child; a program without an environment expects to touch no home directory.
 fn default_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)

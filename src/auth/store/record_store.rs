@@ -109,8 +109,11 @@ impl<'a> RecordStore<'a> {
             && needs_fallback
             && let Some(stored) = self.read_from(call, fallback)
             && let Some(record) = stored.record
-            // A copy counts only without the original, which another host may have changed.
-            && (record.unshared || !has_shared_record)
+            // A copy counts only without the original, which another host may have changed; and if
+            // the server has lost that, and has an older one from a snapshot or a replica.
+            && (record.unshared
+                || !has_shared_record
+                || record.generation > found.record.generation)
             && merge(&mut found.record, record)
         {
             found.source = Some(fallback);
@@ -146,12 +149,13 @@ impl<'a> RecordStore<'a> {
         is_shared
     }
 
-    /// Changes the record in each store whose lock is free; an owner of the lock is about to write
-    /// a newer one.
+    /// Changes the record in each store whose lock is free, or that cannot lock; an owner of the lock
+    /// is about to write a newer one.
     pub(crate) fn update(&self, call: &CallContext, change: impl Fn(&mut TokenRecord) -> bool) {
         let call = &call.with_max_timeout(UPDATE_TIMEOUT);
         for store in self.stores.all() {
-            if let LockResult::Acquired(_lock) = store.try_lock(call, &self.name, SHORT_LEASE)
+            let lock = store.try_lock(call, &self.name, SHORT_LEASE);
+            if !matches!(lock, LockResult::Contended)
                 && let Some(stored) = self.read_from(call, store)
                 && let Some(mut record) = stored.record
                 && change(&mut record)

@@ -346,8 +346,16 @@ fn forget_removes_the_token_from_the_store() {
 
 #[test]
 fn clear_auth_failure_applies_to_the_store() {
+    for can_lock in [true, false] {
+        let store = MemoryStore::default();
+        store.locking_fails.store(!can_lock, Ordering::SeqCst);
+        check_that_clear_auth_failure_applies_to(Arc::new(store));
+    }
+}
+
+#[track_caller]
+fn check_that_clear_auth_failure_applies_to(store: Arc<MemoryStore>) {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
-    let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     let tokens = [0, 1].map(|_| {
         Cache::new(clock.clone())

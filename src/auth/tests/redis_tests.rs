@@ -641,6 +641,35 @@ fn token_that_another_process_stored_in_the_files_is_used_after_a_wait() {
 }
 
 #[test]
+fn copy_in_the_files_is_used_when_redis_has_an_older_record() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let endpoint = Endpoint::new(&Clock::Real, [Reply::Token(2.0)]);
+    let get_token = |host: &str| {
+        let choice = TokenCacheConfig::Redis {
+            url: Secret::new(redis.url()),
+            fallback: Fallback::Directory(place.path().join(host)),
+            tls: None,
+        };
+        let cache = Cache::new(Clock::Real);
+        let handle = cache.handle(request(), &choice).unwrap();
+        let token = handle.token(&*endpoint, &call()).unwrap();
+        token.expose().to_owned()
+    };
+    assert_eq!(get_token("one"), "token-0");
+    let issued = redis.time();
+    let key = redis.key("camunda-admin:token-*");
+    let snapshot: Vec<u8> = redis.query(cmd("GET").arg(&key));
+    eventually(|| (redis.time() >= issued + 2_000).then_some(()));
+    assert_eq!(get_token("one"), "token-1");
+    // Redis starts with a snapshot, or a replica that has not received all records is promoted.
+    redis.query::<()>(cmd("SET").arg(&key).arg(snapshot));
+    assert_eq!(get_token("one"), "token-1");
+    assert_eq!(get_token("two"), "token-1");
+    assert_eq!(endpoint.requests(), 2);
+}
+
+#[test]
 fn token_obtained_during_a_partition_is_written_back() {
     let Some(redis) = Redis::start() else { return };
     let network = Network::to(&redis);
