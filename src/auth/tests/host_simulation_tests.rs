@@ -494,6 +494,7 @@ struct Kind {
     hosts: usize,
     processes_per_host: usize,
     has_server: bool,
+    has_files: bool,
     server_latency: (u64, u64),
     /// Faults of the server, as each process sees it.
     server_faults: &'static [Fault],
@@ -519,6 +520,7 @@ const PLAIN: Kind = Kind {
     hosts: 2,
     processes_per_host: 3,
     has_server: true,
+    has_files: true,
     server_latency: (0, 5),
     server_faults: &[],
     restarts: false,
@@ -661,7 +663,8 @@ fn run_process(
     let choice = TokenCacheConfig::Directory(PathBuf::from("/simulated"));
     let started = || {
         let cache = Cache::new(clock.clone());
-        let (server, files) = (server.clone(), Some(Arc::clone(files)));
+        let files = kind.has_files.then(|| Arc::clone(files));
+        let server = server.clone();
         let stores = StoreChain::simulated(server.map(Arc::new), files.map(Arc::new), &clock);
         cache.use_stores(&choice, stores);
         cache
@@ -675,9 +678,13 @@ fn run_process(
     };
     let mut cache = started();
     for _ in 0..kind.calls {
-        let audience = kind.audiences[scheduler.below(kind.audiences.len() as u64) as usize];
+        let audience = match kind.audiences {
+            // Each call has its own key.
+            [] => format!("{}.example", scheduler.below(u64::MAX)),
+            some => some[scheduler.below(some.len() as u64) as usize].to_owned(),
+        };
         let request = TokenRequest {
-            audience: audience.to_owned(),
+            audience: audience.clone(),
             ..request()
         };
         let handle = cache.handle(request, &choice).unwrap();
@@ -813,6 +820,72 @@ fn invariants_hold_while_processes_are_stopped() {
     check(&Kind {
         name: "stops",
         stops: 20,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn invariants_hold_on_each_host_while_processes_are_stopped_and_the_server_fails() {
+    check(&Kind {
+        name: "stops and server faults",
+        stops: 10,
+        server_faults: &SERVER_FAULTS,
+        restarts: true,
+        is_shared_by_hosts: false,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn invariants_hold_with_files_only() {
+    for stops in [0, 20] {
+        check(&Kind {
+            name: "files only",
+            hosts: 1,
+            processes_per_host: 5,
+            has_server: false,
+            stops,
+            ..PLAIN
+        });
+    }
+}
+
+#[test]
+fn rate_limit_holds_with_files_on_a_full_disk() {
+    check(&Kind {
+        name: "full disk",
+        hosts: 1,
+        processes_per_host: 5,
+        has_server: false,
+        file_faults: &[Fault::Full],
+        audiences: &[],
+        ..PLAIN
+    });
+}
+
+#[test]
+fn invariants_hold_with_a_server_and_no_files() {
+    for stops in [0, 20] {
+        check(&Kind {
+            name: "server only",
+            has_files: false,
+            server_latency: (0, 200),
+            stops,
+            ..PLAIN
+        });
+    }
+}
+
+#[test]
+fn delayed_rejections_after_a_block_are_shared() {
+    check(&Kind {
+        name: "delayed rejections",
+        audiences: &[REJECTED],
+        response_latency: (1_000, 30_000),
+        limited: 30,
+        server_faults: &SERVER_FAULTS,
+        is_shared_by_hosts: false,
+        timeout: Duration::from_secs(900),
         ..PLAIN
     });
 }
