@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
-use super::permits::{Contended, Permit, Sharing};
+use super::permits::{Contended, MAX_POLL_TIME, Permit, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{
@@ -28,6 +28,9 @@ const FETCH_LOCK_TIMEOUT: Duration = Duration::from_secs(40);
 /// Initial and final interval between checks whether that process is done.
 const INITIAL_POLL: Duration = Duration::from_millis(5);
 const MAX_POLL: Duration = Duration::from_millis(25);
+
+/// As [`MAX_POLL_TIME`], for an attempt to take the fetch lock, which reads the stores too.
+const MAX_FETCH_POLL_TIME: Duration = MAX_POLL_TIME.saturating_mul(4);
 
 /// Maximum lease of the fetch lock, which applies if the store cannot detect a terminated owner.
 /// The lease lasts until the call of the owner ends, but no longer than the first block of a 429
@@ -302,6 +305,7 @@ impl<'a> TokenFetch<'a> {
         let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
         let lease = lease.min(MAX_LEASE);
         let mut overdue = false;
+        let mut polled_at = entry.clock.now().mono;
         loop {
             let until = entry.clock.now().mono.saturating_add(lease);
             let mut lock = record_store.try_lock(call, lease);
@@ -336,6 +340,11 @@ impl<'a> TokenFetch<'a> {
             if wait > entry.clock.remaining(call) {
                 return Err(rate_limited(wait));
             }
+            give_up_at += now
+                .mono
+                .saturating_sub(polled_at)
+                .saturating_sub(MAX_FETCH_POLL_TIME);
+            polled_at = now.mono;
             let block = entry.rate_limiter.block_remaining(now);
             if !block.is_zero() {
                 give_up_at = give_up_after(block);

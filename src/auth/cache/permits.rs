@@ -24,6 +24,10 @@ const LOCK_POLL: Duration = Duration::from_millis(2);
 const _: () = assert!(LOCK_TIMEOUT.as_millis() > MIN_REQUEST_INTERVAL.as_millis());
 const _: () = assert!(LOCK_TIMEOUT.as_millis() < SHORT_LEASE.as_millis());
 
+/// How much of the time between two attempts to take a lock counts as a wait: two operations of a slow
+/// server. If it is longer, this process was stopped, and the lock may have another owner.
+pub(super) const MAX_POLL_TIME: Duration = Duration::from_millis(500);
+
 /// Time after which an owner of the lock that has not written its record yet begins again: other
 /// processes may continue without the lock before the record can be read.
 const MAX_READ_TIME: Duration = Duration::from_millis(1_000);
@@ -395,11 +399,14 @@ impl SharedRateLimiter {
             call,
             ..
         } = sharing;
-        let began = clock.now().mono;
+        let mut waited = Duration::ZERO;
+        let mut polled_at = clock.now().mono;
         loop {
             let mut tried_at = clock.now().mono;
             let mut lock = stores.try_lock(call, &self.name, SHORT_LEASE);
-            let waited = clock.now().mono.saturating_sub(began);
+            let now = clock.now().mono;
+            waited += now.saturating_sub(polled_at).min(MAX_POLL_TIME);
+            polled_at = now;
             if matches!(lock, LockResult::Contended) && waited >= LOCK_TIMEOUT {
                 tried_at = clock.now().mono;
                 lock = stores.try_second_lock(call, &self.name, SHORT_LEASE);

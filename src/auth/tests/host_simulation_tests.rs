@@ -30,6 +30,8 @@ use crate::secret::Secret;
 /// Number of histories of each kind; fewer of those that simulate several minutes.
 const HISTORIES: u64 = 60;
 const LONG_HISTORIES: u64 = 15;
+/// Of those in which processes are stopped, which rarely happens at a critical moment.
+const STOP_HISTORIES: u64 = 160;
 
 const EPOCH: Timestamp = Timestamp {
     mono: Duration::from_secs(1_000),
@@ -38,6 +40,8 @@ const EPOCH: Timestamp = Timestamp {
 
 /// Records have whole milliseconds, in the time of two clocks.
 const ROUNDING: Duration = Duration::from_millis(3);
+/// A permit is valid for that long.
+const MAX_SEND_DELAY: Duration = ms(250);
 const INTERVAL: Duration = Duration::from_millis(1_100);
 /// The first window after a rejection of the credentials, and the first block after a 429.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -45,7 +49,7 @@ const BLOCK: Duration = Duration::from_secs(60);
 /// How long a process needs to store what it received.
 const TIME_TO_STORE: Duration = Duration::from_secs(3);
 
-fn ms(millis: u64) -> Duration {
+const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
@@ -436,7 +440,7 @@ impl TokenConnection for Connection<'_> {
         for _ in 0..10 {
             process.wait(Duration::ZERO);
         }
-        if send_by.is_some() && scheduler.now() - granted > ms(250) {
+        if send_by.is_some() && scheduler.now() - granted > MAX_SEND_DELAY {
             let kind = TokenErrorKind::PermitExpired;
             return Err(FetchError {
                 kind,
@@ -711,6 +715,10 @@ fn run_process(
 fn violation(kind: &Kind, received: &[Received]) -> Option<String> {
     let mut received = received.to_vec();
     received.sort_by_key(|request| request.at);
+    let tolerance = match kind.stops {
+        0 => ROUNDING,
+        _ => MAX_SEND_DELAY,
+    };
     for (index, later) in received.iter().enumerate() {
         for earlier in &received[..index] {
             if !kind.is_shared_by_hosts && earlier.host != later.host {
@@ -720,7 +728,7 @@ fn violation(kind: &Kind, received: &[Received]) -> Option<String> {
             let is_same = earlier.audience == later.audience;
             let after = |at: Duration| later.at.checked_sub(at);
             let broken = match earlier.response {
-                _ if apart + ROUNDING < INTERVAL => Some("two requests within 1.1 s"),
+                _ if apart + tolerance < INTERVAL => Some("two requests within 1.1 s"),
                 None if is_same => Some("two requests for one key in flight"),
                 Some((at, _)) if is_same && later.at < at => {
                     Some("two requests for one key in flight")
@@ -758,6 +766,7 @@ fn check(kind: &Kind) {
     let only = only.map(|seed| seed.parse().expect("a number"));
     let seeds = match only {
         Some(seed) => seed..seed + 1,
+        None if kind.stops > 0 => 1..STOP_HISTORIES + 1,
         None if kind.limited > 0 => 1..LONG_HISTORIES + 1,
         None => 1..HISTORIES + 1,
     };
