@@ -61,7 +61,15 @@ fn assert_package_tests_pass(module: &str) {
     let Some(python) = python() else { return };
     // For the pages of the documentation that use them, and for the test in a notebook.
     if ["test_documentation", "test_environments"].contains(&module) {
-        for module in ["pandas", "gevent", "tqdm", "rich", "nbclient", "ipykernel"] {
+        for module in [
+            "pandas",
+            "gevent",
+            "tqdm",
+            "rich",
+            "nbclient",
+            "ipykernel",
+            "pydantic",
+        ] {
             if !python.has_tool(module) {
                 missing(&format!("{module} (from PyPI)"));
             }

@@ -13,6 +13,10 @@ use ureq::http::uri::Authority;
 
 use super::agent::{Agents, Url};
 use super::certificate::Certificate;
+pub(crate) use super::connect_error::{
+    CERTIFICATE_EXPIRED, CERTIFICATE_NOT_VALID_YET, CERTIFICATE_OF_ANOTHER_HOST,
+    CERTIFICATE_UNTRUSTED,
+};
 use super::connect_error::{describe, describe_connect_error, describe_io};
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
