@@ -278,7 +278,7 @@ pub(crate) static CREATE: Operation = Operation {
     response: Some(BodySchema::object::<CreatedClusterClient>()),
     one_time_response: true,
     recovery_hint: Some(
-        "look for the name among the cluster's clients; delete it there, since its secret is lost",
+        "look for the name among the cluster's clients; delete it there unless you have its secret",
     ),
     doc: "Creates a client of the cluster; without `permissions` it gets all of them. An empty list \
           of permissions is not accepted. The API returns the secret ONLY in this response. \

@@ -9,6 +9,9 @@ use ureq::Proxy;
 use super::response::reason;
 use crate::error::ErrorKind;
 
+/// Text of webpki's error for a server with the certificate of an authority. Self-signed certificates
+/// are such ones unless they say otherwise.
+const CA_USED_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
 /// Error text for a connection that the peer closed too early.
 pub(super) const CLOSED_BY_PEER: &str = "connection closed by peer";
 
@@ -242,10 +245,24 @@ fn describe_tls(error: &rustls::Error) -> String {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 CERTIFICATE_OF_ANOTHER_HOST
             }
+            Certificate::Other(problem) if problem.to_string() == CA_USED_AS_END_ENTITY => {
+                "its certificate is that of a certificate authority, which a server cannot use; \
+                 issue one with the basic constraint CA:FALSE"
+            }
+            Certificate::Other(problem) => {
+                return format!("its certificate is not valid: {problem}");
+            }
             _ => return error.to_string(),
         },
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "it requires a client certificate; set `client_cert`"
+        }
+        rustls::Error::AlertReceived(alert) if rejects_client_certificate(*alert) => {
+            return format!("it rejects the client certificate ({alert:?}); check `client_cert`");
+        }
+        rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "it rejects the TLS handshake (HandshakeFailure): it has no cipher suite in common with \
+             this client, or requires a client certificate"
         }
         rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             "it supports neither TLS 1.2 nor TLS 1.3"
@@ -258,11 +275,26 @@ fn describe_tls(error: &rustls::Error) -> String {
 
 /// Returns whether a retry would fail in the same way.
 fn is_permanent_tls(error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_) => true,
+        rustls::Error::AlertReceived(alert) => {
+            *alert == AlertDescription::CertificateRequired || rejects_client_certificate(*alert)
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether an alert of the server is about the certificate of the client.
+fn rejects_client_certificate(alert: AlertDescription) -> bool {
     matches!(
-        error,
-        rustls::Error::InvalidCertificate(_)
-            | rustls::Error::PeerIncompatible(_)
-            | rustls::Error::AlertReceived(AlertDescription::CertificateRequired)
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
     )
 }
 
@@ -274,4 +306,25 @@ pub(super) fn shown_proxy(proxy: &Proxy) -> String {
         proxy.host(),
         proxy.port()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejected_client_certificate_is_permanent_and_named() {
+        for (alert, name) in [
+            (AlertDescription::UnknownCA, "UnknownCA"),
+            (AlertDescription::CertificateExpired, "CertificateExpired"),
+        ] {
+            let error = io::Error::other(rustls::Error::AlertReceived(alert));
+            let expected =
+                format!("it rejects the client certificate ({name}); check `client_cert`");
+            assert_eq!(describe_io(&error), expected);
+            assert!(is_permanent(&ureq::Error::Io(error)), "{name}");
+        }
+        let alert = rustls::Error::AlertReceived(AlertDescription::InternalError);
+        assert!(!is_permanent(&ureq::Error::Io(io::Error::other(alert))));
+    }
 }

@@ -27,7 +27,7 @@ mod tls;
 mod token_endpoint;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenProvider};
@@ -197,11 +197,17 @@ impl Transport {
             request,
             call,
             |response| {
+                let unsupported = response.unsupported_coding();
                 let body = response.read()?;
                 if response::is_markup(&body) {
                     return Err(response::BodyError::Page { body });
                 }
-                decode(body).map_err(response::BodyError::Undecodable)
+                decode(body).map_err(|error| {
+                    response::BodyError::Undecodable(match unsupported {
+                        Some(problem) => error.with_note(problem),
+                        None => error,
+                    })
+                })
             },
             || decode(Zeroizing::default()).ok(),
         )
@@ -409,8 +415,16 @@ impl Transport {
             };
             log(&exchange);
             return result.map_err(|failure| {
-                let failure = self.with_captured_body(failure, &exchange);
-                self.body_error(request, &exchange, failure, call, status, html)
+                let (failure, content) = self.with_captured_body(failure, &exchange);
+                let (failure, error) =
+                    self.body_error(request, &exchange, failure, call, status, html);
+                match content {
+                    Some(content) => {
+                        let note = format!("the error's body has {content}");
+                        (failure, error.with_note(note))
+                    }
+                    None => (failure, error),
+                }
             });
         }
         let error_response = response.into_error_response(request.secret_response, |text| {
@@ -481,44 +495,30 @@ impl Transport {
     }
 
     /// Replaces the decoded part of a one-time response by every byte of its body that was received.
+    /// Returns also what the body of the error then has.
     fn with_captured_body(
         &self,
-        failure: response::BodyError,
+        mut failure: response::BodyError,
         exchange: &ExchangeGuard,
-    ) -> response::BodyError {
-        let response::BodyError::ConnectionLost {
-            error,
-            body,
-            partly_written,
-        } = failure
-        else {
-            return failure;
+    ) -> (response::BodyError, Option<&'static str>) {
+        let response::BodyError::ConnectionLost { body, .. } = &mut failure else {
+            return (failure, None);
         };
         let Some(wire) = exchange.captured() else {
-            return response::BodyError::ConnectionLost {
-                error,
-                body,
-                partly_written,
-            };
+            return (failure, None);
         };
-        let limit = self.config.max_response_bytes();
-        let salvaged = response::salvage(&wire, limit);
-        let note = match &salvaged {
+        let salvaged = response::salvage(&wire, self.config.max_response_bytes());
+        let content = match &salvaged {
             Some(salvaged) if salvaged.compressed => {
-                "what was received of it, compressed with gzip"
+                "what was received of the response, compressed with gzip"
             }
-            Some(salvaged) if salvaged.decompressed => "what could be decompressed of it",
-            _ => "what was received of it",
+            Some(salvaged) if salvaged.decompressed => "what could be decompressed of the response",
+            _ => "what was received of the response",
         };
-        let text = format!(
-            "{}; the error's body has {note}",
-            connect_error::describe_io(&error)
-        );
-        response::BodyError::ConnectionLost {
-            error: io::Error::other(text),
-            body: salvaged.map_or(body, |salvaged| salvaged.body),
-            partly_written,
+        if let Some(salvaged) = salvaged {
+            *body = salvaged.body;
         }
+        (failure, Some(content))
     }
 
     /// Returns the error of a 2xx response whose body could not be read or decoded.

@@ -25,7 +25,8 @@ use super::response::Response;
 use super::socket::{self, Socket};
 use super::{Method, UNCOMPRESSED};
 use crate::call::{CallContext, StopReason};
-use crate::config::{Config, is_loopback};
+use crate::config::Config;
+use crate::config_values::is_loopback;
 use crate::error::{self, Outcome, Stage};
 
 /// Maximum size of the response to the probe, in bytes; it is discarded.

@@ -11,7 +11,7 @@ use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE};
 use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::MAX_RETRY_AFTER;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::{SecretBuffer, Zeroizing, read_to_end, read_to_end_expecting};
 
 /// Maximum number of bytes that are read of the body of an error response.
@@ -38,6 +38,9 @@ pub(super) struct Response {
 
 /// The names of the content coding gzip (RFC 9110, section 8.4.1.3).
 const GZIP: [&str; 2] = ["gzip", "x-gzip"];
+/// Content codings of the IANA registry that the client neither requests nor decodes. Other values, such
+/// as `UTF-8`, are mistakes of servers whose bodies are not encoded.
+const UNSUPPORTED_CODINGS: [&str; 5] = ["br", "compress", "deflate", "x-compress", "zstd"];
 
 /// How the body of a response is encoded.
 struct Encoding {
@@ -135,6 +138,18 @@ impl Response {
         date(&self.head.headers)
     }
 
+    /// Returns what is wrong with the coding of the body if the client cannot decode it.
+    pub(super) fn unsupported_coding(&self) -> Option<String> {
+        let mut values = self.head.headers.get_all(CONTENT_ENCODING).iter();
+        values.find_map(|value| {
+            let unsupported = |coding: &&str| lists_any(value.as_bytes(), &[coding]);
+            let coding = UNSUPPORTED_CODINGS.into_iter().find(unsupported)?;
+            Some(format!(
+                "its content coding is `{coding}`, which the client did not request"
+            ))
+        })
+    }
+
     /// Returns a reader of the decompressed body, up to one byte more than the limit.
     fn reader(self) -> Take<BodyReader> {
         // Absent if another crate enables ureq's feature `gzip`: ureq then decompresses.
@@ -144,6 +159,7 @@ impl Response {
             .any(|codings| lists_any(codings, &GZIP));
         let reader = Connection {
             body: self.body.into_reader(),
+            is_empty: true,
             failed: false,
         };
         let reader = match gzip {
@@ -180,6 +196,13 @@ impl Response {
     /// with a quoted field; only the end of the body distinguishes them, so it is read to its end
     /// first.
     pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), BodyError> {
+        if let Some(problem) = self.unsupported_coding() {
+            let body = self.read()?;
+            return match body.is_empty() {
+                true => sink.flush().map_err(BodyError::Sink),
+                false => Err(BodyError::Undecodable(undecodable(&problem, body))),
+            };
+        }
         let limit = self.limit;
         let mut reader = self.reader();
         let connection_error = |error, partly_written| BodyError::ConnectionLost {
@@ -238,6 +261,7 @@ impl Response {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let head = self.head.clone();
+        let is_readable = self.unsupported_coding().is_none();
         let mut reader = self.reader();
         reader.set_limit(MAX_ERROR_BODY_BYTES);
         let _ = read_to_end(&mut reader, &mut body);
@@ -246,7 +270,10 @@ impl Response {
         // Redacted before it is parsed, so that the parser makes no copy of a secret. A secret with
         // escaped characters is only found in the message.
         let text = Zeroizing::new(String::from_utf8_lossy(&body).into_owned());
-        let (message, structured) = error_message(&redact(&text), may_contain_secrets);
+        let (message, structured) = match is_readable {
+            true => error_message(&redact(&text), may_contain_secrets),
+            false => (None, false),
+        };
         let message = message.as_deref().and_then(shown);
         ErrorResponse {
             status: head.status.as_u16(),
@@ -279,6 +306,18 @@ impl Response {
     }
 }
 
+/// Returns the error of a 2xx response whose body cannot be decoded.
+fn undecodable(problem: &str, body: Zeroizing<Vec<u8>>) -> Error {
+    let message = format!("the response cannot be decoded: {problem}");
+    Error::new(
+        ErrorKind::Decode,
+        Stage::Decode,
+        Outcome::Completed,
+        message,
+    )
+    .with_body(body)
+}
+
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     REQUEST_ID_HEADERS
         .iter()
@@ -296,6 +335,8 @@ fn is_json(content_type: &str) -> bool {
 /// Reader of a body that records whether the connection failed.
 struct Connection {
     body: ureq::BodyReader<'static>,
+    /// Whether no byte was read.
+    is_empty: bool,
     /// Whether the connection failed, as opposed to the decompression of the body.
     failed: bool,
 }
@@ -304,6 +345,7 @@ impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = self.body.read(buffer);
         self.failed |= result.is_err();
+        self.is_empty &= !matches!(result, Ok(1..));
         result
     }
 }
@@ -318,12 +360,17 @@ impl Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             BodyReader::Plain(body) => body.read(buffer),
-            BodyReader::Gzip(body) => body.read(buffer).map_err(|error| {
-                if body.get_ref().failed {
-                    return error;
+            BodyReader::Gzip(body) => body.read(buffer).or_else(|error| {
+                let connection = body.get_ref();
+                if connection.failed {
+                    return Err(error);
+                }
+                // Servers label a response without a body, 204 for example, like those with one.
+                if connection.is_empty {
+                    return Ok(0);
                 }
                 let message = format!("gzip decompression failed: {error}");
-                io::Error::new(io::ErrorKind::InvalidData, message)
+                Err(io::Error::new(io::ErrorKind::InvalidData, message))
             }),
         }
     }

@@ -5,7 +5,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use camunda_admin::{ClusterId, CreateClusterClient, Error, Json, Method, MonitoringClientId};
+use camunda_admin::{
+    CallOptions, ClusterId, CreateClusterClient, Error, Json, Method, MonitoringClientId,
+};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::{builder, new_cluster};
@@ -228,6 +230,29 @@ fn one_time_response_is_kept_however_it_is_truncated() {
         );
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{name}");
     }
+}
+
+#[test]
+fn error_at_the_deadline_says_what_was_received_of_a_one_time_response() {
+    let sandbox = Sandbox::start();
+    let cluster = new_cluster(&sandbox);
+    sandbox.add_fault(
+        Fault::on("POST /clusters/{clusterUuid}/clients")
+            .cut_body(40)
+            .stall(),
+    );
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let admin = builder(&sandbox).build().unwrap().with(options);
+    let clients = admin.cluster(&cluster).clients();
+    let error = clients.create(&CreateClusterClient::new("worker"));
+    let error = error.unwrap_err();
+    assert_eq!(error.body().map(<[u8]>::len), Some(40));
+    assert_eq!(
+        error.to_string(),
+        "create client: deadline of 1s exceeded; the error's body has what was received of the \
+         response; the change was applied: look for the name among the cluster's clients; delete it \
+         there unless you have its secret"
+    );
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(crate) enum Certificate {
     Expired,
     OtherHost,
     UnknownAuthority,
+    /// That of an authority itself.
+    Authority,
     /// A valid certificate; the client must send one too.
     ClientAuth,
 }
@@ -58,6 +60,9 @@ impl Authority {
         if certificate == Certificate::Expired {
             leaf.not_before = date_time_ymd(2001, 1, 1);
             leaf.not_after = date_time_ymd(2002, 1, 1);
+        }
+        if certificate == Certificate::Authority {
+            leaf.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
         let issuer = match certificate {
             Certificate::UnknownAuthority => &self.untrusted,

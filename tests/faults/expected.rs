@@ -112,6 +112,7 @@ fn unreached() -> Vec<Row> {
                 "certificate of an unknown authority",
                 "expired certificate",
                 "certificate for another host",
+                "certificate of an authority as that of the server",
             ],
             untrusted,
         ),

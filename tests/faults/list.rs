@@ -73,6 +73,10 @@ fn tls(list: &mut List) {
         ("expired certificate", Certificate::Expired),
         ("certificate for another host", Certificate::OtherHost),
         (
+            "certificate of an authority as that of the server",
+            Certificate::Authority,
+        ),
+        (
             "client certificate required, none configured",
             Certificate::ClientAuth,
         ),
