@@ -272,13 +272,15 @@ impl Doctor {
             Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
             Err(error) => {
                 let check = self.add("token", Status::Failed, &error.to_string());
-                if error.kind() == ErrorKind::RateLimited {
-                    check.advice = Some(
+                check.advice = match error.kind() {
+                    ErrorKind::RateLimited => Some(
                         "programs behind this IP address send too many token requests; let all of them \
                          share tokens through a token store"
                             .to_owned(),
-                    );
-                }
+                    ),
+                    ErrorKind::Authentication => advice_for_credentials(config),
+                    _ => None,
+                };
                 Ok(false)
             }
         }
@@ -423,6 +425,33 @@ impl Doctor {
             detail: Some(reason.to_owned()),
         });
     }
+}
+
+/// Returns what to do if a credential was not set as it was issued, as with a line feed from a file or
+/// with the quotes of a shell.
+fn advice_for_credentials(config: &Config) -> Option<String> {
+    let is_wrapped = |value: &str| {
+        let edges = [value.chars().next(), value.chars().next_back()];
+        edges
+            .into_iter()
+            .flatten()
+            .any(|edge| edge.is_whitespace() || matches!(edge, '"' | '\''))
+    };
+    let wrapped: Vec<_> = ["client_id", "client_secret"]
+        .into_iter()
+        .filter(|key| {
+            config
+                .value_of(key)
+                .is_some_and(|it| is_wrapped(it.expose()))
+        })
+        .map(|key| format!("`{key}`"))
+        .collect();
+    (!wrapped.is_empty()).then(|| {
+        format!(
+            "{} begins or ends with white space or a quotation mark; set it without",
+            wrapped.join(" and ")
+        )
+    })
 }
 
 /// Reads the beginning of the audit log, which can be large.

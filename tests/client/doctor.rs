@@ -452,6 +452,42 @@ fn doctor_advises_on_the_rate_limit_of_token_requests() {
 }
 
 #[test]
+fn doctor_advises_on_credentials_with_white_space_or_quotes() {
+    let sandbox = Sandbox::builder()
+        .token_rate_limit(false)
+        .rejection_delay(Duration::from_millis(10))
+        .start();
+    let (id, secret) = (sandbox.client_id(), sandbox.client_secret());
+    for (name, value, expected) in [
+        (
+            "CAMUNDA_CONSOLE_CLIENT_SECRET",
+            format!("{secret}\n"),
+            "`client_secret` ",
+        ),
+        (
+            "CAMUNDA_CONSOLE_CLIENT_SECRET",
+            format!("'{secret}'"),
+            "`client_secret` ",
+        ),
+        (
+            "CAMUNDA_CONSOLE_CLIENT_ID",
+            format!("{id} "),
+            "`client_id` ",
+        ),
+    ] {
+        let environment = Environment::of(&sandbox).set(name, value);
+        let (status, report) = environment.report();
+        assert_eq!(status, Some(1), "{}", report["checks"]);
+        let advice = advice(&report, "token", "failed");
+        assert!(advice.starts_with(expected), "{advice}");
+        assert!(!report.to_string().contains(&secret));
+    }
+    let environment = Environment::of(&sandbox).set("CAMUNDA_CONSOLE_CLIENT_SECRET", "other");
+    let (_, report) = environment.report();
+    assert!(check(&report, "token")["advice"].is_null(), "{report:#}");
+}
+
+#[test]
 fn doctor_advises_to_check_the_path_of_the_base_url() {
     let sandbox = Sandbox::start();
     let url = format!("{}/v1", sandbox.base_url());

@@ -68,6 +68,9 @@ class Documentation(unittest.TestCase):
         self.assertEqual(
             typing.get_type_hints(camunda_admin.ClusterClients.create)["return"], camunda_admin.CreatedClusterClient
         )
+        # A reference forward is resolved with the names of the module that names the alias.
+        for each in public:
+            self.assertNotIn("ForwardRef", repr(each))
         self.assertEqual(typing.get_type_hints(camunda_admin.Cluster.name.fget), {"return": str})
 
     def test_settings_types_have_all_settings(self):

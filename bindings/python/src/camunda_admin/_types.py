@@ -70,7 +70,7 @@ Id = Union[str, UUID]
 Timeout = Union[float, timedelta]
 
 #: The path of a file.
-StrPath = Union[str, "os.PathLike[str]"]
+StrPath = Union[str, os.PathLike[str]]
 
 #: A CIDR, or several separated by commas, or an object of `ipaddress`.
 IpRange = Union[str, IPv4Address, IPv4Network, IPv6Address, IPv6Network]
