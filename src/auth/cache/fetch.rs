@@ -12,7 +12,7 @@ use crate::auth::record::{
     RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
 };
 use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store};
-use crate::auth::time::Timestamp;
+use crate::auth::time::{Clock, Timestamp};
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
 use crate::auth::{
@@ -154,6 +154,7 @@ impl<'a> TokenFetch<'a> {
             endpoint,
             request,
             call: request_call,
+            clock: &entry.clock,
             open: None,
         };
         let mut sent = None;
@@ -604,21 +605,23 @@ struct Connection<'a> {
     endpoint: &'a dyn TokenEndpoint,
     request: &'a TokenRequest,
     call: &'a CallContext,
-    open: Option<(Box<dyn TokenConnection + 'a>, Instant)>,
+    clock: &'a Clock,
+    /// The connection, and since when it is open (monotonic).
+    open: Option<(Box<dyn TokenConnection + 'a>, Duration)>,
 }
 
 impl Connection<'_> {
     /// Opens the connection unless it is open. Returns whether it opened one.
     fn open(&mut self) -> Result<bool, FetchError> {
         if let Some((open, since)) = &mut self.open
-            && since.elapsed() < MAX_CONNECTION_AGE
+            && self.clock.now().mono.saturating_sub(*since) < MAX_CONNECTION_AGE
             && open.is_open()
         {
             return Ok(false);
         }
         self.open = None;
         let open = self.endpoint.connect(self.request, self.call)?;
-        self.open = Some((open, Instant::now()));
+        self.open = Some((open, self.clock.now().mono));
         Ok(true)
     }
 
