@@ -169,6 +169,7 @@ mod calendar;
 mod call;
 mod client_secret_file;
 mod config;
+mod config_values;
 mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]

@@ -51,6 +51,7 @@ package_tests! {
     test_mistakes
     test_models
     test_operations
+    test_provision
     test_runtime
     test_support
 }
@@ -61,7 +62,15 @@ fn assert_package_tests_pass(module: &str) {
     let Some(python) = python() else { return };
     // For the pages of the documentation that use them, and for the test in a notebook.
     if ["test_documentation", "test_environments"].contains(&module) {
-        for module in ["pandas", "gevent", "tqdm", "rich", "nbclient", "ipykernel"] {
+        for module in [
+            "pandas",
+            "gevent",
+            "tqdm",
+            "rich",
+            "nbclient",
+            "ipykernel",
+            "pydantic",
+        ] {
             if !python.has_tool(module) {
                 missing(&format!("{module} (from PyPI)"));
             }
@@ -211,6 +220,7 @@ fn package_and_programs_pass_mypy_strict() {
         vec![package().join("src/camunda_admin")],
         vec![
             package().join("tests/typed_usage.py"),
+            top().join("examples/python/provision.py"),
             top().join("examples/python/quickstart.py"),
         ],
     ] {
@@ -233,6 +243,7 @@ fn package_and_programs_pass_pyright_strict() {
     let folder = tempfile::tempdir().unwrap();
     let copies = [
         (package().join("tests/typed_usage.py"), "typed_usage.py"),
+        (top().join("examples/python/provision.py"), "provision.py"),
         (top().join("examples/python/quickstart.py"), "quickstart.py"),
     ];
     for (path, name) in copies {
@@ -258,7 +269,7 @@ fn package_and_programs_pass_pyright_strict() {
             r#"{{"include": ["camunda_admin"], "typeCheckingMode": "strict", "pythonVersion": "3.9", {}}}"#,
             off.join(", ")
         ),
-        r#"{"include": ["typed_usage.py", "quickstart.py"], "typeCheckingMode": "strict",
+        r#"{"include": ["typed_usage.py", "provision.py", "quickstart.py"], "typeCheckingMode": "strict",
             "enableTypeIgnoreComments": false, "reportUnnecessaryTypeIgnoreComment": "error",
             "reportWildcardImportFromLibrary": "none"}"#
             .to_owned(),

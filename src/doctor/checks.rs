@@ -10,11 +10,11 @@ use super::report::{Access, Check, Permission, Report, Status};
 use super::settings;
 use crate::api::admin::AdminClient;
 use crate::api::admin_builder::AdminClientBuilder;
-use crate::auth;
+use crate::auth::{self, StoreRole};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::read_env_file;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::transport::probe::{Finding, Prober, Step, StepResult};
 
 /// Maximum duration of the network steps of one server: DNS, TCP, TLS, HTTP.
@@ -232,7 +232,7 @@ impl Doctor {
             check.target = Some(url.to_owned());
             check.duration_ms = Some(duration.as_secs_f64() * 1000.0);
             if status == Status::Failed {
-                check.advice = advice_for(step).map(str::to_owned);
+                check.advice = advice_for(step, &message).map(str::to_owned);
             }
         }
         if checks_clock {
@@ -271,7 +271,16 @@ impl Doctor {
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
             Err(error) => {
-                self.add("token", Status::Failed, &full_message(&error));
+                let check = self.add("token", Status::Failed, &error.to_string());
+                check.advice = match error.kind() {
+                    ErrorKind::RateLimited => Some(
+                        "programs behind this IP address send too many token requests; let all of them \
+                         share tokens through a token store"
+                            .to_owned(),
+                    ),
+                    ErrorKind::Authentication => advice_for_credentials(config),
+                    _ => None,
+                };
                 Ok(false)
             }
         }
@@ -280,6 +289,7 @@ impl Doctor {
     fn check_token_store(&mut self, config: &Config, has_token: bool) {
         const NOT_SHARED: &str = "each process sends its own token requests; set a directory or a \
                                   Redis URL as `token_cache` to share them";
+        const CHECK_SERVER: &str = "check the server and its URL";
         if config.access_token().is_some() {
             let message = "not used with `access_token`";
             self.add("token_store", Status::Skipped, message);
@@ -314,7 +324,19 @@ impl Doctor {
                 let problems = problems.collect::<Vec<_>>().join("; ");
                 let message = format!("{}: {problems}", store.store);
                 let check = self.add("token_store", Status::Warning, &message);
-                check.advice = Some(NOT_SHARED.to_owned());
+                let has_fallback = store.role == StoreRole::Shared
+                    && stores
+                        .iter()
+                        .any(|it| it.role == StoreRole::Fallback && it.usable);
+                check.advice = Some(match (has_fallback, store.store.starts_with("Redis")) {
+                    (true, _) => {
+                        format!("each host sends its own token requests; {CHECK_SERVER}")
+                    }
+                    (false, true) => {
+                        format!("each process sends its own token requests; {CHECK_SERVER}")
+                    }
+                    (false, false) => NOT_SHARED.to_owned(),
+                });
             }
         }
         if stores.is_empty() {
@@ -326,6 +348,8 @@ impl Doctor {
     /// Reads one resource of each kind. None of the responses contains a secret.
     fn check_permissions(&mut self, admin: &AdminClient) -> Result<()> {
         let clusters = admin.clusters().list();
+        // The list exists for every organization.
+        let is_other_path = matches!(&clusters, Err(error) if error.kind() == ErrorKind::NotFound);
         let first = clusters.as_ref().ok().and_then(|list| list.first());
         let first = first.map(|cluster| cluster.uuid.clone());
         self.permission("clusters", clusters.map(drop))?;
@@ -370,7 +394,9 @@ impl Doctor {
             (false, true) => Status::Ok,
         };
         let check = self.add("permissions", status, &parts.join("; "));
-        if allowed.is_empty() && failed.is_empty() {
+        if is_other_path {
+            check.advice = Some("check the path in `base_url`, which is usually empty".to_owned());
+        } else if allowed.is_empty() && failed.is_empty() {
             check.advice =
                 Some("create credentials with the permissions needed in the Console".to_owned());
         }
@@ -401,6 +427,33 @@ impl Doctor {
     }
 }
 
+/// Returns what to do if a credential was not set as it was issued, as with a line feed from a file or
+/// with the quotes of a shell.
+fn advice_for_credentials(config: &Config) -> Option<String> {
+    let is_wrapped = |value: &str| {
+        let edges = [value.chars().next(), value.chars().next_back()];
+        edges
+            .into_iter()
+            .flatten()
+            .any(|edge| edge.is_whitespace() || matches!(edge, '"' | '\''))
+    };
+    let wrapped: Vec<_> = ["client_id", "client_secret"]
+        .into_iter()
+        .filter(|key| {
+            config
+                .value_of(key)
+                .is_some_and(|it| is_wrapped(it.expose()))
+        })
+        .map(|key| format!("`{key}`"))
+        .collect();
+    (!wrapped.is_empty()).then(|| {
+        format!(
+            "{} begins or ends with white space or a quotation mark; set it without",
+            wrapped.join(" and ")
+        )
+    })
+}
+
 /// Reads the beginning of the audit log, which can be large.
 fn read_activity(admin: &AdminClient) -> Result<()> {
     struct FirstBytes {
@@ -420,12 +473,5 @@ fn read_activity(admin: &AdminClient) -> Result<()> {
     match sink.received {
         true => Ok(()),
         false => result,
-    }
-}
-
-fn full_message(error: &Error) -> String {
-    match error.retry_after() {
-        Some(delay) => format!("{error}; retry after {:.0} s", delay.as_secs_f64().ceil()),
-        None => error.to_string(),
     }
 }

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Status;
 use crate::transport::certificate::Certificate;
-use crate::transport::probe::{Finding, Step};
+use crate::transport::probe::{
+    CERTIFICATE_EXPIRED, CERTIFICATE_NOT_VALID_YET, CERTIFICATE_OF_ANOTHER_HOST,
+    CERTIFICATE_UNTRUSTED, Finding, Step,
+};
 
 /// Difference of the clocks, in seconds, from which the check warns.
 const SKEW_WARNING: f64 = 30.0;
@@ -79,15 +82,29 @@ pub(super) fn describe_clock(skew: Option<f64>) -> (Status, String) {
     (status, message)
 }
 
-pub(super) fn advice_for(step: Step) -> Option<&'static str> {
+/// Returns what to do about a step that failed with this message.
+pub(super) fn advice_for(step: Step, problem: &str) -> Option<&'static str> {
     match step {
         Step::Dns => Some("check the host name, the DNS servers, and whether a proxy is required"),
         Step::Tcp => Some("check the firewall, and whether a proxy is required (HTTPS_PROXY)"),
-        Step::Tls => Some(
+        Step::Tls if problem.contains(CERTIFICATE_UNTRUSTED) => Some(
             "if a private certificate authority or a TLS proxy issued the certificate, set `ca_file` \
              (CAMUNDA_CUSTOM_ROOT_CERT_PATH)",
         ),
-        Step::Http => None,
+        Step::Tls
+            if problem.contains(CERTIFICATE_EXPIRED)
+                || problem.contains(CERTIFICATE_NOT_VALID_YET) =>
+        {
+            Some(
+                "check the clock of this machine; if it is correct, the operator of the server, or of \
+                 a TLS proxy in between, must renew the certificate",
+            )
+        }
+        Step::Tls if problem.contains(CERTIFICATE_OF_ANOTHER_HOST) => Some(
+            "check the host name of the URL; a proxy or a captive portal may have responded instead of \
+             the server",
+        ),
+        Step::Tls | Step::Http => None,
     }
 }
 

@@ -10,7 +10,8 @@ use super::error::*;
 use super::object::*;
 use super::value::*;
 use crate::api::operation::strip_bom;
-use crate::config::{Config, KEYS, is_loopback};
+use crate::config::{Config, KEYS};
+use crate::config_values::is_loopback;
 
 /// Takes a length and as many bytes from the front.
 fn take<'a>(data: &mut &'a [u8]) -> &'a [u8] {

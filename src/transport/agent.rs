@@ -25,7 +25,8 @@ use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::{self, TlsConnector};
 use super::{COMPRESSED, Method};
-use crate::config::{Config, has_valid_port, is_loopback};
+use crate::config::Config;
+use crate::config_values::{has_valid_port, is_loopback};
 use crate::error::{Error, Result};
 
 /// The ureq agents of a client, for one process.

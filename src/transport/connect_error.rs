@@ -225,20 +225,25 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
+pub(crate) const CERTIFICATE_UNTRUSTED: &str =
+    "its certificate is signed by an untrusted authority; set `ca_file` to trust it";
+pub(crate) const CERTIFICATE_EXPIRED: &str = "its certificate has expired";
+pub(crate) const CERTIFICATE_NOT_VALID_YET: &str = "its certificate is not valid yet";
+pub(crate) const CERTIFICATE_OF_ANOTHER_HOST: &str = "its certificate is for another host";
+
 /// Returns the description of a TLS error, and what to do about it.
 fn describe_tls(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     let problem = match error {
         rustls::Error::InvalidCertificate(problem) => match problem {
             // `BadSignature` if another authority with the same name is trusted.
-            Certificate::UnknownIssuer | Certificate::BadSignature => {
-                "its certificate is signed by an untrusted authority; set `ca_file` to trust it"
-            }
-            Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                "its certificate has expired"
+            Certificate::UnknownIssuer | Certificate::BadSignature => CERTIFICATE_UNTRUSTED,
+            Certificate::Expired | Certificate::ExpiredContext { .. } => CERTIFICATE_EXPIRED,
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                CERTIFICATE_NOT_VALID_YET
             }
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "its certificate is for another host"
+                CERTIFICATE_OF_ANOTHER_HOST
             }
             Certificate::Other(problem) if problem.to_string() == CA_USED_AS_END_ENTITY => {
                 "its certificate is that of a certificate authority, which a server cannot use; \
@@ -269,7 +274,7 @@ fn describe_tls(error: &rustls::Error) -> String {
 }
 
 /// Returns whether a retry would fail in the same way.
-fn is_permanent_tls(error: &rustls::Error) -> bool {
+pub(super) fn is_permanent_tls(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_) => true,
         rustls::Error::AlertReceived(alert) => {

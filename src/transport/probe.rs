@@ -13,6 +13,10 @@ use ureq::http::uri::Authority;
 
 use super::agent::{Agents, Url};
 use super::certificate::Certificate;
+pub(crate) use super::connect_error::{
+    CERTIFICATE_EXPIRED, CERTIFICATE_NOT_VALID_YET, CERTIFICATE_OF_ANOTHER_HOST,
+    CERTIFICATE_UNTRUSTED,
+};
 use super::connect_error::{describe, describe_connect_error, describe_io};
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
@@ -21,7 +25,8 @@ use super::response::Response;
 use super::socket::{self, Socket};
 use super::{Method, UNCOMPRESSED};
 use crate::call::{CallContext, StopReason};
-use crate::config::{Config, is_loopback};
+use crate::config::Config;
+use crate::config_values::is_loopback;
 use crate::error::{self, Outcome, Stage};
 
 /// Maximum size of the response to the probe, in bytes; it is discarded.

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::NextTimeout;
 use super::connect_error::ConnectError;
 use super::exchange::ExchangeGuard;
 use crate::abandonable::{AbandonableThread, ThreadLimit, ThreadPermit};
-use crate::config::is_loopback;
+use crate::config_values::is_loopback;
 
 /// How long addresses are used before the name is resolved again.
 const DNS_CACHE_TTL: Duration = Duration::from_secs(60);

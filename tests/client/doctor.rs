@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use camunda_admin::doctor::{self, Report, Status};
 use camunda_admin::{Cancel, ErrorKind};
-use camunda_admin_sandbox::{Permission, Sandbox};
+use camunda_admin_sandbox::{CertificateFault, Fault, Permission, Sandbox};
 use serde_json::{Value, json};
 
 use crate::deadline_check::in_time;
@@ -408,6 +408,113 @@ fn doctor_reports_the_certificates() {
     assert_check(&report, "tls", "failed", "certificate");
     let advice = check(&report, "tls")["advice"].as_str().unwrap();
     assert!(advice.contains("CAMUNDA_CUSTOM_ROOT_CERT_PATH"), "{advice}");
+}
+
+/// Returns the advice of the first check with this name and status.
+#[track_caller]
+fn advice<'a>(report: &'a Value, name: &str, status: &str) -> &'a str {
+    let found = checks(report, name)
+        .into_iter()
+        .find(|it| it["status"] == status);
+    let advice = found.and_then(|it| it["advice"].as_str());
+    advice.unwrap_or_else(|| panic!("{name}: {report:#}"))
+}
+
+#[test]
+fn doctor_advises_on_a_defective_certificate() {
+    for (fault, expected) in [
+        (CertificateFault::Expired, "check the clock of this machine"),
+        (
+            CertificateFault::WrongName,
+            "check the host name of the URL",
+        ),
+        (CertificateFault::UnknownCa, "set `ca_file`"),
+    ] {
+        let sandbox = Sandbox::builder().certificate_fault(fault).start();
+        let (status, report) = Environment::of(&sandbox).report();
+        assert_eq!(status, Some(1), "{report:#}");
+        let advice = advice(&report, "tls", "failed");
+        assert!(advice.contains(expected), "{fault:?}: {advice}");
+    }
+}
+
+#[test]
+fn doctor_advises_on_the_rate_limit_of_token_requests() {
+    let sandbox = Sandbox::start();
+    sandbox.add_fault(Fault::on("token").status(429));
+    let environment = Environment::of(&sandbox);
+    let ended = environment.run(&["doctor", "--json", "--timeout", "2"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let message = check(&report, "token")["message"].as_str().unwrap();
+    assert_eq!(message.matches("retry after").count(), 1, "{message}");
+    let advice = advice(&report, "token", "failed");
+    assert!(advice.contains("behind this IP address"), "{advice}");
+}
+
+#[test]
+fn doctor_advises_on_credentials_with_white_space_or_quotes() {
+    let sandbox = Sandbox::builder()
+        .token_rate_limit(false)
+        .rejection_delay(Duration::from_millis(10))
+        .start();
+    let (id, secret) = (sandbox.client_id(), sandbox.client_secret());
+    for (name, value, expected) in [
+        (
+            "CAMUNDA_CONSOLE_CLIENT_SECRET",
+            format!("{secret}\n"),
+            "`client_secret` ",
+        ),
+        (
+            "CAMUNDA_CONSOLE_CLIENT_SECRET",
+            format!("'{secret}'"),
+            "`client_secret` ",
+        ),
+        (
+            "CAMUNDA_CONSOLE_CLIENT_ID",
+            format!("{id} "),
+            "`client_id` ",
+        ),
+    ] {
+        let environment = Environment::of(&sandbox).set(name, value);
+        let (status, report) = environment.report();
+        assert_eq!(status, Some(1), "{}", report["checks"]);
+        let advice = advice(&report, "token", "failed");
+        assert!(advice.starts_with(expected), "{advice}");
+        assert!(!report.to_string().contains(&secret));
+    }
+    let environment = Environment::of(&sandbox).set("CAMUNDA_CONSOLE_CLIENT_SECRET", "other");
+    let (_, report) = environment.report();
+    assert!(check(&report, "token")["advice"].is_null(), "{report:#}");
+}
+
+#[test]
+fn doctor_advises_to_check_the_path_of_the_base_url() {
+    let sandbox = Sandbox::start();
+    let url = format!("{}/v1", sandbox.base_url());
+    let environment = Environment::of(&sandbox).set("CAMUNDA_CONSOLE_BASE_URL", url);
+    let (status, report) = environment.report();
+    assert_eq!(status, Some(1), "{report:#}");
+    let advice = advice(&report, "permissions", "failed");
+    assert!(advice.contains("check the path in `base_url`"), "{advice}");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn doctor_advises_to_check_a_redis_server_that_is_not_reachable() {
+    let sandbox = Sandbox::start();
+    let (_reserved, address) = closed_port();
+    let url = format!("redis://{address}");
+    let environment = Environment::of(&sandbox).set("CAMUNDA_TOKEN_CACHE_REDIS_URL", url);
+    let (status, report) = environment.report();
+    assert_eq!(status, Some(0), "{report:#}");
+    let expected = "each host sends its own token requests; check the server and its URL";
+    assert_eq!(advice(&report, "token_store", "warning"), expected);
+
+    // Without the files as the fallback.
+    let environment = environment.set("CAMUNDA_TOKEN_DISK_CACHE_DISABLE", "true");
+    let (_, report) = environment.report();
+    let expected = "each process sends its own token requests; check the server and its URL";
+    assert_eq!(advice(&report, "token_store", "warning"), expected);
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn generate() -> Vec<Generated> {
         cpp::header(),
         python::init(),
         python::models(),
+        python::values(),
         python::operations(),
         python::prototypes(&declarations),
         site::operations(),

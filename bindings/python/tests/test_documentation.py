@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 import camunda_admin
+from camunda_admin.aio import to_thread
 from support import SandboxTest
 
 SOURCES = Path(camunda_admin.__file__).parent
@@ -46,6 +47,31 @@ class Documentation(unittest.TestCase):
         for name in camunda_admin.__all__:
             self.assertTrue(hasattr(camunda_admin, name), name)
 
+
+    def test_type_hints_of_public_names_resolve(self):
+        public = [getattr(camunda_admin, name) for name in camunda_admin.__all__]
+        classes = {base for each in public if inspect.isclass(each) for base in each.__mro__}
+        functions = {"doctor": camunda_admin.doctor, "to_thread": to_thread}
+        for each in classes:
+            if not each.__module__.startswith("camunda_admin"):
+                continue
+            typing.get_type_hints(each)
+            for name, member in vars(each).items():
+                function = getattr(member, "fget", getattr(member, "__func__", member))
+                if inspect.isfunction(function) and (name == "__init__" or not name.startswith("_")):
+                    functions[f"{each.__name__}.{name}"] = function
+        self.assertIn("ClusterHandleMethods.add_to_ip_allowlist", functions)
+        self.assertIn("Cluster.created", functions)
+        for name, function in functions.items():
+            with self.subTest(function=name):
+                self.assertIn("return", typing.get_type_hints(function))
+        self.assertEqual(
+            typing.get_type_hints(camunda_admin.ClusterClients.create)["return"], camunda_admin.CreatedClusterClient
+        )
+        # A reference forward is resolved with the names of the module that names the alias.
+        for each in public:
+            self.assertNotIn("ForwardRef", repr(each))
+        self.assertEqual(typing.get_type_hints(camunda_admin.Cluster.name.fget), {"return": str})
 
     def test_settings_types_have_all_settings(self):
         from camunda_admin import _settings
@@ -108,7 +134,7 @@ class Pages(SandboxTest):
             if blocks:
                 with self.subTest(page=page.stem):
                     self.run_blocks(page, blocks)
-        self.assertEqual(required, {"gevent", "pandas", "rich", "tqdm"})
+        self.assertEqual(required, {"gevent", "pandas", "pydantic", "rich", "tqdm"})
 
     def run_blocks(self, page, blocks):
         """Run the blocks in their order in one process, in a directory of their own."""

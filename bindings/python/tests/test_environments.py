@@ -1,7 +1,8 @@
-"""Tests in environments of other packages: gevent, a Jupyter notebook, tqdm and rich."""
+"""Tests in environments of other packages: gevent, a Jupyter notebook, jedi, tqdm, rich and pydantic."""
 
 import unittest
 
+from camunda_admin import ClientPermission, Cluster, CreatedClusterClient, Secrets
 from support import SandboxTest
 
 CONTROL = """
@@ -115,6 +116,79 @@ print(*[output.data["text/plain"] for output in book.cells[1].outputs], sep="|")
         ran = self.run_python(program, limit=120)
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertRegex(ran.stdout, r"^orders: Healthy \(\d+ s\)\n$")
+
+
+class Completion(SandboxTest):
+    """What IPython and other users of jedi offer after a dot."""
+
+    def test_attributes_of_responses_are_completed(self):
+        self.require("jedi")
+        import jedi
+
+        program = "from camunda_admin import *\nadmin = AdminClient.from_env()\n"
+        for expression, expected in [
+            ("admin.clusters.list()[0].", "status"),
+            ("admin.cluster('a').get().status.", "ready"),
+            ("admin.stats().", "token_requests"),
+            ("admin.token().expires_at.", "isoformat"),
+            ("ClientPermission.", "ZEEBE"),
+        ]:
+            names = {each.name for each in jedi.Script(program + expression).complete()}
+            self.assertIn(expected, names, expression)
+
+
+class Pydantic(SandboxTest):
+    CLUSTER = {"uuid": "a", "name": "b", "status": {"ready": "Healthy"}, "created": "2024-01-01T00:00:00Z", "new": [1]}
+
+    def setUp(self):
+        super().setUp()
+        self.require("pydantic")
+
+    def model(self, **types):
+        import pydantic
+
+        return pydantic.create_model("Example", **{name: (kind, ...) for name, kind in types.items()})
+
+    def test_objects_are_written_and_read_with_all_fields(self):
+        model = self.model(cluster=Cluster)
+        example = model(cluster=Cluster.from_dict(self.CLUSTER))
+        self.assertIsInstance(example.cluster, Cluster)
+        self.assertEqual(example.model_dump(), {"cluster": self.CLUSTER})
+        self.assertEqual(model.model_validate_json(example.model_dump_json()), example)
+        self.assertEqual(model(cluster=self.CLUSTER), example)
+        self.assertEqual(model.model_json_schema()["properties"]["cluster"]["type"], "object")
+
+    def test_secrets_are_hidden_in_repr_but_written(self):
+        model = self.model(client=CreatedClusterClient)
+        example = model(client=CreatedClusterClient(name="worker", client_id="a", client_secret="hunter2"))
+        self.assertNotIn("hunter2", repr(example) + str(example))
+        self.assertEqual(example.model_dump()["client"]["clientSecret"], "hunter2")
+
+    def test_enumeration_accepts_unknown_values(self):
+        model = self.model(permissions=list[ClientPermission])
+        example = model(permissions=["Zeebe", "Future"])
+        self.assertIs(example.permissions[0], ClientPermission.ZEEBE)
+        self.assertEqual(example.model_dump_json(), '{"permissions":["Zeebe","Future"]}')
+
+    def test_invalid_values_are_validation_errors(self):
+        import pydantic
+
+        cases = [
+            ({"name": "b"}, "Cluster: the required field 'uuid' is missing"),
+            ({**self.CLUSTER, "status": "Healthy"}, "ClusterStatus: str given; expected a dict"),
+            ("a", "Cluster: str given; expected a dict"),
+        ]
+        for value, message in cases:
+            with self.assertRaisesRegex(pydantic.ValidationError, message):
+                self.model(cluster=Cluster)(cluster=value)
+        with self.assertRaisesRegex(pydantic.ValidationError, "valid string"):
+            self.model(permission=ClientPermission)(permission=1)
+
+    def test_classes_of_secrets_are_not_accepted(self):
+        import pydantic
+
+        with self.assertRaises(pydantic.errors.PydanticSchemaGenerationError):
+            self.model(secrets=Secrets)
 
 
 if __name__ == "__main__":

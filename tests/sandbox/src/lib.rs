@@ -10,7 +10,9 @@
 )]
 
 mod body;
+mod builder;
 mod catalog;
+mod changes;
 mod clock;
 mod cluster;
 mod control;
@@ -33,12 +35,13 @@ mod stats;
 mod status;
 mod tls;
 
+pub use builder::SandboxBuilder;
 pub use cluster::AllowlistField;
 pub use faults::{Fault, When};
 pub use permissions::Permission;
 pub use reference::{OperationInfo, operations};
 pub use request_log::RequestRecord;
-pub use sandbox::{AddedFault, ClusterKind, Credentials, Sandbox, SandboxBuilder};
+pub use sandbox::{AddedFault, ClusterKind, Credentials, Sandbox};
 pub use state::Limits;
 pub use stats::Stats;
 pub use tls::CertificateFault;

@@ -11,56 +11,27 @@ use crate::operations::{self, Operation};
 /// Objects and enumerations of the API, one per line.
 ///
 /// `Name: field type, field? type` has optional fields with a question mark; `[T]` is an array.
-/// `Name = a | b` is an enumeration.
+/// `Name = a | b` is an enumeration. A `text` is a string that is not empty.
 const SCHEMAS: &str = include_str!("schemas.txt");
 
-/// Control requests: method, path, summary, description of the JSON body.
-const CONTROLS: [(&str, &str, &str, &str); 15] = [
-    (
-        "get",
-        "/_sandbox/health",
-        "report that the server is running",
-        "",
-    ),
-    ("get", "/_sandbox/stats", "get request counters", ""),
-    ("get", "/_sandbox/requests", "list received requests", ""),
-    ("delete", "/_sandbox/requests", "clear the request log", ""),
-    ("get", "/_sandbox/faults", "list faults", ""),
-    (
-        "post",
-        "/_sandbox/faults",
-        "add a fault",
-        "conditions and effects",
-    ),
-    ("delete", "/_sandbox/faults", "remove all faults", ""),
-    ("get", "/_sandbox/faults/{id}", "get a fault", ""),
-    ("delete", "/_sandbox/faults/{id}", "remove a fault", ""),
-    (
-        "post",
-        "/_sandbox/control",
-        "change the state",
-        "changes by name",
-    ),
-    ("get", "/_sandbox/state", "get the state", ""),
-    (
-        "put",
-        "/_sandbox/state",
-        "replace the state",
-        "state, or parts of it",
-    ),
-    ("get", "/_sandbox/clock", "get the clock", ""),
-    (
-        "post",
-        "/_sandbox/clock",
-        "change the clock",
-        "now, advance_ms, frozen",
-    ),
-    (
-        "post",
-        "/_sandbox/reset",
-        "restore the initial state",
-        "keep_credentials",
-    ),
+/// Control requests: method, path, summary, description of the JSON body, statuses.
+#[rustfmt::skip]
+const CONTROLS: [(&str, &str, &str, &str, &str); 15] = [
+    ("get", "/_sandbox/health", "report that the server is running", "", "200"),
+    ("get", "/_sandbox/stats", "get request counters", "", "200"),
+    ("get", "/_sandbox/requests", "list received requests", "", "200 400"),
+    ("delete", "/_sandbox/requests", "clear the request log", "", "204"),
+    ("get", "/_sandbox/faults", "list faults", "", "200 400"),
+    ("post", "/_sandbox/faults", "add a fault", "conditions and effects", "201 400 415"),
+    ("delete", "/_sandbox/faults", "remove all faults", "", "204"),
+    ("get", "/_sandbox/faults/{id}", "get a fault", "", "200 404"),
+    ("delete", "/_sandbox/faults/{id}", "remove a fault", "", "204 404"),
+    ("post", "/_sandbox/control", "change the state", "changes by name", "200 400 415"),
+    ("get", "/_sandbox/state", "get the state", "", "200"),
+    ("put", "/_sandbox/state", "replace the state", "state, or parts of it", "204 400 415"),
+    ("get", "/_sandbox/clock", "get the clock", "", "200"),
+    ("post", "/_sandbox/clock", "change the clock", "now, advance_ms, frozen", "200 400 415"),
+    ("post", "/_sandbox/reset", "restore the initial state", "keep_credentials", "204 400 415"),
 ];
 
 /// Returns the OpenAPI description of a server with this base URL.
@@ -74,17 +45,24 @@ pub(crate) fn description(base_url: &str) -> Value {
         add(operation.method, operation.path, describe(operation));
     }
     add("post", "/oauth/token", token_endpoint());
-    for (path, summary) in [
-        ("/.well-known/jwks.json", "get the keys of signed tokens"),
+    for (path, summary, statuses) in [
+        (
+            "/.well-known/jwks.json",
+            "get the keys of signed tokens",
+            "200 404",
+        ),
         (
             "/.well-known/openid-configuration",
             "get the OAuth metadata",
+            "200",
         ),
     ] {
-        add("get", path, simple("OAuth", "get", path, summary, ""));
+        let operation = simple("OAuth", "get", path, summary, "", statuses);
+        add("get", path, operation);
     }
-    for (method, path, summary, body) in CONTROLS {
-        add(method, path, simple("Control", method, path, summary, body));
+    for (method, path, summary, body, statuses) in CONTROLS {
+        let operation = simple("Control", method, path, summary, body, statuses);
+        add(method, path, operation);
     }
     json!({
         "openapi": "3.1.0",
@@ -145,8 +123,18 @@ fn describe(operation: &Operation) -> Value {
             errors.extend(["401", "403"]);
         }
     }
+    // The reference does not list it for every operation on a cluster.
+    if operation.path.contains("{clusterUuid}") {
+        errors.push("404");
+    }
     for status in errors {
-        responses.insert(status.into(), error_response(status));
+        let media_types: &[&str] = match (operation.has_text_errors(), status) {
+            // A missing permission is reported as by any operation.
+            (true, "403") => &["application/json", "text/plain"],
+            (true, status) if status != "401" => &["text/plain"],
+            _ => &["application/json"],
+        };
+        responses.insert(status.into(), error_response(status, media_types));
     }
     described["responses"] = responses.into();
     described
@@ -178,7 +166,7 @@ fn token_endpoint() -> Value {
         } } },
     } });
     for status in ["400", "401", "403", "415", "429"] {
-        responses[status] = error_response(status);
+        responses[status] = error_response(status, &["application/json"]);
     }
     json!({
         "operationId": "requestToken",
@@ -196,58 +184,73 @@ fn token_endpoint() -> Value {
     })
 }
 
-fn simple(tag: &str, method: &str, path: &str, summary: &str, body: &str) -> Value {
+fn simple(tag: &str, method: &str, path: &str, summary: &str, body: &str, statuses: &str) -> Value {
+    let mut responses = Map::new();
+    for status in statuses.split(' ') {
+        let response = match status {
+            "204" => json!({ "description": reason(status) }),
+            "200" | "201" => json!({
+                "description": reason(status),
+                "content": { "application/json": { "schema": { "type": "object" } } },
+            }),
+            _ => error_response(status, &["application/json"]),
+        };
+        responses.insert(status.to_owned(), response);
+    }
     let mut described = json!({
         "operationId": camel_case(summary),
         "summary": summary,
         "tags": [tag],
         "parameters": parameters(path),
         "security": [],
-        "responses": { "default": {
-            "description": "Response",
-            "content": { "application/json": { "schema": {} } },
-        } },
+        "responses": responses,
     });
     if method != "get" && !body.is_empty() {
         described["requestBody"] = json_body(json!({ "type": "object", "description": body }));
     }
     if path == "/_sandbox/requests" && method == "get" {
         let filters = [
-            "operation",
-            "method",
-            "path",
-            "client_id",
-            "status",
-            "after",
-            "limit",
+            ("operation", "string"),
+            ("method", "string"),
+            ("path", "string"),
+            ("client_id", "string"),
+            ("status", "integer"),
+            ("after", "integer"),
+            ("limit", "integer"),
         ];
-        described["parameters"] = filters.map(query_parameter).to_vec().into();
+        let filters = filters.map(|(name, kind)| query_parameter(name, kind));
+        described["parameters"] = filters.to_vec().into();
     }
     if path == "/_sandbox/faults" && method == "get" {
-        described["parameters"] = json!([query_parameter("unused")]);
+        described["parameters"] = json!([query_parameter("unused", "boolean")]);
     }
     described
 }
 
-fn query_parameter(name: &str) -> Value {
-    json!({ "name": name, "in": "query", "schema": { "type": "string" } })
+fn query_parameter(name: &str, kind: &str) -> Value {
+    json!({ "name": name, "in": "query", "schema": { "type": kind } })
 }
 
 fn json_body(schema: Value) -> Value {
     json!({ "required": true, "content": { "application/json": { "schema": schema } } })
 }
 
-fn error_response(status: &str) -> Value {
-    json!({
-        "description": reason(status),
-        "content": { "application/json": { "schema": {
-            "type": "object",
-            "properties": {
-                "message": { "type": "string" },
-                "error": { "type": "string" },
-            },
-        } } },
-    })
+fn error_response(status: &str, media_types: &[&str]) -> Value {
+    let mut content = Map::new();
+    for media_type in media_types {
+        let schema = match *media_type {
+            "application/json" => json!({
+                "type": "object",
+                "properties": {
+                    "message": { "type": "string" },
+                    "error": { "type": "string" },
+                },
+            }),
+            _ => json!({ "type": "string" }),
+        };
+        content.insert((*media_type).to_owned(), json!({ "schema": schema }));
+    }
+    json!({ "description": reason(status), "content": content })
 }
 
 fn reason(status: &str) -> &'static str {
@@ -303,6 +306,7 @@ fn schema(name: &str) -> Value {
     }
     match name {
         "string" => json!({ "type": "string" }),
+        "text" => json!({ "type": "string", "minLength": 1 }),
         "datetime" => json!({ "type": "string", "format": "date-time" }),
         "bool" => json!({ "type": "boolean" }),
         "number" => json!({ "type": "number" }),
@@ -337,6 +341,9 @@ fn schemas() -> Value {
             let mut object = json!({ "type": "object", "properties": properties });
             if !required.is_empty() {
                 object["required"] = required.into();
+            }
+            if operations::all().iter().any(|it| it.request == name) {
+                object["additionalProperties"] = false.into();
             }
             schemas.insert(name.into(), object);
         }

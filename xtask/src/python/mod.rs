@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use operations::PLACES;
 
-pub(crate) use models::models;
+pub(crate) use models::{models, values};
 pub(crate) use operations::operations;
 pub(crate) use prototypes::prototypes;
 

@@ -89,19 +89,19 @@ impl Type {
             Type::Str | Type::Id | Type::Secret => "str".into(),
             Type::Bool => "bool".into(),
             Type::Int => "int".into(),
-            Type::Number => "Number".into(),
-            Type::Time => "datetime".into(),
-            Type::Json => "Any".into(),
+            Type::Number => "types.Number".into(),
+            Type::Time => "types.datetime".into(),
+            Type::Json => "t.Any".into(),
             Type::Step => "FailoverStep".into(),
             Type::Enum(name) | Type::Object(name) => (*name).into(),
-            Type::List(element) => format!("Tuple[{}, ...]", element.hint()),
+            Type::List(element) => format!("t.Tuple[{}, ...]", element.hint()),
         }
     }
 
     /// The type hint of a parameter of the constructor of a response type.
     fn constructor_hint(&self) -> String {
         match self {
-            Type::List(element) => format!("Iterable[{}]", element.hint()),
+            Type::List(element) => format!("t.Iterable[{}]", element.hint()),
             Type::Enum(_) => "str".into(),
             _ => self.hint(),
         }
@@ -110,11 +110,11 @@ impl Type {
     /// The type hint of an argument of an operation.
     pub(super) fn argument_hint(&self) -> String {
         match self {
-            Type::Enum(name) => format!("{name}Value"),
-            Type::Id => "Id".into(),
+            Type::Enum(name) => format!("values.{name}Value"),
+            Type::Id => "types.Id".into(),
             Type::List(element) => match &**element {
-                Type::Object("IpAllowlistEntry") => "Iterable[AllowlistEntry]".into(),
-                element => format!("Iterable[{}]", element.argument_hint()),
+                Type::Object("IpAllowlistEntry") => "t.Iterable[types.AllowlistEntry]".into(),
+                element => format!("t.Iterable[{}]", element.argument_hint()),
             },
             _ => self.hint(),
         }
@@ -179,6 +179,7 @@ fn text() -> String {
         "# mypy: disable-error-code=\"no-any-return\"\n\
          \"\"\"The response types and enumerations of the API.\"\"\"\n\n\
          from __future__ import annotations\n\n\
+         from ._lazy import t, types\n\
          from ._model_base import FailoverStep, Model, OpenEnum, Secrets, to_datetime, to_json\n\
          from ._model_methods import ",
     );
@@ -188,10 +189,7 @@ fn text() -> String {
         .collect();
     writeln!(text, "{}\n", methods.join(", ")).unwrap();
     text.push_str(
-        "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
-         from datetime import datetime\n    \
-         from typing import Any, ClassVar, Iterable, Literal, Mapping, Optional, Tuple, Union\n\n    \
-         from ._types import Number\n\n",
+        "TYPE_CHECKING: bool = False\nif TYPE_CHECKING:\n    from typing import ClassVar\n\n",
     );
     let names = names();
     text.push_str("__all__ = [\n    \"FailoverStep\",\n    \"Secrets\",\n");
@@ -213,20 +211,37 @@ fn text() -> String {
     }
     text.push_str(
         "\n\n# Tracebacks, `repr` and pickles show the name that programs import.\n\
-         for _name in __all__:\n    globals()[_name].__module__ = \"camunda_admin\"\n\
-         \nif TYPE_CHECKING:\n    # What arguments accept: a constant of the enumeration, or the string of a known value.\n",
+         for _name in __all__:\n    globals()[_name].__module__ = \"camunda_admin\"\n",
+    );
+    text
+}
+
+/// Generates `_values.py`.
+pub(crate) fn values() -> Generated {
+    Generated {
+        path: "bindings/python/src/camunda_admin/_values.py",
+        text: values_text(),
+    }
+}
+
+fn values_text() -> String {
+    let mut text = format!("# {NOTICE}\n");
+    text.push_str(
+        "\"\"\"What arguments accept: a constant of an enumeration, or the string of a known value.\"\"\"\n\n\
+         from typing import Literal, Union\n\n\
+         from . import _models as models\n",
     );
     for description in TYPES {
         if let Description::Enum { name, values, .. } = description {
-            writeln!(
+            write!(
                 text,
-                "    {name}Value = Union[\n        {name},\n        Literal["
+                "\n{name}Value = Union[\n    models.{name},\n    Literal[\n"
             )
             .unwrap();
             for value in *values {
-                writeln!(text, "            {},", quoted(value.json)).unwrap();
+                writeln!(text, "        {},", quoted(value.json)).unwrap();
             }
-            text.push_str("        ],\n    ]\n");
+            text.push_str("    ],\n]\n");
         }
     }
     text
@@ -379,12 +394,12 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &'static [Field
         let hint = field.kind.constructor_hint();
         let parameter = match field.required {
             true => format!("{}: {hint}", field.name),
-            false => format!("{}: Optional[{hint}] = None", field.name),
+            false => format!("{}: t.Optional[{hint}] = None", field.name),
         };
         writeln!(text, "        {parameter},").unwrap();
     }
     text.push_str(
-        "        extra: Optional[Mapping[str, Any]] = None,\n    ) -> None:\n        self._fill(\n            (\n",
+        "        extra: t.Optional[t.Mapping[str, t.Any]] = None,\n    ) -> None:\n        self._fill(\n            (\n",
     );
     for field in &fields {
         writeln!(text, "                {},", field.name).unwrap();
@@ -394,7 +409,7 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &'static [Field
         let optional = field.optional && !field.required;
         let hint = match optional || !field.kind.has_empty_value() {
             true if matches!(field.kind, Type::Json) => field.kind.hint(),
-            true => format!("Optional[{}]", field.kind.hint()),
+            true => format!("t.Optional[{}]", field.kind.hint()),
             false => field.kind.hint(),
         };
         write!(

@@ -100,35 +100,14 @@ fn text() -> String {
          from ._allowlist import check_allowlist\n\
          from ._arguments import (\n    check_bool,\n    check_count,\n    check_id,\n    check_list,\n    \
          check_str,\n    encode_body,\n    encode_segment,\n)\n\
-         from ._connection import Resource\n\
+         from ._connection import Cancel, Resource\n\
          from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._hidden import hide\n\
-         from ._lazy import models\n\
+         from ._lazy import models, t, types, values\n\
          from ._library import lib\n\n\
-         TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
-         from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload\n\n    \
-         from ._connection import Cancel\n    \
-         from ._model_base import Secrets\n    \
-         from ._types import AllowlistEntry, Id, Progress, Timeout\n    \
-         from ._models import (\n",
+         TYPE_CHECKING = False\n",
     );
-    let mut imported: Vec<String> = OPERATIONS
-        .iter()
-        .filter(|operation| one_field(operation).is_none())
-        .filter_map(|operation| match operation.response.as_ref()?.kind {
-            BodyKind::Object(description) | BodyKind::List(description) => Some(description.name()),
-            _ => None,
-        })
-        .chain(WAITERS.iter().map(|waiter| polled_type(waiter)))
-        .map(str::to_owned)
-        .collect();
-    imported.extend(argument_enums());
-    imported.sort_unstable();
-    imported.dedup();
-    for name in imported {
-        writeln!(text, "        {name},").unwrap();
-    }
-    text.push_str("    )\n\n__all__ = [\n");
+    text.push_str("\n__all__ = [\n");
     for (_, class, _) in PLACES {
         writeln!(text, "    \"{class}\",").unwrap();
     }
@@ -184,27 +163,6 @@ fn text() -> String {
     text
 }
 
-/// The type hints of the arguments that are values of an enumeration.
-fn argument_enums() -> Vec<String> {
-    let mut hints = Vec::new();
-    for operation in OPERATIONS {
-        if let Some(BodyKind::Object(Description::Object { fields, .. })) =
-            operation.body.as_ref().map(|schema| &schema.kind)
-        {
-            for field in *fields {
-                let mut kind = Type::of(field).1;
-                while let Type::List(element) = kind {
-                    kind = *element;
-                }
-                if let Type::Enum(_) = kind {
-                    hints.push(kind.argument_hint());
-                }
-            }
-        }
-    }
-    hints
-}
-
 /// An argument of a generated method.
 struct Argument {
     name: String,
@@ -230,16 +188,19 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     let one_field = one_field(operation);
     let (hint, decode) = match response {
         None => ("None".to_owned(), None),
-        Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("models.Secrets".to_owned())),
+        Some(BodyKind::Secrets) => (
+            "models.Secrets".to_owned(),
+            Some("models.Secrets".to_owned()),
+        ),
         Some(BodyKind::Object(description)) => {
             let hint = match one_field {
                 Some(_) => "str".to_owned(),
-                None => description.name().to_owned(),
+                None => format!("models.{}", description.name()),
             };
             (hint, Some(decoder(description)))
         }
         Some(BodyKind::List(description)) => (
-            format!("List[{}]", description.name()),
+            format!("t.List[models.{}]", description.name()),
             Some(format!(
                 "lambda response: list(map({}, response))",
                 decoder(description)
@@ -268,9 +229,9 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         let (optional, required): (Vec<&Argument>, Vec<&Argument>) =
             in_body.into_iter().partition(|argument| argument.optional);
         if required.is_empty() {
-            text.push_str("        body: Dict[str, Any] = {}\n");
+            text.push_str("        body: t.Dict[str, t.Any] = {}\n");
         } else {
-            text.push_str("        body: Dict[str, Any] = {\n");
+            text.push_str("        body: t.Dict[str, t.Any] = {\n");
             for argument in required {
                 let key = quoted(argument.json.unwrap());
                 push_fitting(text, &format!("            {key}: "), &argument.value, ",");
@@ -348,9 +309,9 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
     let options = call_options().join(", ");
     write!(
         text,
-        "\n    if TYPE_CHECKING:\n\n        @overload\n        def {name}(self, *, {options}) -> Iterator[str]: ...\n\n        \
-         @overload\n        def {name}(self, file: IO[Any], *, {options}) -> None: ...\n\n    \
-         def {name}(\n        self, file: Optional[IO[Any]] = None, *, {options}\n    ) -> Optional[Iterator[str]]:\n"
+        "\n    if TYPE_CHECKING:\n\n        @t.overload\n        def {name}(self, *, {options}) -> t.Iterator[str]: ...\n\n        \
+         @t.overload\n        def {name}(self, file: t.IO[t.Any], *, {options}) -> None: ...\n\n    \
+         def {name}(\n        self, file: t.Optional[t.IO[t.Any]] = None, *, {options}\n    ) -> t.Optional[t.Iterator[str]]:\n"
     )
     .unwrap();
     let file = "A text or binary file object that receives the data piece by piece. None: the method \
@@ -380,8 +341,8 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
 /// The parameters that every operation has.
 fn call_options() -> [String; 2] {
     [
-        "timeout: Optional[Timeout] = None".to_owned(),
-        "cancel: Optional[Cancel] = None".to_owned(),
+        "timeout: t.Optional[types.Timeout] = None".to_owned(),
+        "cancel: t.Optional[Cancel] = None".to_owned(),
     ]
 }
 
@@ -402,14 +363,17 @@ fn call_option_entries() -> Vec<(String, String)> {
 fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let arguments = path_arguments(waiter.arguments.iter().copied(), "cluster");
     let shown = polled_type(waiter);
-    let hint = waiter.response.map_or("None", |resource| resource.name());
+    let hint = waiter.response.map_or_else(
+        || "None".to_owned(),
+        |resource| format!("models.{}", resource.name()),
+    );
     let options = [
-        "timeout: Optional[Timeout] = None".to_owned(),
-        "max_poll_interval: Optional[Timeout] = None".into(),
-        format!("progress: Progress[{shown}] = None"),
-        "cancel: Optional[Cancel] = None".into(),
+        "timeout: t.Optional[types.Timeout] = None".to_owned(),
+        "max_poll_interval: t.Optional[types.Timeout] = None".into(),
+        format!("progress: types.Progress[models.{shown}] = None"),
+        "cancel: t.Optional[Cancel] = None".into(),
     ];
-    push_signature(text, name, &arguments, &options, hint);
+    push_signature(text, name, &arguments, &options, &hint);
     let entry = |name: &str, text: &str| (name.to_owned(), text.to_owned());
     let progress = format!(
         "A function that is called with the {shown} after each poll, or True for a display: an \
@@ -497,7 +461,7 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
             // Secrets and members have names; all other resources have ids.
             let is_id = !matches!(name, "secretName" | "email");
             Argument {
-                hint: if is_id { "Id" } else { "str" }.into(),
+                hint: if is_id { "types.Id" } else { "str" }.into(),
                 value: match is_id {
                     true => {
                         format!("encode_segment(\"{python}\", check_id(\"{python}\", {python}))")
@@ -555,7 +519,7 @@ fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
     };
     Argument {
         hint: if optional {
-            format!("Optional[{hint}]")
+            format!("t.Optional[{hint}]")
         } else {
             hint
         },

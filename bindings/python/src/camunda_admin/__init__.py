@@ -58,7 +58,7 @@ from ._operations import (
 from ._errors import combined_class as _combined_class
 from ._library import version as _version
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     from ._models import (
         AssignableRole,

@@ -7,10 +7,11 @@ from ctypes import byref, c_void_p
 
 from . import _prototypes
 from ._arguments import describe, encode_body, encode_path, encode_str, invalid
-from ._connection import UNSET, CallOptions, Connection, encode_cluster_id
+from ._connection import UNSET, CallOptions, Cancel, Connection, encode_cluster_id
 from ._errors import ConfigError
 from ._hidden import Hidden, hide
 from ._json import decode
+from ._lazy import t, types
 from ._library import lib
 from ._native_handle import Closeable, NamedFile, NativeHandle, check, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
@@ -18,22 +19,11 @@ from ._settings import KEYS, check_settings, configure, connect, describe_client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Literal, Optional, TypeVar, Union
-
-    from typing_extensions import Unpack
-
-    from ._connection import Cancel
-    from ._stats import Stats
-    from ._token import Token
-    from ._token_source import TokenSource
-    from ._token_store import TokenStore
-    from ._types import Id, Idempotency, Method, Settings, StrPath, Timeout
-
-    T = TypeVar("T")
+    T = t.TypeVar("T")
 
 __all__ = ["AdminClient"]
 
-_IDEMPOTENCY: Dict[Optional[Idempotency], int] = {
+_IDEMPOTENCY: t.Dict[t.Optional[types.Idempotency], int] = {
     None: _prototypes.CAMUNDA_IDEMPOTENCY_BY_METHOD,
     "safe": _prototypes.CAMUNDA_IDEMPOTENCY_SAFE,
     "idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_IDEMPOTENT,
@@ -101,23 +91,23 @@ class AdminClient(AdminOperations, Closeable):
     def __init__(
         self,
         *,
-        client_id: Optional[str] = None,
-        client_secret: Optional[str] = None,
-        client_secret_file: Optional[StrPath] = None,
-        access_token: Optional[str] = None,
-        base_url: Optional[str] = None,
-        oauth_url: Optional[str] = None,
-        audience: Optional[str] = None,
-        scope: Optional[str] = None,
-        token_cache: Union[StrPath, TokenStore, None] = None,
-        timeout: Optional[Timeout] = None,
-        ca_file: Optional[StrPath] = None,
-        client_cert: Optional[StrPath] = None,
-        client_key: Optional[StrPath] = None,
-        proxy: Optional[str] = None,
-        user_agent: Optional[str] = None,
-        token_request_format: Optional[Literal["json", "form"]] = None,
-        max_response_bytes: Optional[int] = None,
+        client_id: t.Optional[str] = None,
+        client_secret: t.Optional[str] = None,
+        client_secret_file: t.Optional[types.StrPath] = None,
+        access_token: t.Optional[str] = None,
+        base_url: t.Optional[str] = None,
+        oauth_url: t.Optional[str] = None,
+        audience: t.Optional[str] = None,
+        scope: t.Optional[str] = None,
+        token_cache: t.Union[types.StrPath, types.TokenStore, None] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        ca_file: t.Optional[types.StrPath] = None,
+        client_cert: t.Optional[types.StrPath] = None,
+        client_key: t.Optional[types.StrPath] = None,
+        proxy: t.Optional[str] = None,
+        user_agent: t.Optional[str] = None,
+        token_request_format: t.Optional[t.Literal["json", "form"]] = None,
+        max_response_bytes: t.Optional[int] = None,
     ) -> None:
         # Before any call that can fail: the URL of a proxy or a store may contain a password.
         client_secret, proxy = hide(client_secret), hide(proxy)
@@ -129,7 +119,7 @@ class AdminClient(AdminOperations, Closeable):
         self._use(Connection(connect(config, describe_client(settings, {})), CallOptions()), True)
 
     @classmethod
-    def from_env(cls, **settings: Unpack[Settings]) -> AdminClient:
+    def from_env(cls, **settings: t.Unpack[types.Settings]) -> AdminClient:
         """Create a client from the environment variables of Camunda's SDKs.
 
         A setting that is given replaces its variable, which is then not required.
@@ -159,7 +149,7 @@ class AdminClient(AdminOperations, Closeable):
         return cls._of(config, checked, describe_client(checked, os.environ))
 
     @classmethod
-    def from_env_file(cls, path: StrPath, **settings: Unpack[Settings]) -> AdminClient:
+    def from_env_file(cls, path: types.StrPath, **settings: t.Unpack[types.Settings]) -> AdminClient:
         """Create a client from a credential file of the Console. Ignores the environment.
 
         Args:
@@ -189,7 +179,7 @@ class AdminClient(AdminOperations, Closeable):
 
     @classmethod
     def _of(
-        cls, config: NativeHandle, settings: Dict[str, Any], description: str
+        cls, config: NativeHandle, settings: t.Dict[str, t.Any], description: str
     ) -> AdminClient:
         configure(config, settings)
         admin = cls.__new__(cls)
@@ -205,7 +195,7 @@ class AdminClient(AdminOperations, Closeable):
         self.members = Members(connection)
         self.activity = Activity(connection)
 
-    def cluster(self, cluster_id: Id) -> ClusterHandle:
+    def cluster(self, cluster_id: types.Id) -> ClusterHandle:
         """Return a handle for the operations on one cluster. Sends no request.
 
         Args:
@@ -217,7 +207,7 @@ class AdminClient(AdminOperations, Closeable):
         return ClusterHandle(self._connection, encode_cluster_id(cluster_id))
 
     def with_options(
-        self, *, timeout: Optional[Timeout] = UNSET, cancel: Optional[Cancel] = UNSET
+        self, *, timeout: t.Optional[types.Timeout] = UNSET, cancel: t.Optional[Cancel] = UNSET
     ) -> AdminClient:
         """Return the same client with options for the calls made through it.
 
@@ -236,7 +226,7 @@ class AdminClient(AdminOperations, Closeable):
     def __copy__(self) -> AdminClient:
         return self.with_options()
 
-    def token(self, audience: Optional[str] = None) -> Token:
+    def token(self, audience: t.Optional[str] = None) -> types.Token:
         """Return an access token of this client's credentials: a `str` with the attribute `expires_at`.
 
         It comes from the cache that the calls use. A token request is sent only if no valid token is
@@ -252,7 +242,7 @@ class AdminClient(AdminOperations, Closeable):
         """
         return self.token_source(audience).access_token()
 
-    def token_source(self, audience: Optional[str] = None) -> TokenSource:
+    def token_source(self, audience: t.Optional[str] = None) -> types.TokenSource:
         """Return a source of access tokens of this client's credentials.
 
         Args:
@@ -264,14 +254,14 @@ class AdminClient(AdminOperations, Closeable):
 
     def request(
         self,
-        method: Method,
+        method: types.Method,
         path: str,
-        body: Any = None,
-        idempotency: Optional[Idempotency] = None,
+        body: t.Any = None,
+        idempotency: t.Optional[types.Idempotency] = None,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Any:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.Any:
         """Send a request to an endpoint that this version has no method for.
 
         Args:
@@ -308,13 +298,13 @@ class AdminClient(AdminOperations, Closeable):
             *((None, 0) if body is None else encode_body(body)),
         )
 
-    def stats(self) -> Stats:
+    def stats(self) -> types.Stats:
         """Return the counters of this client and of those made from it with `with_options`."""
         from ._stats import Stats
 
         return self._query(lib.camunda_admin_stats, "stats", Stats._of)
 
-    def diagnostics(self) -> Dict[str, Any]:
+    def diagnostics(self) -> t.Dict[str, t.Any]:
         """Return the state of cached tokens, rate limiters and token stores, without secrets."""
         return self._query(lib.camunda_admin_diagnostics, "diagnostics", dict)
 
@@ -347,7 +337,7 @@ class AdminClient(AdminOperations, Closeable):
         else:
             self._connection.close()
 
-    def _query(self, function: Any, operation: str, convert: Callable[[Any], T]) -> T:
+    def _query(self, function: t.Any, operation: str, convert: t.Callable[[t.Any], T]) -> T:
         handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
         check(function(handle.pointer, byref(value), byref(error)), error)
         return decode(take_json(value), operation, convert)
@@ -373,5 +363,5 @@ def _encode_request_path(path: str) -> bytes:
     return encoded
 
 
-def _unchanged(response: Any) -> Any:
+def _unchanged(response: t.Any) -> t.Any:
     return response

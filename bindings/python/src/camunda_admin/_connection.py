@@ -14,16 +14,13 @@ from ._arguments import check_id, check_seconds, encode_segment, wrong_type
 from ._callbacks import SignalWatch, on_main_thread, pop_exception, store_unraisable
 from ._errors import InvalidArgumentError
 from ._json import decode
+from ._lazy import t, types
 from ._library import lib
 from ._native_handle import NativeHandle, check, take_error, take_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Callable, Iterator, Optional, Tuple, TypeVar, Union
-
-    from ._types import Id, Progress, Timeout
-
-    T = TypeVar("T")
+    T = t.TypeVar("T")
 
 __all__ = [
     "UNSET",
@@ -86,7 +83,7 @@ class _Unset:
 
 
 #: The default of an option that keeps its value.
-UNSET: Any = _Unset()
+UNSET: t.Any = _Unset()
 
 
 class SharedClient:
@@ -94,12 +91,12 @@ class SharedClient:
 
     __slots__ = ("handle", "logging", "description")
 
-    handle: Optional[NativeHandle]
+    handle: t.Optional[NativeHandle]
     logging: bool
     description: str
 
     def __init__(
-        self, handle: Optional[NativeHandle], logging: bool = False, description: str = ""
+        self, handle: t.Optional[NativeHandle], logging: bool = False, description: str = ""
     ) -> None:
         #: None once the client is closed.
         self.handle = handle
@@ -113,16 +110,16 @@ class CallOptions:
 
     __slots__ = ("timeout", "cancel")
 
-    timeout: Optional[float]
-    cancel: Optional[NativeHandle]
+    timeout: t.Optional[float]
+    cancel: t.Optional[NativeHandle]
 
     def __init__(
-        self, timeout: Optional[float] = None, cancel: Optional[NativeHandle] = None
+        self, timeout: t.Optional[float] = None, cancel: t.Optional[NativeHandle] = None
     ) -> None:
         self.timeout = timeout
         self.cancel = cancel
 
-    def replaced(self, timeout: Any, cancel: Any) -> CallOptions:
+    def replaced(self, timeout: t.Any, cancel: t.Any) -> CallOptions:
         """Return a copy with other values. `UNSET` keeps the value of this object; None removes it."""
         seconds, handle = self.timeout, self.cancel
         if timeout is not UNSET:
@@ -133,7 +130,7 @@ class CallOptions:
             handle = None if cancel is None else cancel._handle
         return CallOptions(seconds, handle)
 
-    def to_native(self, watch: Optional[SignalWatch]) -> NativeHandle:
+    def to_native(self, watch: t.Optional[SignalWatch]) -> NativeHandle:
         """Return the options as an object of the C ABI, with `watch` as the interrupt check."""
         call = NativeHandle(lib.camunda_call_options_new(), lib.camunda_call_options_free)
         pointer, error = call.pointer, c_void_p()
@@ -150,7 +147,7 @@ class CallOptions:
         return call
 
 
-_main_watch: Optional[SignalWatch] = None
+_main_watch: t.Optional[SignalWatch] = None
 
 
 def _watch_of_main_thread() -> SignalWatch:
@@ -185,11 +182,11 @@ class Connection:
         self.options = options
         no_options = options.timeout is None and options.cancel is None
         #: The options for threads other than the main one.
-        self._plain: Optional[NativeHandle] = None if no_options else options.to_native(None)
+        self._plain: t.Optional[NativeHandle] = None if no_options else options.to_native(None)
         #: The options for the main thread, with their watch.
-        self._watched: Optional[Tuple[SignalWatch, NativeHandle]] = None
+        self._watched: t.Optional[t.Tuple[SignalWatch, NativeHandle]] = None
 
-    def replaced(self, timeout: Any, cancel: Any) -> Connection:
+    def replaced(self, timeout: t.Any, cancel: t.Any) -> Connection:
         """Return a connection to the same client with other options, as `CallOptions.replaced`."""
         return Connection(self.shared, self.options.replaced(timeout, cancel))
 
@@ -199,7 +196,7 @@ class Connection:
         self.shared = SharedClient(None, shared.logging, shared.description)
 
     def call_value(
-        self, function: Any, operation: str, convert: Callable[[Any], T], *arguments: Any
+        self, function: t.Any, operation: str, convert: t.Callable[[t.Any], T], *arguments: t.Any
     ) -> T:
         """Call a function that returns a value."""
         value = c_void_p()
@@ -210,18 +207,18 @@ class Connection:
             raise
         return decode(take_json(value), operation, convert)
 
-    def call_void(self, function: Any, operation: str, *arguments: Any) -> None:
+    def call_void(self, function: t.Any, operation: str, *arguments: t.Any) -> None:
         """Call a function that returns nothing."""
         self._call(function, arguments)
 
     def wait_value(
         self,
-        function: Any,
+        function: t.Any,
         operation: str,
-        convert: Callable[[Any], T],
-        arguments: Tuple[bytes, ...],
-        max_poll_interval: Optional[Timeout],
-        progress: Progress[T],
+        convert: t.Callable[[t.Any], T],
+        arguments: t.Tuple[bytes, ...],
+        max_poll_interval: t.Optional[types.Timeout],
+        progress: types.Progress[T],
     ) -> T:
         """Call a waiter that returns the resource of its last poll."""
         value = c_void_p()
@@ -241,19 +238,19 @@ class Connection:
 
     def wait_void(
         self,
-        function: Any,
+        function: t.Any,
         operation: str,
-        convert: Callable[[Any], T],
-        arguments: Tuple[bytes, ...],
-        max_poll_interval: Optional[Timeout],
-        progress: Progress[T],
+        convert: t.Callable[[t.Any], T],
+        arguments: t.Tuple[bytes, ...],
+        max_poll_interval: t.Optional[types.Timeout],
+        progress: types.Progress[T],
     ) -> None:
         """Call a waiter that returns nothing."""
         self._wait(function, operation, convert, arguments, max_poll_interval, progress)
 
     def call_csv(
-        self, function: Any, operation: str, file: Optional[IO[Any]]
-    ) -> Optional[Iterator[str]]:
+        self, function: t.Any, operation: str, file: t.Optional[t.IO[t.Any]]
+    ) -> t.Optional[t.Iterator[str]]:
         """Call a function that passes CSV data to a sink; without a file, return the lines."""
         import codecs
         import io
@@ -283,7 +280,7 @@ class Connection:
             raise InvalidArgumentError("client is closed; use it within its `with` block")
         return handle
 
-    def _call(self, function: Any, arguments: Tuple[Any, ...]) -> None:
+    def _call(self, function: t.Any, arguments: t.Tuple[t.Any, ...]) -> None:
         handle = self.handle()
         # Passed by reference, as declared; faster than with `byref`.
         error = c_void_p()
@@ -304,7 +301,7 @@ class Connection:
                 watch.busy = False
         _raise_failure(status, error)
 
-    def _watched_options(self) -> Tuple[SignalWatch, NativeHandle]:
+    def _watched_options(self) -> t.Tuple[SignalWatch, NativeHandle]:
         """Return a watch that no call uses, and the options with it; cached unless calls are nested."""
         watched = self._watched
         if watched is not None:
@@ -319,12 +316,12 @@ class Connection:
 
     def _wait(
         self,
-        function: Any,
+        function: t.Any,
         operation: str,
-        convert: Callable[[Any], T],
-        arguments: Tuple[Any, ...],
-        max_poll_interval: Optional[Timeout],
-        progress: Progress[T],
+        convert: t.Callable[[t.Any], T],
+        arguments: t.Tuple[t.Any, ...],
+        max_poll_interval: t.Optional[types.Timeout],
+        progress: types.Progress[T],
     ) -> None:
         handle = self.handle()
         # On every thread, since the watch also ends the wait after an exception in `progress`.
@@ -344,7 +341,7 @@ class Connection:
 
             with reporter(progress) as report:
 
-                def receive(encoded: Union[str, bytes]) -> None:
+                def receive(encoded: t.Union[str, bytes]) -> None:
                     report(decode(encoded, operation, convert))
 
                 with _callbacks.CallbackTarget(receive) as number:
@@ -356,7 +353,7 @@ class Connection:
                         status = function(handle.pointer, call.pointer, *arguments, byref(error))
         _raise_failure(status, error)
 
-    def _call_with_sink(self, function: Any, write: Callable[[bytes], object]) -> None:
+    def _call_with_sink(self, function: t.Any, write: t.Callable[[bytes], object]) -> None:
         with _callbacks.CallbackTarget(write) as number, store_unraisable():
             self._call(function, (_callbacks.sink, number))
 
@@ -372,7 +369,7 @@ def _raise_failure(status: int, error: c_void_p) -> None:
     check(status, error)
 
 
-def _write_all(file: IO[Any], piece: bytes) -> None:
+def _write_all(file: t.IO[t.Any], piece: bytes) -> None:
     """Write to a binary file; an unbuffered one may write less than it is given."""
     while piece:
         written = file.write(piece)
@@ -393,7 +390,7 @@ class Resource:
         self._connection = connection
         self._id = cluster
 
-    def _calls(self, timeout: Optional[Timeout], cancel: Optional[Cancel]) -> Connection:
+    def _calls(self, timeout: t.Optional[types.Timeout], cancel: t.Optional[Cancel]) -> Connection:
         """Return the connection for a call with these options. None: that of the connection."""
         if timeout is None and cancel is None:
             return self._connection
@@ -405,6 +402,6 @@ class Resource:
         return f"<{type(self).__name__} {self._id.decode()}>".replace(" >", ">")
 
 
-def encode_cluster_id(cluster_id: Id) -> bytes:
+def encode_cluster_id(cluster_id: types.Id) -> bytes:
     """Encode the id of a cluster for the C ABI."""
     return encode_segment("cluster_id", check_id("cluster_id", cluster_id))

@@ -7,6 +7,7 @@ from ctypes import byref, c_void_p
 from ._arguments import encode_body, encode_path, wrong_type
 from ._hidden import Hidden
 from ._json import decode
+from ._lazy import t, types
 from ._library import lib
 from ._model_base import Secrets
 from ._native_handle import NamedFile, NativeHandle, check, take_json
@@ -14,9 +15,6 @@ from ._native_handle import NamedFile, NativeHandle, check, take_json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Dict, Iterator
-
-    from ._types import StrPath
 else:
     # From where `collections.abc`, which is slow to import, has it.
     from _collections_abc import Mapping
@@ -39,10 +37,10 @@ class ClusterCredentials(Mapping[str, str]):
     __slots__ = ("_variables",)
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables: Dict[str, str] = check_variables("variables", variables, "a dict of names and values")
+        self._variables: t.Dict[str, str] = check_variables("variables", variables, "a dict of names and values")
 
     @classmethod
-    def from_env_file(cls, path: StrPath) -> ClusterCredentials:
+    def from_env_file(cls, path: types.StrPath) -> ClusterCredentials:
         """Read a file of POSIX shell assignments: `export NAME='value'` or `NAME=value` lines.
 
         Quotes and comments are allowed. Nothing is expanded: `$` is a dollar sign.
@@ -73,7 +71,7 @@ class ClusterCredentials(Mapping[str, str]):
         check(lib.camunda_credentials_from_env(byref(value), byref(error)), error)
         return cls(decode(take_json(value), "read credentials", dict))
 
-    def write_env_file(self, path: StrPath) -> None:
+    def write_env_file(self, path: types.StrPath) -> None:
         """Write the variables as `export NAME='value'` lines to a new file with mode 0600.
 
         The file is flushed to the disk. For a client that does not exist yet, use
@@ -94,7 +92,7 @@ class ClusterCredentials(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         return self._variables[name]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> t.Iterator[str]:
         return iter(self._variables)
 
     def __len__(self) -> int:
@@ -105,7 +103,7 @@ class ClusterCredentials(Mapping[str, str]):
         return f"ClusterCredentials({', '.join(map(repr, getattr(self, '_variables', ())))})"
 
 
-def check_variables(name: str, variables: Any, expected: str) -> Secrets:
+def check_variables(name: str, variables: t.Any, expected: str) -> Secrets:
     """Return a mapping of strings to strings as a dict whose `repr` shows no values.
 
     `name` and `expected` are the argument and what it is, for the message of an exception.
@@ -122,14 +120,14 @@ def check_variables(name: str, variables: Any, expected: str) -> Secrets:
     return hidden
 
 
-def parse(data: Any) -> NativeHandle:
+def parse(data: t.Any) -> NativeHandle:
     """Return a JSON-serializable object as a value of the C ABI. Secrets are passed as `Hidden`."""
     value, error = c_void_p(), c_void_p()
     check(lib.camunda_value_parse(*encode_body(data), byref(value), byref(error)), error)
     return NativeHandle(value.value, lib.camunda_value_free)
 
 
-def from_client(created: Hidden, cluster: Dict[str, Any]) -> ClusterCredentials:
+def from_client(created: Hidden, cluster: t.Dict[str, t.Any]) -> ClusterCredentials:
     """Return the credentials of a client that was just created. Both arguments are JSON objects."""
     client, target = parse(created), parse(cluster)
     value, error = c_void_p(), c_void_p()

@@ -5,29 +5,21 @@ from __future__ import annotations
 from ctypes import byref, c_void_p
 
 from ._arguments import encode_path
-from ._connection import UNSET, CallOptions, Connection, SharedClient
+from ._connection import UNSET, CallOptions, Cancel, Connection, SharedClient
+from ._lazy import t, types
 from ._library import lib
 from ._native_handle import NamedFile, NativeHandle, check
 from ._settings import KEYS, check_settings, configure, own_config
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
-
-    from typing_extensions import Unpack
-
-    from ._connection import Cancel
-    from ._types import DoctorReport, Settings, StrPath
 
 __all__ = ["doctor"]
 
 
 def doctor(
     *,
-    env_file: Optional[StrPath] = None,
-    cancel: Optional[Cancel] = None,
-    **settings: Unpack[Settings],
-) -> DoctorReport:
+    env_file: t.Optional[types.StrPath] = None,
+    cancel: t.Optional[Cancel] = None,
+    **settings: t.Unpack[types.Settings],
+) -> types.DoctorReport:
     """Check settings, network, certificates, clock, token, token store and permissions.
 
     Sends at most one token request, through the shared cache and its rate limit, unless that fails
@@ -57,14 +49,14 @@ def doctor(
     checked = check_settings(settings, KEYS, "doctor")
     options = CallOptions().replaced(UNSET, cancel)
     config = _config(env_file, checked)
-    convert: Any = dict
-    report: DoctorReport = Connection(SharedClient(config), options).call_value(
+    convert: t.Any = dict
+    report: types.DoctorReport = Connection(SharedClient(config), options).call_value(
         lib.camunda_doctor, "doctor", convert
     )
     return report
 
 
-def _config(env_file: Optional[StrPath], settings: Dict[str, Any]) -> NativeHandle:
+def _config(env_file: t.Optional[types.StrPath], settings: t.Dict[str, t.Any]) -> NativeHandle:
     if env_file is None and not settings:
         # Reports an invalid variable, which `camunda_config_load_env` returns as an error.
         return _Environment()

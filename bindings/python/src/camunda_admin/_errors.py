@@ -9,11 +9,7 @@ from __future__ import annotations
 import builtins
 import errno as _errno
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple, Type
-
-    from ._types import Method, Outcome, Stage
+from ._lazy import t, types
 
 __all__ = [
     "CamundaError",
@@ -69,51 +65,37 @@ class CamundaError(Exception):
 
     kind: str = "internal"
 
-    message: str
-    http_status: Optional[int]
-    stage: Stage
-    outcome: Outcome
-    server_message: Optional[str]
-    body: Optional[bytes]
-    retry_after: Optional[float]
-    attempts: int
-    request_id: Optional[str]
-    operation: Optional[str]
-    method: Optional[Method]
-    path: Optional[str]
-    elapsed: Optional[float]
-
     def __init__(
         self,
         message: str,
         *,
-        http_status: Optional[int] = None,
-        stage: Stage = "config",
-        outcome: Outcome = "not_sent",
-        server_message: Optional[str] = None,
-        body: Optional[bytes] = None,
-        retry_after: Optional[float] = None,
+        http_status: t.Optional[int] = None,
+        stage: types.Stage = "config",
+        outcome: types.Outcome = "not_sent",
+        server_message: t.Optional[str] = None,
+        body: t.Optional[bytes] = None,
+        retry_after: t.Optional[float] = None,
         attempts: int = 0,
-        request_id: Optional[str] = None,
-        operation: Optional[str] = None,
-        method: Optional[Method] = None,
-        path: Optional[str] = None,
-        elapsed: Optional[float] = None,
+        request_id: t.Optional[str] = None,
+        operation: t.Optional[str] = None,
+        method: t.Optional[types.Method] = None,
+        path: t.Optional[str] = None,
+        elapsed: t.Optional[float] = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.http_status = http_status
-        self.stage = stage
-        self.outcome = outcome
-        self.server_message = server_message
-        self.body = body
-        self.retry_after = retry_after
-        self.attempts = attempts
-        self.request_id = request_id
-        self.operation = operation
-        self.method = method
-        self.path = path
-        self.elapsed = elapsed
+        self.message: str = message
+        self.http_status: t.Optional[int] = http_status
+        self.stage: types.Stage = stage
+        self.outcome: types.Outcome = outcome
+        self.server_message: t.Optional[str] = server_message
+        self.body: t.Optional[bytes] = body
+        self.retry_after: t.Optional[float] = retry_after
+        self.attempts: int = attempts
+        self.request_id: t.Optional[str] = request_id
+        self.operation: t.Optional[str] = operation
+        self.method: t.Optional[types.Method] = method
+        self.path: t.Optional[str] = path
+        self.elapsed: t.Optional[float] = elapsed
 
     @property
     def abi_status(self) -> int:
@@ -127,7 +109,7 @@ class CamundaError(Exception):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> t.Tuple[t.Any, ...]:
         # The workers of a process pool return their exceptions pickled.
         return type(self), (self.message,), dict(self.__dict__)
 
@@ -257,7 +239,7 @@ class FileError(CamundaError, OSError):
 
     kind = "io"
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> t.Tuple[t.Any, ...]:
         kind, arguments, state = super().__reduce__()
         names = ("errno", "strerror", "filename")
         return kind, arguments, {**state, **{name: getattr(self, name) for name in names}}
@@ -270,7 +252,7 @@ class InternalError(CamundaError):
 
 
 # In the order of `CAMUNDA_STATUS_…`, from 1.
-_CLASSES: Tuple[Type[CamundaError], ...] = (
+_CLASSES: t.Tuple[t.Type[CamundaError], ...] = (
     InvalidArgumentError,
     ConfigError,
     AuthenticationError,
@@ -292,16 +274,16 @@ _CLASSES: Tuple[Type[CamundaError], ...] = (
 _STATUS_OF_KIND = {each.kind: number for number, each in enumerate(_CLASSES, 1)}
 
 
-_BUILT_IN: Dict[int, type] = {
+_BUILT_IN: t.Dict[int, type] = {
     _errno.EEXIST: builtins.FileExistsError,
     _errno.ENOENT: builtins.FileNotFoundError,
     _errno.EACCES: builtins.PermissionError,
 }
 _OUTCOME_UNKNOWN = "OutcomeUnknown"
-_combined: Dict[str, Type[CamundaError]] = {}
+_combined: t.Dict[str, t.Type[CamundaError]] = {}
 
 
-def combined_class(name: str) -> Optional[Type[CamundaError]]:
+def combined_class(name: str) -> t.Optional[t.Type[CamundaError]]:
     """Return the class of a name such as `OutcomeUnknownTimeoutError`, which has several base classes.
 
     It is created when it is first used. None if there is no such class.
@@ -310,7 +292,7 @@ def combined_class(name: str) -> Optional[Type[CamundaError]]:
     if found is not None:
         return found
     kind_name = name[len(_OUTCOME_UNKNOWN) :] if name.startswith(_OUTCOME_UNKNOWN) else name
-    bases: Tuple[type, ...] = () if kind_name == name else (OutcomeUnknownError,)
+    bases: t.Tuple[type, ...] = () if kind_name == name else (OutcomeUnknownError,)
     for kind in _CLASSES:
         if kind.__name__ == kind_name:
             bases += (kind,)
@@ -326,14 +308,14 @@ def combined_class(name: str) -> Optional[Type[CamundaError]]:
         "__module__": "camunda_admin",
         "kind": vars(kind_of)["kind"],
     }
-    made: Any = type(name, bases, fields)
-    result: Type[CamundaError] = _combined.setdefault(name, made)
+    made: t.Any = type(name, bases, fields)
+    result: t.Type[CamundaError] = _combined.setdefault(name, made)
     return result
 
 
 def error_class(
-    status: int, may_have_been_applied: bool, number: Optional[int] = None
-) -> Type[CamundaError]:
+    status: int, may_have_been_applied: bool, number: t.Optional[int] = None
+) -> t.Type[CamundaError]:
     """Return the class for a status of the C ABI; a base class for a status of a newer library.
 
     `number` is the `errno` value of a file error.

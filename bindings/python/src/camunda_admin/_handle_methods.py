@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from ._allowlist import encode_range
 from ._arguments import check_list, check_str, encode_body, encode_path, encode_str
-from ._connection import Resource
-from ._lazy import models
+from ._connection import Cancel, Resource
+from ._lazy import models, t, types, values
 from ._library import lib
 from ._native_handle import NamedFile
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional
-
-    from ._connection import Cancel
-    from ._models import ClientPermissionValue, CreatedClusterClient, IpAllowlistEntry
-    from ._types import IpRange, StrPath, Timeout
 
 __all__ = ["ClusterClientsMethods", "ClusterHandleMethods"]
 
@@ -32,12 +24,12 @@ class ClusterHandleMethods(Resource):
 
     def add_to_ip_allowlist(
         self,
-        ip: IpRange,
+        ip: types.IpRange,
         description: str = "",
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[IpAllowlistEntry]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.IpAllowlistEntry]:
         """Add an entry to the cluster's IP allowlist, or replace the entry with the same `ip`.
 
         The API has no such operation: the method reads the list, changes it and writes it back. If two
@@ -66,11 +58,11 @@ class ClusterHandleMethods(Resource):
 
     def remove_from_ip_allowlist(
         self,
-        ip: IpRange,
+        ip: types.IpRange,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[IpAllowlistEntry]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.IpAllowlistEntry]:
         """Remove the entry with that `ip` from the cluster's IP allowlist.
 
         Has the race condition of `add_to_ip_allowlist`.
@@ -102,13 +94,13 @@ class ClusterClientsMethods(Resource):
 
     def create_env_file(
         self,
-        path: StrPath,
+        path: types.StrPath,
         name: str,
         *,
-        permissions: Optional[Iterable[ClientPermissionValue]] = None,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> CreatedClusterClient:
+        permissions: t.Optional[t.Iterable[values.ClientPermissionValue]] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.CreatedClusterClient:
         """Create a client and write its credentials to a new file.
 
         The API returns the secret only once, so the method creates the file first, with mode 0600 and
@@ -132,7 +124,7 @@ class ClusterClientsMethods(Resource):
                 then has the response with the secret.
             CamundaError: as `create`.
         """
-        body: Dict[str, Any] = {"clientName": check_str("name", name)}
+        body: t.Dict[str, t.Any] = {"clientName": check_str("name", name)}
         if permissions is not None:
             body["permissions"] = check_list(
                 "permissions", permissions, check_str, "omit the argument for all permissions"
@@ -149,5 +141,5 @@ class ClusterClientsMethods(Resource):
             )
 
 
-def _entries(data: Any) -> List[IpAllowlistEntry]:
+def _entries(data: t.Any) -> t.List[models.IpAllowlistEntry]:
     return list(map(models.IpAllowlistEntry._of, data))

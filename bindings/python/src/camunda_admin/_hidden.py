@@ -6,9 +6,7 @@ and are passed to C unchanged.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from ._lazy import t
 
 __all__ = ["Hidden", "HiddenBytes", "HiddenStr", "expose", "hide", "hide_values"]
 
@@ -23,7 +21,7 @@ class HiddenStr(str):
     def __repr__(self) -> str:
         return _REDACTED
 
-    def __getitem__(self, key: Any) -> str:
+    def __getitem__(self, key: t.Any) -> str:
         # Some tools truncate a long string before they show its `repr`.
         return HiddenStr(super().__getitem__(key))
 
@@ -36,7 +34,7 @@ class HiddenBytes(bytes):
     def __repr__(self) -> str:
         return _REDACTED
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: t.Any) -> t.Any:
         part = super().__getitem__(key)
         return HiddenBytes(part) if isinstance(part, bytes) else part
 
@@ -46,10 +44,10 @@ class Hidden:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: t.Any) -> None:
         self._value = value
 
-    def expose(self) -> Any:
+    def expose(self) -> t.Any:
         """Return the value."""
         return self._value
 
@@ -57,7 +55,7 @@ class Hidden:
         return _REDACTED
 
 
-def hide(value: Any) -> Any:
+def hide(value: t.Any) -> t.Any:
     """Wrap a secret of any type; None stays None. Never fails."""
     if value is None or isinstance(value, (Hidden, HiddenStr, HiddenBytes)):
         return value
@@ -66,13 +64,13 @@ def hide(value: Any) -> Any:
     return Hidden(value)
 
 
-def hide_values(values: Any, always: Any = ()) -> None:
+def hide_values(values: t.Any, always: t.Any = ()) -> None:
     """Wrap the strings of a dict, and the values with the names in `always`, in place."""
     for name, value in values.items():
         if isinstance(value, str) or name in always:
             values[name] = hide(value)
 
 
-def expose(value: Any) -> Any:
+def expose(value: t.Any) -> t.Any:
     """Return the value of a `Hidden`; any other value unchanged."""
     return value.expose() if isinstance(value, Hidden) else value

@@ -1,22 +1,44 @@
-"""The module `_models`, imported when a class of it is first used: creating its classes is slow."""
+"""Modules that are imported when a name of them is first used, since importing them is slow.
+
+Type hints name types as attributes of `t` (`typing`), `types`, `models` and `values`: that takes no time when the
+package is imported, and `typing.get_type_hints` resolves them.
+"""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+# Without the annotation, the completion of IPython (jedi) ignores the branch for type checkers.
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
+    # Has all names of `typing`, also those that are newer than the oldest supported Python.
+    import typing_extensions as t
+
     from . import _models as models
+    from . import _types as types
+    from . import _values as values
 else:
 
-    class _LazyModels:
-        """Stands for the module; keeps the names that were read as its attributes."""
+    class _LazyModule:
+        """Stands for a module, and for others that have what it lacks; keeps the names that were read."""
+
+        def __init__(self, *modules):
+            self._modules = modules
 
         def __getattr__(self, name):
-            from . import _models
+            from importlib import import_module
 
-            value = getattr(_models, name)
-            setattr(self, name, value)
-            return value
+            for module in self._modules:
+                try:
+                    value = getattr(import_module(module, __package__), name)
+                except (AttributeError, ImportError):
+                    if module == self._modules[-1]:
+                        raise
+                else:
+                    setattr(self, name, value)
+                    return value
 
-    models = _LazyModels()
+    t = _LazyModule("typing", "typing_extensions", "._typing")
+    types = _LazyModule("._types")
+    models = _LazyModule("._models")
+    values = _LazyModule("._values")
 
-__all__ = ["models"]
+__all__ = ["models", "t", "types", "values"]

@@ -1,27 +1,21 @@
 """Base classes of the API types, and the hand-written types.
 
-Must not depend on any other module of the package.
+Must not depend on any other module of the package but `_lazy` when it is imported.
 """
 
 from __future__ import annotations
 
+from ._lazy import t, types
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import dataclasses
-    from datetime import datetime
-    from decimal import Decimal
-    from typing import Any, ClassVar, Dict, Iterable, Iterator, Mapping, Optional, Tuple, Type, TypeVar, Union
-
-    #: A number of a response: a `Decimal` if neither `int` nor `float` can represent it exactly.
-    Number = Union[int, float, Decimal]
-
-    M = TypeVar("M", bound="Model")
-    E = TypeVar("E", bound="OpenEnum")
+    from typing import ClassVar
 
 __all__ = ["FailoverStep", "Model", "OpenEnum", "OpenEnumType", "Secrets"]
 
-_new: Any = object.__new__
-_new_str: Any = str.__new__
+_new: t.Any = object.__new__
+_new_str: t.Any = str.__new__
 
 
 # ---- Objects ----------------------------------------------------------------------------------
@@ -36,23 +30,24 @@ class _DataclassAttribute:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._computed: Dict[type, Any] = {}
+        self._computed: t.Dict[type, t.Any] = {}
 
-    def __get__(self, instance: object, owner: Type[Model]) -> Any:
+    def __get__(self, instance: object, owner: t.Type[Model]) -> t.Any:
         found = self._computed.get(owner)
         if found is None:
             from dataclasses import field, make_dataclass
+            from typing import get_type_hints
 
             described = [
                 (
                     name,
-                    vars(owner)[name].fget.__annotations__["return"],
+                    get_type_hints(vars(owner)[name].fget)["return"],
                     field(default=None, repr=name not in owner._hidden),
                 )
                 for name in owner._names
             ]
-            described.append(("extra", "Dict[str, Any]", field(default=None, repr=False)))
-            made: Any = make_dataclass(owner.__name__, described, frozen=True)
+            described.append(("extra", t.Dict[str, t.Any], field(default=None, repr=False)))
+            made: t.Any = make_dataclass(owner.__name__, described, frozen=True)
             found = self._computed[owner] = getattr(made, self._name)
         return found
 
@@ -72,14 +67,14 @@ class Model:
     __slots__ = ("_data", "__weakref__")
 
     if TYPE_CHECKING:
-        _data: Dict[str, Any]
+        _data: t.Dict[str, t.Any]
         #: The JSON names of the fields by attribute.
-        _names: ClassVar[Mapping[str, str]] = {}
+        _names: ClassVar[t.Mapping[str, str]] = {}
         #: The attributes without which there is no object.
-        _required: ClassVar[Tuple[str, ...]] = ()
+        _required: ClassVar[t.Tuple[str, ...]] = ()
         #: The attributes that are secrets.
-        _hidden: ClassVar[Tuple[str, ...]] = ()
-        __dataclass_fields__: ClassVar[Dict[str, dataclasses.Field[Any]]]
+        _hidden: ClassVar[t.Tuple[str, ...]] = ()
+        __dataclass_fields__: ClassVar[t.Dict[str, dataclasses.Field[t.Any]]]
     else:
         # Without annotations, which `typing.get_type_hints` could not resolve.
         _names = {}
@@ -89,13 +84,13 @@ class Model:
         __dataclass_params__ = _DataclassAttribute("__dataclass_params__")
 
     @classmethod
-    def _of(cls: Type[M], data: Optional[Dict[str, Any]]) -> M:
+    def _of(cls: t.Type[types.ModelT], data: t.Optional[t.Dict[str, t.Any]]) -> types.ModelT:
         """Return the object of decoded JSON, which it keeps."""
-        result: M = _new(cls)
+        result: types.ModelT = _new(cls)
         _set_data(result, {} if data is None else data)
         return result
 
-    def _fill(self, values: Iterable[Any], extra: Optional[Mapping[str, Any]]) -> None:
+    def _fill(self, values: t.Iterable[t.Any], extra: t.Optional[t.Mapping[str, t.Any]]) -> None:
         """Set the fields of a new object, in the order of `_names`. None: the field is absent."""
         data = {
             name: to_json(value)
@@ -104,19 +99,19 @@ class Model:
         }
         _set_data(self, {**data, **to_json(extra or {})})
 
-    def _object(self, name: str, kind: Type[M]) -> M:
+    def _object(self, name: str, kind: t.Type[types.ModelT]) -> types.ModelT:
         """Return the object of a field; an empty one if the field is absent."""
-        value: Any = self._data.get(name)
+        value: t.Any = self._data.get(name)
         if value.__class__ is kind:
-            found: M = value
+            found: types.ModelT = value
             return found
-        result: M = _new(kind)
+        result: types.ModelT = _new(kind)
         _set_data(result, {} if value is None else value)
         if value is not None:
             self._data[name] = result
         return result
 
-    def _objects(self, name: str, kind: Type[M]) -> Tuple[M, ...]:
+    def _objects(self, name: str, kind: t.Type[types.ModelT]) -> t.Tuple[types.ModelT, ...]:
         """Return the list of a field as a tuple of objects; an empty one if the field is absent."""
         values = self._data.get(name)
         if values is None:
@@ -128,7 +123,7 @@ class Model:
         return result
 
     @classmethod
-    def from_dict(cls: Type[M], data: Mapping[str, Any]) -> M:
+    def from_dict(cls: t.Type[types.ModelT], data: t.Mapping[str, t.Any]) -> types.ModelT:
         """Return the object of a dict with JSON names, as `to_dict` returns it.
 
         Raises:
@@ -139,18 +134,18 @@ class Model:
         result._check()
         return result
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> t.Dict[str, t.Any]:
         """Return the JSON object of the response: all fields by their JSON names, unknown ones included."""
-        result: Dict[str, Any] = to_json(self._data, True)
+        result: t.Dict[str, t.Any] = to_json(self._data, True)
         return result
 
     @property
-    def extra(self) -> Dict[str, Any]:
+    def extra(self) -> t.Dict[str, t.Any]:
         """The fields that this version does not know, by their JSON names. A new dict each time."""
         known = set(self._names.values())
         return {name: to_json(value) for name, value in self._data.items() if name not in known}
 
-    def _values(self) -> Tuple[Any, ...]:
+    def _values(self) -> t.Tuple[t.Any, ...]:
         return tuple([getattr(self, name) for name in self._names])
 
     def _check(self) -> None:
@@ -196,7 +191,7 @@ class Model:
             f"{type(self).__name__}.{name} cannot be {change}: the object is immutable; use `replace`"
         )
 
-    def replace(self: M, **changes: Any) -> M:
+    def replace(self: types.ModelT, **changes: t.Any) -> types.ModelT:
         """Return a copy with other values for some fields, which are given as keyword arguments.
 
         Raises:
@@ -216,23 +211,29 @@ class Model:
                 data[self._names[name]] = to_json(value)
         return self._of(data)
 
-    def __replace__(self: M, **changes: Any) -> M:
+    def __replace__(self: types.ModelT, **changes: t.Any) -> types.ModelT:
         return self.replace(**changes)
 
-    def __copy__(self: M) -> M:
+    def __copy__(self: types.ModelT) -> types.ModelT:
         return self
 
-    def __deepcopy__(self: M, memo: Any) -> M:
+    def __deepcopy__(self: types.ModelT, memo: t.Any) -> types.ModelT:
         return self
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> t.Tuple[t.Any, ...]:
         return self.from_dict, (self.to_dict(),)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: t.Any) -> t.Any:
+        from ._pydantic import model_schema
 
-_set_data: Any = vars(Model)["_data"].__set__
+        return model_schema(cls)
 
 
-def to_json(value: Any, plain: bool = False) -> Any:
+_set_data: t.Any = vars(Model)["_data"].__set__
+
+
+def to_json(value: t.Any, plain: bool = False) -> t.Any:
     """Return a copy of a value as decoded JSON. `plain`: with dicts instead of nested objects."""
     if isinstance(value, (list, tuple)):
         return [to_json(each, plain) for each in value]
@@ -249,7 +250,7 @@ def to_json(value: Any, plain: bool = False) -> Any:
     return value
 
 
-def _object_of(kind: Type[Model], data: Any) -> Dict[str, Any]:
+def _object_of(kind: t.Type[Model], data: t.Any) -> t.Dict[str, t.Any]:
     from collections.abc import Mapping
 
     if not isinstance(data, Mapping):
@@ -260,7 +261,7 @@ def _object_of(kind: Type[Model], data: Any) -> Dict[str, Any]:
 # ---- Times ------------------------------------------------------------------------------------
 
 
-def to_datetime(value: Any) -> Optional[datetime]:
+def to_datetime(value: t.Any) -> t.Optional[types.datetime]:
     """Return the time of an RFC 3339 string, or of a number of milliseconds since 1970, in UTC or with
     the offset of the string. None if it is neither, or beyond the years 1 to 9999.
     """
@@ -291,15 +292,15 @@ def to_datetime(value: Any) -> Optional[datetime]:
         return None
 
 
-def _exact(milliseconds: Any) -> Union[int, float]:
+def _exact(milliseconds: t.Any) -> t.Union[int, float]:
     whole = int(milliseconds)
     return whole if whole == milliseconds else float(milliseconds)
 
 
-_pattern: Any = None
+_pattern: t.Any = None
 
 
-def _rfc_3339(text: str) -> Any:
+def _rfc_3339(text: str) -> t.Any:
     global _pattern
     if _pattern is None:
         import re
@@ -320,10 +321,11 @@ class OpenEnumType(type):
     `list(ClientPermission)`, `len(ClientPermission)` and `"Zeebe" in ClientPermission` work.
     """
 
-    _values: Dict[Optional[str], Any]
-    _constants: Dict[str, Any]
+    if TYPE_CHECKING:
+        _values: t.Dict[t.Optional[str], t.Any]
+        _constants: t.Dict[str, t.Any]
 
-    def __init__(cls, name: str, bases: Tuple[type, ...], namespace: Dict[str, Any]) -> None:
+    def __init__(cls, name: str, bases: t.Tuple[type, ...], namespace: t.Dict[str, t.Any]) -> None:
         super().__init__(name, bases, namespace)
         cls._constants = {}
         cls._values = values = _Values(cls)
@@ -334,11 +336,11 @@ class OpenEnumType(type):
                 type.__setattr__(cls, constant, values[value])
 
     @property
-    def __members__(cls: Type[E]) -> Dict[str, E]:  # type: ignore[misc]
+    def __members__(cls: t.Type[types.OpenEnumT]) -> t.Dict[str, types.OpenEnumT]:  # type: ignore[misc]
         """The known values by the names of their constants."""
         return dict(cls._constants)
 
-    def __iter__(cls: Type[E]) -> Iterator[E]:  # type: ignore[misc]
+    def __iter__(cls: t.Type[types.OpenEnumT]) -> t.Iterator[types.OpenEnumT]:  # type: ignore[misc]
         return iter(cls._constants.values())
 
     def __len__(cls) -> int:
@@ -356,15 +358,15 @@ class OpenEnumType(type):
         super().__setattr__(name, value)
 
 
-class _Values(dict["Optional[str]", "Any"]):
+class _Values(dict["t.Optional[str]", "t.Any"]):
     """The known values of an enumeration by their string, so that each is created once."""
 
     __slots__ = ("_enumeration",)
 
-    def __init__(self, enumeration: Any) -> None:
+    def __init__(self, enumeration: t.Any) -> None:
         self._enumeration = enumeration
 
-    def __missing__(self, value: str) -> Any:
+    def __missing__(self, value: str) -> t.Any:
         # Not stored: the number of unknown values is not bounded.
         return _new_str(self._enumeration, value)
 
@@ -379,14 +381,14 @@ class OpenEnum(str, metaclass=OpenEnumType):
 
     __slots__ = ()
 
-    def __new__(cls: Type[E], value: str) -> E:
+    def __new__(cls: t.Type[types.OpenEnumT], value: str) -> types.OpenEnumT:
         if not isinstance(value, str):
             raise TypeError(f"{cls.__name__}: {type(value).__name__} given; expected a str")
-        found: E = cls._values[str(value)]
+        found: types.OpenEnumT = cls._values[str(value)]
         return found
 
     @property
-    def name(self) -> Optional[str]:
+    def name(self) -> t.Optional[str]:
         """The name of the constant, or None if this version does not know the value."""
         for name, value in type(self)._constants.items():
             if value is self:
@@ -398,14 +400,20 @@ class OpenEnum(str, metaclass=OpenEnumType):
         """The value as a plain `str`."""
         return str.__str__(self)
 
-    def __copy__(self: E) -> E:
+    def __copy__(self: types.OpenEnumT) -> types.OpenEnumT:
         return self
 
-    def __deepcopy__(self: E, memo: Any) -> E:
+    def __deepcopy__(self: types.OpenEnumT, memo: t.Any) -> types.OpenEnumT:
         return self
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> t.Tuple[t.Any, ...]:
         return type(self), (self.value,)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: t.Any) -> t.Any:
+        from ._pydantic import enum_schema
+
+        return enum_schema(cls)
 
 
 # ---- Hand-written types -----------------------------------------------------------------------
@@ -416,7 +424,7 @@ class FailoverStep:
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: t.Any) -> None:
         self._value = value
 
     @property
@@ -425,12 +433,12 @@ class FailoverStep:
         return bool(self._value == "ok")
 
     @property
-    def error(self) -> Optional[str]:
+    def error(self) -> t.Optional[str]:
         """The error message of the API, or None."""
         error = self._value.get("error") if isinstance(self._value, dict) else None
         return error if isinstance(error, str) else None
 
-    def to_dict(self) -> Any:
+    def to_dict(self) -> t.Any:
         """Return the JSON value unmodified."""
         return self._value
 
@@ -452,7 +460,7 @@ class Secrets(dict[str, str]):
 
     __slots__ = ()
 
-    def to_dict(self) -> Dict[str, str]:
+    def to_dict(self) -> t.Dict[str, str]:
         """Return a plain dict, which shows its values when it is printed."""
         return dict(self)
 
@@ -460,10 +468,10 @@ class Secrets(dict[str, str]):
         """Return a copy that shows the names only."""
         return Secrets(self)
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: t.Any) -> t.Any:
         return Secrets({**self, **other}) if isinstance(other, dict) else NotImplemented
 
-    def __ror__(self, other: Any) -> Any:
+    def __ror__(self, other: t.Any) -> t.Any:
         return Secrets({**other, **self}) if isinstance(other, dict) else NotImplemented
 
     def __repr__(self) -> str:

@@ -6,14 +6,10 @@ The types in `_models` inherit from them, so `_models` is imported here for type
 from __future__ import annotations
 
 from ._hidden import Hidden
+from ._lazy import models, t, types
 from ._model_base import Model
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple
-
-    from ._credentials import ClusterCredentials
-    from ._models import Cluster, IpAllowlistEntry
 
 __all__ = ["ClusterMethods", "CreatedClusterClientMethods", "IpRangesMethods"]
 
@@ -26,12 +22,12 @@ class ClusterMethods(Model):
     if TYPE_CHECKING:
 
         @property
-        def ipallowlist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]: ...
+        def ipallowlist(self) -> t.Optional[t.Tuple[models.IpAllowlistEntry, ...]]: ...
         @property
-        def ipwhitelist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]: ...
+        def ipwhitelist(self) -> t.Optional[t.Tuple[models.IpAllowlistEntry, ...]]: ...
 
     @property
-    def allowlist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]:
+    def allowlist(self) -> t.Optional[t.Tuple[models.IpAllowlistEntry, ...]]:
         """The IP allowlist of the cluster: `ipallowlist`, else `ipwhitelist`.
 
         None if the credentials lack the permission to read it.
@@ -44,7 +40,7 @@ class CreatedClusterClientMethods(Model):
 
     __slots__ = ()
 
-    def credentials(self, cluster: Cluster) -> ClusterCredentials:
+    def credentials(self, cluster: models.Cluster) -> types.ClusterCredentials:
         """Return the variables that a program needs to use the cluster as this client.
 
         To keep them in a file, create the client with `clients.create_env_file` instead: with
@@ -63,11 +59,11 @@ class IpRangesMethods(Model):
     if TYPE_CHECKING:
 
         @property
-        def web_modeler(self) -> Tuple[str, ...]: ...
+        def web_modeler(self) -> t.Tuple[str, ...]: ...
 
-    def by_product(self) -> Dict[str, Tuple[str, ...]]:
+    def by_product(self) -> t.Dict[str, t.Tuple[str, ...]]:
         """Return the CIDRs by product, including products that this version does not know."""
-        others: Dict[str, Tuple[Any, ...]] = {
+        others: t.Dict[str, t.Tuple[t.Any, ...]] = {
             name: tuple(value) for name, value in self.extra.items() if isinstance(value, list)
         }
         return {"web-modeler": self.web_modeler, **others}

@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
+from ._lazy import t, types
 from ._model_base import FailoverStep, Model, OpenEnum, Secrets, to_datetime, to_json
 from ._model_methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
 
-TYPE_CHECKING = False
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
-    from datetime import datetime
-    from typing import Any, ClassVar, Iterable, Literal, Mapping, Optional, Tuple, Union
-
-    from ._types import Number
+    from typing import ClassVar
 
 __all__ = [
     "FailoverStep",
@@ -99,9 +97,9 @@ class ChannelRef(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -143,9 +141,9 @@ class GenerationRef(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -187,9 +185,9 @@ class RegionRef(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -231,9 +229,9 @@ class BackupRegionRef(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -275,9 +273,9 @@ class PlanTypeRef(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -321,8 +319,8 @@ class PlanType(Model):
     def __init__(
         self,
         uuid: str,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -396,9 +394,9 @@ class Generation(Model):
     def __init__(
         self,
         uuid: str,
-        name: Optional[str] = None,
-        classification: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        classification: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -420,7 +418,7 @@ class Generation(Model):
         return self._data.get("name") or ""
 
     @property
-    def classification(self) -> Optional[GenerationClassification]:
+    def classification(self) -> t.Optional[GenerationClassification]:
         """Reason why the organization may use it."""
         if self._data.get("classification") is None:
             return None
@@ -457,9 +455,9 @@ class Channel(Model):
         self,
         uuid: str,
         default_generation: Generation,
-        name: Optional[str] = None,
-        allowed_generations: Optional[Iterable[Generation]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        allowed_generations: t.Optional[t.Iterable[Generation]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -487,7 +485,7 @@ class Channel(Model):
         return self._data.get("name") or ""
 
     @property
-    def allowed_generations(self) -> Tuple[Generation, ...]:
+    def allowed_generations(self) -> t.Tuple[Generation, ...]:
         """Generations that may be used for new clusters."""
         return self._objects("allowedGenerations", Generation)
 
@@ -515,8 +513,8 @@ class BackupRegionOption(Model):
     def __init__(
         self,
         id: str,
-        label: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        label: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -558,9 +556,9 @@ class BackupOption(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        regions: Optional[Iterable[BackupRegionOption]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        regions: t.Optional[t.Iterable[BackupRegionOption]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -576,7 +574,7 @@ class BackupOption(Model):
         return self._data.get("uuid") or ""
 
     @property
-    def regions(self) -> Tuple[BackupRegionOption, ...]:
+    def regions(self) -> t.Tuple[BackupRegionOption, ...]:
         """Regions of this option."""
         return self._objects("regions", BackupRegionOption)
 
@@ -610,10 +608,10 @@ class Region(Model):
     def __init__(
         self,
         uuid: str,
-        name: Optional[str] = None,
-        provider: Optional[str] = None,
-        backups: Optional[Iterable[BackupOption]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        provider: t.Optional[str] = None,
+        backups: t.Optional[t.Iterable[BackupOption]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -641,7 +639,7 @@ class Region(Model):
         return self._data.get("provider") or ""
 
     @property
-    def backups(self) -> Optional[Tuple[BackupOption, ...]]:
+    def backups(self) -> t.Optional[t.Tuple[BackupOption, ...]]:
         """Options for where its backups are stored."""
         return None if self._data.get("backups") is None else self._objects("backups", BackupOption)
 
@@ -670,10 +668,10 @@ class Parameters(Model):
 
     def __init__(
         self,
-        channels: Optional[Iterable[Channel]] = None,
-        cluster_plan_types: Optional[Iterable[PlanType]] = None,
-        regions: Optional[Iterable[Region]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        channels: t.Optional[t.Iterable[Channel]] = None,
+        cluster_plan_types: t.Optional[t.Iterable[PlanType]] = None,
+        regions: t.Optional[t.Iterable[Region]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -685,17 +683,17 @@ class Parameters(Model):
         )
 
     @property
-    def channels(self) -> Tuple[Channel, ...]:
+    def channels(self) -> t.Tuple[Channel, ...]:
         """Channels with their generations."""
         return self._objects("channels", Channel)
 
     @property
-    def cluster_plan_types(self) -> Tuple[PlanType, ...]:
+    def cluster_plan_types(self) -> t.Tuple[PlanType, ...]:
         """Plan types."""
         return self._objects("clusterPlanTypes", PlanType)
 
     @property
-    def regions(self) -> Tuple[Region, ...]:
+    def regions(self) -> t.Tuple[Region, ...]:
         """Regions."""
         return self._objects("regions", Region)
 
@@ -723,8 +721,8 @@ class IpAllowlistEntry(Model):
     def __init__(
         self,
         ip: str,
-        description: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        description: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -784,15 +782,15 @@ class ClusterLinks(Model):
 
     def __init__(
         self,
-        console: Optional[str] = None,
-        connectors: Optional[str] = None,
-        identity: Optional[str] = None,
-        oauth: Optional[str] = None,
-        operate: Optional[str] = None,
-        optimize: Optional[str] = None,
-        tasklist: Optional[str] = None,
-        zeebe: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        console: t.Optional[str] = None,
+        connectors: t.Optional[str] = None,
+        identity: t.Optional[str] = None,
+        oauth: t.Optional[str] = None,
+        operate: t.Optional[str] = None,
+        optimize: t.Optional[str] = None,
+        tasklist: t.Optional[str] = None,
+        zeebe: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -809,42 +807,42 @@ class ClusterLinks(Model):
         )
 
     @property
-    def console(self) -> Optional[str]:
+    def console(self) -> t.Optional[str]:
         """The Console's page of the cluster."""
         return self._data.get("console")
 
     @property
-    def connectors(self) -> Optional[str]:
+    def connectors(self) -> t.Optional[str]:
         """Connectors."""
         return self._data.get("connectors")
 
     @property
-    def identity(self) -> Optional[str]:
+    def identity(self) -> t.Optional[str]:
         """Identity."""
         return self._data.get("identity")
 
     @property
-    def oauth(self) -> Optional[str]:
+    def oauth(self) -> t.Optional[str]:
         """The token endpoint for the cluster's clients."""
         return self._data.get("oauth")
 
     @property
-    def operate(self) -> Optional[str]:
+    def operate(self) -> t.Optional[str]:
         """Operate."""
         return self._data.get("operate")
 
     @property
-    def optimize(self) -> Optional[str]:
+    def optimize(self) -> t.Optional[str]:
         """Optimize."""
         return self._data.get("optimize")
 
     @property
-    def tasklist(self) -> Optional[str]:
+    def tasklist(self) -> t.Optional[str]:
         """Tasklist."""
         return self._data.get("tasklist")
 
     @property
-    def zeebe(self) -> Optional[str]:
+    def zeebe(self) -> t.Optional[str]:
         """Zeebe."""
         return self._data.get("zeebe")
 
@@ -930,13 +928,13 @@ class ClusterStatus(Model):
 
     def __init__(
         self,
-        ready: Optional[str] = None,
-        zeebe_status: Optional[str] = None,
-        operate_status: Optional[str] = None,
-        tasklist_status: Optional[str] = None,
-        optimize_status: Optional[str] = None,
-        connectors_status: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        ready: t.Optional[str] = None,
+        zeebe_status: t.Optional[str] = None,
+        operate_status: t.Optional[str] = None,
+        tasklist_status: t.Optional[str] = None,
+        optimize_status: t.Optional[str] = None,
+        connectors_status: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -956,35 +954,35 @@ class ClusterStatus(Model):
         return _cluster_component_status[self._data.get("ready")]
 
     @property
-    def zeebe_status(self) -> Optional[ClusterComponentStatus]:
+    def zeebe_status(self) -> t.Optional[ClusterComponentStatus]:
         """Zeebe."""
         if self._data.get("zeebeStatus") is None:
             return None
         return _cluster_component_status[self._data.get("zeebeStatus")]
 
     @property
-    def operate_status(self) -> Optional[ClusterComponentStatus]:
+    def operate_status(self) -> t.Optional[ClusterComponentStatus]:
         """Operate."""
         if self._data.get("operateStatus") is None:
             return None
         return _cluster_component_status[self._data.get("operateStatus")]
 
     @property
-    def tasklist_status(self) -> Optional[ClusterComponentStatus]:
+    def tasklist_status(self) -> t.Optional[ClusterComponentStatus]:
         """Tasklist."""
         if self._data.get("tasklistStatus") is None:
             return None
         return _cluster_component_status[self._data.get("tasklistStatus")]
 
     @property
-    def optimize_status(self) -> Optional[ClusterComponentStatus]:
+    def optimize_status(self) -> t.Optional[ClusterComponentStatus]:
         """Optimize."""
         if self._data.get("optimizeStatus") is None:
             return None
         return _cluster_component_status[self._data.get("optimizeStatus")]
 
     @property
-    def connectors_status(self) -> Optional[ClusterComponentStatus]:
+    def connectors_status(self) -> t.Optional[ClusterComponentStatus]:
         """Connectors."""
         if self._data.get("connectorsStatus") is None:
             return None
@@ -1091,11 +1089,11 @@ class ClusterEncryption(Model):
 
     def __init__(
         self,
-        type: Optional[str] = None,
-        status: Optional[str] = None,
-        primary_key_arn: Optional[str] = None,
-        secondary_key_arn: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        type: t.Optional[str] = None,
+        status: t.Optional[str] = None,
+        primary_key_arn: t.Optional[str] = None,
+        secondary_key_arn: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1113,19 +1111,19 @@ class ClusterEncryption(Model):
         return _encryption_key_type[self._data.get("type")]
 
     @property
-    def status(self) -> Optional[EncryptionStatus]:
+    def status(self) -> t.Optional[EncryptionStatus]:
         """Status of the encryption key."""
         if self._data.get("status") is None:
             return None
         return _encryption_status[self._data.get("status")]
 
     @property
-    def primary_key_arn(self) -> Optional[str]:
+    def primary_key_arn(self) -> t.Optional[str]:
         """The AWS KMS key of the (primary) region."""
         return self._data.get("primaryKeyArn")
 
     @property
-    def secondary_key_arn(self) -> Optional[str]:
+    def secondary_key_arn(self) -> t.Optional[str]:
         """The AWS KMS key of the second region of a dual-region cluster."""
         return self._data.get("secondaryKeyArn")
 
@@ -1202,23 +1200,23 @@ class Cluster(ClusterMethods):
     def __init__(
         self,
         uuid: str,
-        name: Optional[str] = None,
-        description: Optional[str] = None,
-        owner_id: Optional[str] = None,
-        created: Optional[datetime] = None,
-        auto_update: Optional[bool] = None,
-        channel: Optional[ChannelRef] = None,
-        generation: Optional[GenerationRef] = None,
-        region: Optional[RegionRef] = None,
-        backup_region: Optional[BackupRegionRef] = None,
-        plan_type: Optional[PlanTypeRef] = None,
-        labels: Optional[Iterable[str]] = None,
-        links: Optional[ClusterLinks] = None,
-        status: Optional[ClusterStatus] = None,
-        encryption: Optional[ClusterEncryption] = None,
-        ipallowlist: Optional[Iterable[IpAllowlistEntry]] = None,
-        ipwhitelist: Optional[Iterable[IpAllowlistEntry]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        description: t.Optional[str] = None,
+        owner_id: t.Optional[str] = None,
+        created: t.Optional[types.datetime] = None,
+        auto_update: t.Optional[bool] = None,
+        channel: t.Optional[ChannelRef] = None,
+        generation: t.Optional[GenerationRef] = None,
+        region: t.Optional[RegionRef] = None,
+        backup_region: t.Optional[BackupRegionRef] = None,
+        plan_type: t.Optional[PlanTypeRef] = None,
+        labels: t.Optional[t.Iterable[str]] = None,
+        links: t.Optional[ClusterLinks] = None,
+        status: t.Optional[ClusterStatus] = None,
+        encryption: t.Optional[ClusterEncryption] = None,
+        ipallowlist: t.Optional[t.Iterable[IpAllowlistEntry]] = None,
+        ipwhitelist: t.Optional[t.Iterable[IpAllowlistEntry]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1254,7 +1252,7 @@ class Cluster(ClusterMethods):
         return self._data.get("name") or ""
 
     @property
-    def description(self) -> Optional[str]:
+    def description(self) -> t.Optional[str]:
         """Description, set by the owner."""
         return self._data.get("description")
 
@@ -1264,7 +1262,7 @@ class Cluster(ClusterMethods):
         return self._data.get("ownerId") or ""
 
     @property
-    def created(self) -> Optional[datetime]:
+    def created(self) -> t.Optional[types.datetime]:
         """Creation time. None if the response has none, or one that is not a valid time;
         `to_dict()` has its text.
         """
@@ -1291,7 +1289,7 @@ class Cluster(ClusterMethods):
         return self._object("region", RegionRef)
 
     @property
-    def backup_region(self) -> Optional[BackupRegionRef]:
+    def backup_region(self) -> t.Optional[BackupRegionRef]:
         """Region in which its backups are stored."""
         if self._data.get("backupRegion") is None:
             return None
@@ -1303,7 +1301,7 @@ class Cluster(ClusterMethods):
         return self._object("planType", PlanTypeRef)
 
     @property
-    def labels(self) -> Optional[Tuple[str, ...]]:
+    def labels(self) -> t.Optional[t.Tuple[str, ...]]:
         """Its labels, its stage among them."""
         return None if self._data.get("labels") is None else tuple(self._data.get("labels") or ())
 
@@ -1318,21 +1316,21 @@ class Cluster(ClusterMethods):
         return self._object("status", ClusterStatus)
 
     @property
-    def encryption(self) -> Optional[ClusterEncryption]:
+    def encryption(self) -> t.Optional[ClusterEncryption]:
         """Encryption of its data."""
         if self._data.get("encryption") is None:
             return None
         return self._object("encryption", ClusterEncryption)
 
     @property
-    def ipallowlist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]:
+    def ipallowlist(self) -> t.Optional[t.Tuple[IpAllowlistEntry, ...]]:
         """IP allowlist; absent without the permission to read it. See `Cluster.allowlist`."""
         if self._data.get("ipallowlist") is None:
             return None
         return self._objects("ipallowlist", IpAllowlistEntry)
 
     @property
-    def ipwhitelist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]:
+    def ipwhitelist(self) -> t.Optional[t.Tuple[IpAllowlistEntry, ...]]:
         """Deprecated name of `ipallowlist`, which the API still uses for some organizations."""
         if self._data.get("ipwhitelist") is None:
             return None
@@ -1390,7 +1388,7 @@ class CreatedCluster(Model):
     def __init__(
         self,
         cluster_id: str,
-        extra: Optional[Mapping[str, Any]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1426,9 +1424,9 @@ class UpgradedCluster(Model):
 
     def __init__(
         self,
-        id: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        id: t.Optional[str] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1472,8 +1470,8 @@ class UpgradedGeneration(Model):
     def __init__(
         self,
         id: str,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1524,9 +1522,9 @@ class GenerationUpgrade(Model):
         self,
         old_generation: UpgradedGeneration,
         new_generation: UpgradedGeneration,
-        cluster: Optional[UpgradedCluster] = None,
-        org_id: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        cluster: t.Optional[UpgradedCluster] = None,
+        org_id: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1580,9 +1578,9 @@ class FailoverResults(Model):
 
     def __init__(
         self,
-        backup_clone: Optional[FailoverStep] = None,
-        restore: Optional[FailoverStep] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        backup_clone: t.Optional[FailoverStep] = None,
+        restore: t.Optional[FailoverStep] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1626,8 +1624,8 @@ class FailoverResult(Model):
     def __init__(
         self,
         new_cluster_id: str,
-        results: Optional[FailoverResults] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        results: t.Optional[FailoverResults] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1709,9 +1707,9 @@ class ClusterClient(Model):
     def __init__(
         self,
         client_id: str,
-        name: Optional[str] = None,
-        permissions: Optional[Iterable[ClientPermission]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        permissions: t.Optional[t.Iterable[ClientPermission]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1733,7 +1731,7 @@ class ClusterClient(Model):
         return self._data.get("name") or ""
 
     @property
-    def permissions(self) -> Tuple[ClientPermission, ...]:
+    def permissions(self) -> t.Tuple[ClientPermission, ...]:
         """Permissions; only the list of the cluster's clients has them."""
         return tuple([_client_permission[v] for v in self._data.get("permissions") or ()])
 
@@ -1774,14 +1772,14 @@ class ClientLinks(Model):
 
     def __init__(
         self,
-        console: Optional[str] = None,
-        connectors: Optional[str] = None,
-        oauth: Optional[str] = None,
-        operate: Optional[str] = None,
-        optimize: Optional[str] = None,
-        tasklist: Optional[str] = None,
-        zeebe: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        console: t.Optional[str] = None,
+        connectors: t.Optional[str] = None,
+        oauth: t.Optional[str] = None,
+        operate: t.Optional[str] = None,
+        optimize: t.Optional[str] = None,
+        tasklist: t.Optional[str] = None,
+        zeebe: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1797,37 +1795,37 @@ class ClientLinks(Model):
         )
 
     @property
-    def console(self) -> Optional[str]:
+    def console(self) -> t.Optional[str]:
         """The Console's page of the cluster."""
         return self._data.get("console")
 
     @property
-    def connectors(self) -> Optional[str]:
+    def connectors(self) -> t.Optional[str]:
         """Connectors."""
         return self._data.get("connectors")
 
     @property
-    def oauth(self) -> Optional[str]:
+    def oauth(self) -> t.Optional[str]:
         """URL of the token endpoint."""
         return self._data.get("oauth")
 
     @property
-    def operate(self) -> Optional[str]:
+    def operate(self) -> t.Optional[str]:
         """Operate."""
         return self._data.get("operate")
 
     @property
-    def optimize(self) -> Optional[str]:
+    def optimize(self) -> t.Optional[str]:
         """Optimize."""
         return self._data.get("optimize")
 
     @property
-    def tasklist(self) -> Optional[str]:
+    def tasklist(self) -> t.Optional[str]:
         """Tasklist."""
         return self._data.get("tasklist")
 
     @property
-    def zeebe(self) -> Optional[str]:
+    def zeebe(self) -> t.Optional[str]:
         """Zeebe."""
         return self._data.get("zeebe")
 
@@ -1872,12 +1870,12 @@ class CreatedClusterClient(CreatedClusterClientMethods):
         self,
         client_id: str,
         client_secret: str,
-        name: Optional[str] = None,
-        uuid: Optional[str] = None,
-        permissions: Optional[Iterable[ClientPermission]] = None,
-        audience: Optional[str] = None,
-        links: Optional[ClientLinks] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        uuid: t.Optional[str] = None,
+        permissions: t.Optional[t.Iterable[ClientPermission]] = None,
+        audience: t.Optional[str] = None,
+        links: t.Optional[ClientLinks] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -1913,17 +1911,17 @@ class CreatedClusterClient(CreatedClusterClientMethods):
         return self._data.get("uuid") or ""
 
     @property
-    def permissions(self) -> Tuple[ClientPermission, ...]:
+    def permissions(self) -> t.Tuple[ClientPermission, ...]:
         """Permissions; empty in responses of older API versions."""
         return tuple([_client_permission[v] for v in self._data.get("permissions") or ()])
 
     @property
-    def audience(self) -> Optional[str]:
+    def audience(self) -> t.Optional[str]:
         """Audience for token requests."""
         return self._data.get("audience")
 
     @property
-    def links(self) -> Optional[ClientLinks]:
+    def links(self) -> t.Optional[ClientLinks]:
         """URLs of the cluster's components."""
         return None if self._data.get("links") is None else self._object("links", ClientLinks)
 
@@ -1956,11 +1954,11 @@ class ClusterClientConnectionDetails(Model):
 
     def __init__(
         self,
-        name: Optional[str] = None,
-        zeebe_address: Optional[str] = None,
-        zeebe_client_id: Optional[str] = None,
-        zeebe_authorization_server_url: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        zeebe_address: t.Optional[str] = None,
+        zeebe_client_id: t.Optional[str] = None,
+        zeebe_authorization_server_url: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2118,18 +2116,18 @@ class Backup(Model):
     def __init__(
         self,
         uuid: str,
-        name: Optional[str] = None,
-        created: Optional[datetime] = None,
-        completed: Optional[datetime] = None,
-        status: Optional[str] = None,
-        zeebe_status: Optional[str] = None,
-        operate_status: Optional[str] = None,
-        tasklist_status: Optional[str] = None,
-        optimize_status: Optional[str] = None,
-        generation_uuid: Optional[str] = None,
-        generation_name: Optional[str] = None,
-        incident_link: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        created: t.Optional[types.datetime] = None,
+        completed: t.Optional[types.datetime] = None,
+        status: t.Optional[str] = None,
+        zeebe_status: t.Optional[str] = None,
+        operate_status: t.Optional[str] = None,
+        tasklist_status: t.Optional[str] = None,
+        optimize_status: t.Optional[str] = None,
+        generation_uuid: t.Optional[str] = None,
+        generation_name: t.Optional[str] = None,
+        incident_link: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2160,14 +2158,14 @@ class Backup(Model):
         return self._data.get("name") or ""
 
     @property
-    def created(self) -> Optional[datetime]:
+    def created(self) -> t.Optional[types.datetime]:
         """Start time. None if the response has none, or one that is not a valid time; `to_dict()`
         has its text.
         """
         return to_datetime(self._data.get("created"))
 
     @property
-    def completed(self) -> Optional[datetime]:
+    def completed(self) -> t.Optional[types.datetime]:
         """Completion time; absent until then. None if the response has none, or one that is not a
         valid time; `to_dict()` has its text.
         """
@@ -2199,17 +2197,17 @@ class Backup(Model):
         return _backup_status[self._data.get("optimizeStatus")]
 
     @property
-    def generation_uuid(self) -> Optional[str]:
+    def generation_uuid(self) -> t.Optional[str]:
         """Id of the generation that the cluster ran."""
         return self._data.get("generationUuid")
 
     @property
-    def generation_name(self) -> Optional[str]:
+    def generation_name(self) -> t.Optional[str]:
         """The name of that generation."""
         return self._data.get("generationName")
 
     @property
-    def incident_link(self) -> Optional[str]:
+    def incident_link(self) -> t.Optional[str]:
         """URL of the incident page, if the backup failed."""
         return self._data.get("incidentLink")
 
@@ -2237,8 +2235,8 @@ class BackupSchedule(Model):
     def __init__(
         self,
         schedule: str,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2291,12 +2289,12 @@ class Restore(Model):
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
-        backup_id: Optional[str] = None,
-        state: Optional[str] = None,
-        start_timestamp: Optional[datetime] = None,
-        completion_timestamp: Optional[datetime] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        uuid: t.Optional[str] = None,
+        backup_id: t.Optional[str] = None,
+        state: t.Optional[str] = None,
+        start_timestamp: t.Optional[types.datetime] = None,
+        completion_timestamp: t.Optional[types.datetime] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2325,14 +2323,14 @@ class Restore(Model):
         return _restore_state[self._data.get("state")]
 
     @property
-    def start_timestamp(self) -> Optional[datetime]:
+    def start_timestamp(self) -> t.Optional[types.datetime]:
         """Start time. None if the response has none, or one that is not a valid time; `to_dict()`
         has its text.
         """
         return to_datetime(self._data.get("startTimestamp"))
 
     @property
-    def completion_timestamp(self) -> Optional[datetime]:
+    def completion_timestamp(self) -> t.Optional[types.datetime]:
         """End time. None if the response has none, or one that is not a valid time; `to_dict()`
         has its text.
         """
@@ -2379,13 +2377,13 @@ class MonitoringClient(Model):
     def __init__(
         self,
         uuid: str,
-        name: Optional[str] = None,
-        username: Optional[str] = None,
-        created: Optional[datetime] = None,
-        last_used: Optional[datetime] = None,
-        created_by: Optional[str] = None,
-        created_by_name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        username: t.Optional[str] = None,
+        created: t.Optional[types.datetime] = None,
+        last_used: t.Optional[types.datetime] = None,
+        created_by: t.Optional[str] = None,
+        created_by_name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2416,14 +2414,14 @@ class MonitoringClient(Model):
         return self._data.get("username") or ""
 
     @property
-    def created(self) -> Optional[datetime]:
+    def created(self) -> t.Optional[types.datetime]:
         """Creation time. None if the response has none, or one that is not a valid time;
         `to_dict()` has its text.
         """
         return to_datetime(self._data.get("created"))
 
     @property
-    def last_used(self) -> Optional[datetime]:
+    def last_used(self) -> t.Optional[types.datetime]:
         """Time of the last use; absent if never used. None if the response has none, or one that
         is not a valid time; `to_dict()` has its text.
         """
@@ -2485,13 +2483,13 @@ class CreatedMonitoringClient(Model):
         self,
         uuid: str,
         password: str,
-        name: Optional[str] = None,
-        username: Optional[str] = None,
-        created: Optional[datetime] = None,
-        last_used: Optional[datetime] = None,
-        created_by: Optional[str] = None,
-        created_by_name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        username: t.Optional[str] = None,
+        created: t.Optional[types.datetime] = None,
+        last_used: t.Optional[types.datetime] = None,
+        created_by: t.Optional[str] = None,
+        created_by_name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2528,14 +2526,14 @@ class CreatedMonitoringClient(Model):
         return self._data.get("username") or ""
 
     @property
-    def created(self) -> Optional[datetime]:
+    def created(self) -> t.Optional[types.datetime]:
         """Creation time. None if the response has none, or one that is not a valid time;
         `to_dict()` has its text.
         """
         return to_datetime(self._data.get("created"))
 
     @property
-    def last_used(self) -> Optional[datetime]:
+    def last_used(self) -> t.Optional[types.datetime]:
         """Time of the last use; absent if never used. None if the response has none, or one that
         is not a valid time; `to_dict()` has its text.
         """
@@ -2576,10 +2574,10 @@ class MetricsEndpoint(Model):
 
     def __init__(
         self,
-        scheme: Optional[str] = None,
-        target: Optional[str] = None,
-        path: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        scheme: t.Optional[str] = None,
+        target: t.Optional[str] = None,
+        path: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2627,9 +2625,9 @@ class MonitoringStatus(Model):
 
     def __init__(
         self,
-        metrics_endpoint: Optional[MetricsEndpoint] = None,
-        conditions: Optional[Iterable[Any]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        metrics_endpoint: t.Optional[MetricsEndpoint] = None,
+        conditions: t.Optional[t.Iterable[t.Any]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2640,14 +2638,14 @@ class MonitoringStatus(Model):
         )
 
     @property
-    def metrics_endpoint(self) -> Optional[MetricsEndpoint]:
+    def metrics_endpoint(self) -> t.Optional[MetricsEndpoint]:
         """Metrics endpoint."""
         if self._data.get("metricsEndpoint") is None:
             return None
         return self._object("metricsEndpoint", MetricsEndpoint)
 
     @property
-    def conditions(self) -> Optional[Tuple[Any, ...]]:
+    def conditions(self) -> t.Optional[t.Tuple[t.Any, ...]]:
         """Conditions, as the API returns them."""
         if self._data.get("conditions") is None:
             return None
@@ -2675,9 +2673,9 @@ class Monitoring(Model):
 
     def __init__(
         self,
-        clients: Optional[Iterable[MonitoringClient]] = None,
-        status: Optional[MonitoringStatus] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        clients: t.Optional[t.Iterable[MonitoringClient]] = None,
+        status: t.Optional[MonitoringStatus] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2688,7 +2686,7 @@ class Monitoring(Model):
         )
 
     @property
-    def clients(self) -> Tuple[MonitoringClient, ...]:
+    def clients(self) -> t.Tuple[MonitoringClient, ...]:
         """Its clients."""
         return self._objects("clients", MonitoringClient)
 
@@ -2716,8 +2714,8 @@ class OrgLabel(Model):
 
     def __init__(
         self,
-        org_id: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        org_id: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2756,10 +2754,10 @@ class SecureConnectivityMetadata(Model):
 
     def __init__(
         self,
-        name: Optional[str] = None,
-        namespace: Optional[str] = None,
-        labels: Optional[OrgLabel] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        namespace: t.Optional[str] = None,
+        labels: t.Optional[OrgLabel] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2804,8 +2802,8 @@ class ClusterRef(Model):
 
     def __init__(
         self,
-        id: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        id: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2844,10 +2842,10 @@ class SecureConnectivitySpec(Model):
 
     def __init__(
         self,
-        cluster: Optional[ClusterRef] = None,
-        allowed_principals: Optional[Iterable[str]] = None,
-        allowed_regions: Optional[Iterable[str]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        cluster: t.Optional[ClusterRef] = None,
+        allowed_principals: t.Optional[t.Iterable[str]] = None,
+        allowed_regions: t.Optional[t.Iterable[str]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2864,12 +2862,12 @@ class SecureConnectivitySpec(Model):
         return self._object("cluster", ClusterRef)
 
     @property
-    def allowed_principals(self) -> Tuple[str, ...]:
+    def allowed_principals(self) -> t.Tuple[str, ...]:
         """Principals that may connect."""
         return tuple(self._data.get("allowedPrincipals") or ())
 
     @property
-    def allowed_regions(self) -> Tuple[str, ...]:
+    def allowed_regions(self) -> t.Tuple[str, ...]:
         """Regions from which they may connect."""
         return tuple(self._data.get("allowedRegions") or ())
 
@@ -2908,13 +2906,13 @@ class Condition(Model):
 
     def __init__(
         self,
-        type: Optional[str] = None,
-        status: Optional[str] = None,
-        reason: Optional[str] = None,
-        message: Optional[str] = None,
-        last_transition_time: Optional[datetime] = None,
-        observed_generation: Optional[Number] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        type: t.Optional[str] = None,
+        status: t.Optional[str] = None,
+        reason: t.Optional[str] = None,
+        message: t.Optional[str] = None,
+        last_transition_time: t.Optional[types.datetime] = None,
+        observed_generation: t.Optional[types.Number] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -2949,14 +2947,14 @@ class Condition(Model):
         return self._data.get("message") or ""
 
     @property
-    def last_transition_time(self) -> Optional[datetime]:
+    def last_transition_time(self) -> t.Optional[types.datetime]:
         """Time of the last change. None if the response has none, or one that is not a valid time;
         `to_dict()` has its text.
         """
         return to_datetime(self._data.get("lastTransitionTime"))
 
     @property
-    def observed_generation(self) -> Number:
+    def observed_generation(self) -> types.Number:
         """Revision of the configuration that it reflects."""
         return self._data.get("observedGeneration") or 0
 
@@ -2988,11 +2986,11 @@ class SecureEndpoint(Model):
 
     def __init__(
         self,
-        type: Optional[str] = None,
-        region: Optional[str] = None,
-        service_name: Optional[str] = None,
-        private_dns_name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        type: t.Optional[str] = None,
+        region: t.Optional[str] = None,
+        service_name: t.Optional[str] = None,
+        private_dns_name: t.Optional[str] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3056,12 +3054,12 @@ class EndpointConnection(Model):
 
     def __init__(
         self,
-        endpoint_id: Optional[str] = None,
-        service_id: Optional[str] = None,
-        owner: Optional[str] = None,
-        state: Optional[str] = None,
-        creation_timestamp: Optional[datetime] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        endpoint_id: t.Optional[str] = None,
+        service_id: t.Optional[str] = None,
+        owner: t.Optional[str] = None,
+        state: t.Optional[str] = None,
+        creation_timestamp: t.Optional[types.datetime] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3095,7 +3093,7 @@ class EndpointConnection(Model):
         return self._data.get("state") or ""
 
     @property
-    def creation_timestamp(self) -> Optional[datetime]:
+    def creation_timestamp(self) -> t.Optional[types.datetime]:
         """Creation time. None if the response has none, or one that is not a valid time;
         `to_dict()` has its text.
         """
@@ -3135,13 +3133,13 @@ class SecureConnectivityState(Model):
 
     def __init__(
         self,
-        conditions: Optional[Iterable[Condition]] = None,
-        endpoint: Optional[SecureEndpoint] = None,
-        endpoint_connection_count: Optional[Number] = None,
-        endpoint_connections: Optional[Iterable[EndpointConnection]] = None,
-        observed_generation: Optional[Number] = None,
-        urls: Optional[Any] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        conditions: t.Optional[t.Iterable[Condition]] = None,
+        endpoint: t.Optional[SecureEndpoint] = None,
+        endpoint_connection_count: t.Optional[types.Number] = None,
+        endpoint_connections: t.Optional[t.Iterable[EndpointConnection]] = None,
+        observed_generation: t.Optional[types.Number] = None,
+        urls: t.Optional[t.Any] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3156,7 +3154,7 @@ class SecureConnectivityState(Model):
         )
 
     @property
-    def conditions(self) -> Tuple[Condition, ...]:
+    def conditions(self) -> t.Tuple[Condition, ...]:
         """Conditions."""
         return self._objects("conditions", Condition)
 
@@ -3166,24 +3164,24 @@ class SecureConnectivityState(Model):
         return self._object("endpoint", SecureEndpoint)
 
     @property
-    def endpoint_connection_count(self) -> Number:
+    def endpoint_connection_count(self) -> types.Number:
         """Number of connections."""
         return self._data.get("endpointConnectionCount") or 0
 
     @property
-    def endpoint_connections(self) -> Optional[Tuple[EndpointConnection, ...]]:
+    def endpoint_connections(self) -> t.Optional[t.Tuple[EndpointConnection, ...]]:
         """The connections."""
         if self._data.get("endpointConnections") is None:
             return None
         return self._objects("endpointConnections", EndpointConnection)
 
     @property
-    def observed_generation(self) -> Number:
+    def observed_generation(self) -> types.Number:
         """Revision of the configuration that this state reflects."""
         return self._data.get("observedGeneration") or 0
 
     @property
-    def urls(self) -> Any:
+    def urls(self) -> t.Any:
         """URLs by component, as the API returns them."""
         return to_json(self._data.get("urls"))
 
@@ -3212,10 +3210,10 @@ class SecureConnectivityOrEmpty(Model):
 
     def __init__(
         self,
-        metadata: Optional[SecureConnectivityMetadata] = None,
-        spec: Optional[SecureConnectivitySpec] = None,
-        status: Optional[SecureConnectivityState] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        metadata: t.Optional[SecureConnectivityMetadata] = None,
+        spec: t.Optional[SecureConnectivitySpec] = None,
+        status: t.Optional[SecureConnectivityState] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3227,21 +3225,21 @@ class SecureConnectivityOrEmpty(Model):
         )
 
     @property
-    def metadata(self) -> Optional[SecureConnectivityMetadata]:
+    def metadata(self) -> t.Optional[SecureConnectivityMetadata]:
         """Name, namespace and labels."""
         if self._data.get("metadata") is None:
             return None
         return self._object("metadata", SecureConnectivityMetadata)
 
     @property
-    def spec(self) -> Optional[SecureConnectivitySpec]:
+    def spec(self) -> t.Optional[SecureConnectivitySpec]:
         """Requested configuration."""
         if self._data.get("spec") is None:
             return None
         return self._object("spec", SecureConnectivitySpec)
 
     @property
-    def status(self) -> Optional[SecureConnectivityState]:
+    def status(self) -> t.Optional[SecureConnectivityState]:
         """Current state."""
         if self._data.get("status") is None:
             return None
@@ -3266,8 +3264,8 @@ class SecureConnectivityStatus(Model):
 
     def __init__(
         self,
-        status: Optional[SecureConnectivityOrEmpty] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        status: t.Optional[SecureConnectivityOrEmpty] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3409,10 +3407,10 @@ class Member(Model):
     def __init__(
         self,
         email: str,
-        name: Optional[str] = None,
-        roles: Optional[Iterable[OrganizationRole]] = None,
-        invite_pending: Optional[bool] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        name: t.Optional[str] = None,
+        roles: t.Optional[t.Iterable[OrganizationRole]] = None,
+        invite_pending: t.Optional[bool] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3435,7 +3433,7 @@ class Member(Model):
         return self._data.get("name") or ""
 
     @property
-    def roles(self) -> Tuple[OrganizationRole, ...]:
+    def roles(self) -> t.Tuple[OrganizationRole, ...]:
         """Roles."""
         return tuple([_organization_role[v] for v in self._data.get("roles") or ()])
 
@@ -3531,20 +3529,20 @@ class AuditEvent(Model):
 
     def __init__(
         self,
-        service: Optional[str] = None,
-        org_id: Optional[str] = None,
-        audit: Optional[str] = None,
-        audit_type: Optional[str] = None,
-        entity: Optional[str] = None,
-        entity_id: Optional[str] = None,
-        user_id: Optional[str] = None,
-        parent_entity: Optional[str] = None,
-        parent_entity_id: Optional[str] = None,
-        entity_attribute: Optional[str] = None,
-        entity_attribute_value_from: Optional[str] = None,
-        entity_attribute_value_to: Optional[str] = None,
-        timestamp: Optional[datetime] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        service: t.Optional[str] = None,
+        org_id: t.Optional[str] = None,
+        audit: t.Optional[str] = None,
+        audit_type: t.Optional[str] = None,
+        entity: t.Optional[str] = None,
+        entity_id: t.Optional[str] = None,
+        user_id: t.Optional[str] = None,
+        parent_entity: t.Optional[str] = None,
+        parent_entity_id: t.Optional[str] = None,
+        entity_attribute: t.Optional[str] = None,
+        entity_attribute_value_from: t.Optional[str] = None,
+        entity_attribute_value_to: t.Optional[str] = None,
+        timestamp: t.Optional[types.datetime] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3601,32 +3599,32 @@ class AuditEvent(Model):
         return self._data.get("userId") or ""
 
     @property
-    def parent_entity(self) -> Optional[str]:
+    def parent_entity(self) -> t.Optional[str]:
         """Type of the parent entity."""
         return self._data.get("parentEntity")
 
     @property
-    def parent_entity_id(self) -> Optional[str]:
+    def parent_entity_id(self) -> t.Optional[str]:
         """Id of the parent entity."""
         return self._data.get("parentEntityId")
 
     @property
-    def entity_attribute(self) -> Optional[str]:
+    def entity_attribute(self) -> t.Optional[str]:
         """Changed attribute."""
         return self._data.get("entityAttribute")
 
     @property
-    def entity_attribute_value_from(self) -> Optional[str]:
+    def entity_attribute_value_from(self) -> t.Optional[str]:
         """Value before the change."""
         return self._data.get("entityAttributeValueFrom")
 
     @property
-    def entity_attribute_value_to(self) -> Optional[str]:
+    def entity_attribute_value_to(self) -> t.Optional[str]:
         """Value after the change."""
         return self._data.get("entityAttributeValueTo")
 
     @property
-    def timestamp(self) -> Optional[datetime]:
+    def timestamp(self) -> t.Optional[types.datetime]:
         """Time. None if the response has none, or one that is not a valid time; `to_dict()` has
         its text.
         """
@@ -3654,8 +3652,8 @@ class IpRanges(IpRangesMethods):
 
     def __init__(
         self,
-        web_modeler: Optional[Iterable[str]] = None,
-        extra: Optional[Mapping[str, Any]] = None,
+        web_modeler: t.Optional[t.Iterable[str]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (
@@ -3665,7 +3663,7 @@ class IpRanges(IpRangesMethods):
         )
 
     @property
-    def web_modeler(self) -> Tuple[str, ...]:
+    def web_modeler(self) -> t.Tuple[str, ...]:
         """CIDRs of the Web Modeler."""
         return tuple(self._data.get("web-modeler") or ())
 
@@ -3673,122 +3671,3 @@ class IpRanges(IpRangesMethods):
 # Tracebacks, `repr` and pickles show the name that programs import.
 for _name in __all__:
     globals()[_name].__module__ = "camunda_admin"
-
-if TYPE_CHECKING:
-    # What arguments accept: a constant of the enumeration, or the string of a known value.
-    GenerationClassificationValue = Union[
-        GenerationClassification,
-        Literal[
-            "channel",
-            "existingCluster",
-            "orgUnlocked",
-        ],
-    ]
-    ClusterComponentStatusValue = Union[
-        ClusterComponentStatus,
-        Literal[
-            "Creating",
-            "Healthy",
-            "Unhealthy",
-            "Updating",
-            "Resuming",
-            "Suspended",
-            "WaitingForInput",
-            "Maintenance",
-        ],
-    ]
-    EncryptionKeyTypeValue = Union[
-        EncryptionKeyType,
-        Literal[
-            "Software",
-            "Hardware",
-            "Provider",
-            "External",
-        ],
-    ]
-    EncryptionStatusValue = Union[
-        EncryptionStatus,
-        Literal[
-            "Ready",
-            "ProviderError",
-            "ExternalEncryptionKeyNotReady",
-            "ExternalEncryptionKeyNotSupplied",
-            "CreationError",
-            "EncryptedStorageNotReady",
-        ],
-    ]
-    ClusterStageValue = Union[
-        ClusterStage,
-        Literal[
-            "dev",
-            "test",
-            "stage",
-            "prod",
-        ],
-    ]
-    ClientPermissionValue = Union[
-        ClientPermission,
-        Literal[
-            "Zeebe",
-            "Operate",
-            "Tasklist",
-            "Optimize",
-            "Secrets",
-        ],
-    ]
-    BackupStatusValue = Union[
-        BackupStatus,
-        Literal[
-            "In progress",
-            "Failed",
-            "Complete",
-            "-",
-        ],
-    ]
-    RestoreStateValue = Union[
-        RestoreState,
-        Literal[
-            "PENDING",
-            "VALIDATING",
-            "IN_PROGRESS",
-            "COMPLETED",
-            "FAILED",
-            "ABORTED",
-        ],
-    ]
-    OrganizationRoleValue = Union[
-        OrganizationRole,
-        Literal[
-            "member",
-            "admin",
-            "owner",
-            "supportagent",
-            "operationsengineer",
-            "taskuser",
-            "analyst",
-            "developer",
-            "visitor",
-            "modeler",
-        ],
-    ]
-    AssignableRoleValue = Union[
-        AssignableRole,
-        Literal[
-            "admin",
-            "operationsengineer",
-            "taskuser",
-            "analyst",
-            "developer",
-            "visitor",
-            "modeler",
-        ],
-    ]
-    AuditTypeValue = Union[
-        AuditType,
-        Literal[
-            "c",
-            "r",
-            "u",
-            "d",
-        ],
-    ]

@@ -8,13 +8,8 @@ from ctypes import byref, c_size_t, c_void_p, string_at
 
 from ._errors import CamundaError, ConfigError, FileError, error_class
 from ._hidden import HiddenBytes
+from ._lazy import t, types
 from ._library import lib, stopped_by_shutdown
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, NoReturn, Optional, Union
-
-    from ._types import Outcome, Stage, StrPath
 
 __all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "name_file", "take_error", "take_json"]
 
@@ -28,10 +23,10 @@ class NativeHandle:
 
     __slots__ = ("pointer", "_free")
 
-    def __init__(self, pointer: Optional[int], free: Callable[[Optional[int]], Any]) -> None:
+    def __init__(self, pointer: t.Optional[int], free: t.Callable[[t.Optional[int]], t.Any]) -> None:
         if not pointer:
             raise MemoryError("camunda_admin: out of memory")
-        self.pointer: Optional[int] = pointer
+        self.pointer: t.Optional[int] = pointer
         self._free = free
 
     def __del__(self) -> None:
@@ -41,7 +36,7 @@ class NativeHandle:
             self.pointer = None
             self._free(pointer)
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> t.NoReturn:
         # A copy would be freed twice, and the pointer is not valid in another process.
         raise TypeError(
             "clients, cancels and token sources can be neither pickled nor deep-copied; create one "
@@ -58,15 +53,15 @@ class Closeable:
         """Release the resources. Calls in progress finish first; later calls fail."""
         raise NotImplementedError
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> t.Any:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-_STAGES: Dict[int, Stage] = {1: "config", 2: "token", 3: "request", 4: "decode"}
-_OUTCOMES: Dict[int, Outcome] = {1: "not_sent", 2: "rejected", 3: "unknown", 4: "completed"}
+_STAGES: t.Dict[int, types.Stage] = {1: "config", 2: "token", 3: "request", 4: "decode"}
+_OUTCOMES: t.Dict[int, types.Outcome] = {1: "not_sent", 2: "rejected", 3: "unknown", 4: "completed"}
 
 
 def check(status: int, error: c_void_p) -> None:
@@ -84,7 +79,7 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
     """Return the exception for an error of the C ABI, and free the error."""
     pointer = error.value
     try:
-        method: Any = _text(lib.camunda_error_method(pointer))
+        method: t.Any = _text(lib.camunda_error_method(pointer))
         outcome = lib.camunda_error_outcome(pointer)
         length = c_size_t()
         body = lib.camunda_error_body(pointer, byref(length))
@@ -117,7 +112,7 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
         lib.camunda_error_free(pointer)
 
 
-def _os_error(message: str) -> Optional[int]:
+def _os_error(message: str) -> t.Optional[int]:
     """Return the number of the operating system's error that Rust appends to its message, if any."""
     number = message.rpartition("(os error ")[2].partition(")")[0]
     return int(number) if number.isdigit() and os.name == "posix" else None
@@ -128,7 +123,7 @@ class NamedFile:
 
     __slots__ = ("_path",)
 
-    def __init__(self, path: StrPath) -> None:
+    def __init__(self, path: types.StrPath) -> None:
         self._path = os.fspath(path)
 
     def __enter__(self) -> None:
@@ -141,18 +136,18 @@ class NamedFile:
             name_file(error, self._path)
 
 
-def name_file(error: ConfigError, path: StrPath) -> None:
+def name_file(error: ConfigError, path: types.StrPath) -> None:
     """Put the path of a credential file before the message about one of its variables."""
     if error.message.startswith("the variable "):
         error.message = f"{os.fspath(path)}: {error.message}"
         error.args = (error.message,)
 
 
-def _text(text: Optional[bytes]) -> Optional[str]:
+def _text(text: t.Optional[bytes]) -> t.Optional[str]:
     return None if text is None else text.decode("utf-8", "replace")
 
 
-def take_json(value: c_void_p) -> Union[str, bytes]:
+def take_json(value: c_void_p) -> t.Union[str, bytes]:
     """Return the JSON of a value of the C ABI as `borrow_json` does, and free the value."""
     try:
         return borrow_json(value.value)
@@ -160,7 +155,7 @@ def take_json(value: c_void_p) -> Union[str, bytes]:
         lib.camunda_value_free(value)
 
 
-def borrow_json(pointer: Optional[int]) -> Union[str, bytes]:
+def borrow_json(pointer: t.Optional[int]) -> t.Union[str, bytes]:
     """Return the JSON of a value of the C ABI that the caller of this function does not own.
 
     It is a `str`, or `bytes` if it is not valid UTF-8.
@@ -178,13 +173,13 @@ def borrow_json(pointer: Optional[int]) -> Union[str, bytes]:
     return string_at(text, length.value)
 
 
-def _utf8_decoder() -> Any:
+def _utf8_decoder() -> t.Any:
     """Return the function that makes a `str` of memory without a copy in between; None if this
     interpreter has none.
     """
     try:
         # By item: the attribute is shared with all users of ctypes.
-        function: Any = ctypes.pythonapi["PyUnicode_DecodeUTF8"]
+        function: t.Any = ctypes.pythonapi["PyUnicode_DecodeUTF8"]
     except AttributeError:
         return None
     function.restype = ctypes.py_object

@@ -13,41 +13,13 @@ from ._arguments import (
     encode_body,
     encode_segment,
 )
-from ._connection import Resource
+from ._connection import Cancel, Resource
 from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods
 from ._hidden import hide
-from ._lazy import models
+from ._lazy import models, t, types, values
 from ._library import lib
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload
-
-    from ._connection import Cancel
-    from ._model_base import Secrets
-    from ._types import AllowlistEntry, Id, Progress, Timeout
-    from ._models import (
-        AssignableRoleValue,
-        AuditEvent,
-        Backup,
-        BackupSchedule,
-        ClientPermissionValue,
-        Cluster,
-        ClusterClient,
-        ClusterClientConnectionDetails,
-        ClusterStageValue,
-        CreatedClusterClient,
-        CreatedMonitoringClient,
-        EncryptionKeyTypeValue,
-        FailoverResult,
-        GenerationUpgrade,
-        IpRanges,
-        Member,
-        Monitoring,
-        Parameters,
-        Restore,
-        SecureConnectivityStatus,
-    )
 
 __all__ = [
     "Clusters",
@@ -71,9 +43,9 @@ class Clusters(Resource):
     def list(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[Cluster]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.Cluster]:
         """List all clusters of the organization, without paging.
 
         Args:
@@ -91,19 +63,19 @@ class Clusters(Resource):
         self,
         *,
         name: str,
-        channel_id: Id,
-        generation_id: Id,
-        region_id: Id,
-        plan_type_id: Id,
-        description: Optional[str] = None,
-        auto_update: Optional[bool] = None,
-        backup_region_id: Optional[Id] = None,
-        encryption: Optional[EncryptionKeyTypeValue] = None,
-        hardware_packages: Optional[int] = None,
-        stage_label: Optional[ClusterStageValue] = None,
-        identity_backend_checks_enabled: Optional[bool] = None,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        channel_id: types.Id,
+        generation_id: types.Id,
+        region_id: types.Id,
+        plan_type_id: types.Id,
+        description: t.Optional[str] = None,
+        auto_update: t.Optional[bool] = None,
+        backup_region_id: t.Optional[types.Id] = None,
+        encryption: t.Optional[values.EncryptionKeyTypeValue] = None,
+        hardware_packages: t.Optional[int] = None,
+        stage_label: t.Optional[values.ClusterStageValue] = None,
+        identity_backend_checks_enabled: t.Optional[bool] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> str:
         """Create a cluster. Returns immediately; the cluster has the status `Creating` for
         minutes. Costs money. Non-idempotent.
@@ -133,7 +105,7 @@ class Clusters(Resource):
                 generation not valid; no reservation left.
             ServiceError: HTTP 503: cluster creation is not available.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "name": check_str("name", name),
             "channelId": check_id("channel_id", channel_id),
             "generationId": check_id("generation_id", generation_id),
@@ -166,9 +138,9 @@ class Clusters(Resource):
     def parameters(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Parameters:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Parameters:
         """List the channels with their generations, the plan types and the regions: the only
         source of the ids for creating a cluster.
 
@@ -189,7 +161,12 @@ class ClusterHandle(ClusterHandleMethods):
 
     __slots__ = ()
 
-    def get(self, *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None) -> Cluster:
+    def get(
+        self,
+        *,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Cluster:
         """Return a cluster.
 
         Args:
@@ -210,12 +187,12 @@ class ClusterHandle(ClusterHandleMethods):
     def update(
         self,
         *,
-        name: Optional[str] = None,
-        description: Optional[str] = None,
-        stage_label: Optional[ClusterStageValue] = None,
-        number_of_allocated_hw_packages: Optional[int] = None,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        name: t.Optional[str] = None,
+        description: t.Optional[str] = None,
+        stage_label: t.Optional[values.ClusterStageValue] = None,
+        number_of_allocated_hw_packages: t.Optional[int] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Update the fields that are set; an empty description clears it.
 
@@ -231,7 +208,7 @@ class ClusterHandle(ClusterHandleMethods):
         Raises:
             NotFoundError: HTTP 404: no such cluster.
         """
-        body: Dict[str, Any] = {}
+        body: t.Dict[str, t.Any] = {}
         if name is not None:
             body["name"] = check_str("name", name)
         if description is not None:
@@ -249,7 +226,12 @@ class ClusterHandle(ClusterHandleMethods):
             *encode_body(body),
         )
 
-    def delete(self, *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None) -> None:
+    def delete(
+        self,
+        *,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> None:
         """Delete a cluster. Irreversible.
 
         Args:
@@ -266,7 +248,12 @@ class ClusterHandle(ClusterHandleMethods):
             self._id,
         )
 
-    def wake(self, *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None) -> None:
+    def wake(
+        self,
+        *,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> None:
         """Resume a suspended cluster, which takes minutes.
 
         Args:
@@ -279,9 +266,9 @@ class ClusterHandle(ClusterHandleMethods):
     def upgrade(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> GenerationUpgrade:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.GenerationUpgrade:
         """Start the upgrade to the newest generation of the cluster's channel, which takes
         minutes.
 
@@ -307,11 +294,11 @@ class ClusterHandle(ClusterHandleMethods):
     def set_encryption(
         self,
         *,
-        primary_encryption_key_id: Id,
-        secondary_encryption_key_id: Optional[Id] = None,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Cluster:
+        primary_encryption_key_id: types.Id,
+        secondary_encryption_key_id: t.Optional[types.Id] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Cluster:
         """Set or rotate the customer's AWS KMS keys. The second key is required for dual-region
         clusters and not allowed for others. The keys are in use when `encryption.status` is
         `Ready`.
@@ -331,7 +318,7 @@ class ClusterHandle(ClusterHandleMethods):
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: cluster was not created with External encryption.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "primaryEncryptionKeyId": check_id(
                 "primary_encryption_key_id", primary_encryption_key_id
             ),
@@ -350,10 +337,10 @@ class ClusterHandle(ClusterHandleMethods):
 
     def set_ip_allowlist(
         self,
-        entries: Iterable[AllowlistEntry],
+        entries: t.Iterable[types.AllowlistEntry],
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Replace the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR,
         or several separated by commas.
@@ -364,7 +351,7 @@ class ClusterHandle(ClusterHandleMethods):
                 client.
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "ipallowlist": check_allowlist("entries", entries),
         }
         self._calls(timeout, cancel).call_void(
@@ -377,11 +364,11 @@ class ClusterHandle(ClusterHandleMethods):
     def fail_over(
         self,
         *,
-        backup_ids: Iterable[Id],
-        restore_backup_id: Id,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> FailoverResult:
+        backup_ids: t.Iterable[types.Id],
+        restore_backup_id: types.Id,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.FailoverResult:
         """Create a new cluster in the paired region from the backups, and suspends the source
         permanently. Not enabled for every organization. Non-idempotent.
 
@@ -399,7 +386,7 @@ class ClusterHandle(ClusterHandleMethods):
             ConflictError: HTTP 409: already failed over, or not ready yet (see message).
             InvalidRequestError: HTTP 422: not multi-region, or its region pair has no failover.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "backupIds": check_list("backup_ids", backup_ids, check_id),
             "restoreBackupId": check_id("restore_backup_id", restore_backup_id),
         }
@@ -414,11 +401,11 @@ class ClusterHandle(ClusterHandleMethods):
     def wait_until_healthy(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Cluster] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Cluster:
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Cluster] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Cluster:
         """Wait until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
         immediately if the cluster is suspended, waits for input of its owner, or does not
         exist.
@@ -449,10 +436,10 @@ class ClusterHandle(ClusterHandleMethods):
     def wait_until_deleted(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Cluster] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Cluster] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Wait until the cluster no longer exists, after its deletion. An HTML page with HTTP 404
         can be that of a proxy: the list of clusters then decides whether the cluster exists.
@@ -482,13 +469,13 @@ class ClusterHandle(ClusterHandleMethods):
 
     def wait_until_upgraded(
         self,
-        generation_id: Id,
+        generation_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Cluster] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Cluster:
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Cluster] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Cluster:
         """Wait until the cluster runs that generation (the `newGeneration.id` of the upgrade's
         response) and is `Healthy` in two consecutive polls, and returns it. Fails immediately
         if the cluster waits for input of its owner or does not exist.
@@ -519,11 +506,11 @@ class ClusterHandle(ClusterHandleMethods):
     def wait_until_woken(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Cluster] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Cluster:
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Cluster] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Cluster:
         """Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and
         returns it. Fails immediately if the cluster waits for input of its owner or does not
         exist.
@@ -554,11 +541,11 @@ class ClusterHandle(ClusterHandleMethods):
     def wait_until_encrypted(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Cluster] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Cluster:
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Cluster] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Cluster:
         """Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and
         returns the cluster. Fails immediately if the key could not be set up or the cluster
         does not exist.
@@ -620,9 +607,9 @@ class ClusterClients(ClusterClientsMethods):
     def list(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[ClusterClient]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.ClusterClient]:
         """List the clients of the cluster, with their permissions, which no other operation
         returns.
 
@@ -646,10 +633,10 @@ class ClusterClients(ClusterClientsMethods):
         self,
         name: str,
         *,
-        permissions: Optional[Iterable[ClientPermissionValue]] = None,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> CreatedClusterClient:
+        permissions: t.Optional[t.Iterable[values.ClientPermissionValue]] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.CreatedClusterClient:
         """Create a client of the cluster; without `permissions` it gets all of them. An empty list
         of permissions is not accepted. The API returns the secret ONLY in this response.
         Non-idempotent.
@@ -667,7 +654,7 @@ class ClusterClients(ClusterClientsMethods):
                 belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "clientName": check_str("name", name),
         }
         if permissions is not None:
@@ -684,11 +671,11 @@ class ClusterClients(ClusterClientsMethods):
 
     def get(
         self,
-        client_id: Id,
+        client_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> ClusterClientConnectionDetails:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.ClusterClientConnectionDetails:
         """Return the connection details of a client, without its secret.
 
         Args:
@@ -711,10 +698,10 @@ class ClusterClients(ClusterClientsMethods):
 
     def delete(
         self,
-        client_id: Id,
+        client_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Delete a client. Irreversible.
 
@@ -743,9 +730,9 @@ class Backups(Resource):
     def list(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[Backup]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.Backup]:
         """List the backups of the cluster.
 
         Args:
@@ -767,9 +754,9 @@ class Backups(Resource):
     def create(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Backup:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Backup:
         """Start a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
 
         Args:
@@ -789,11 +776,11 @@ class Backups(Resource):
 
     def delete(
         self,
-        backup_id: Id,
+        backup_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Backup:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Backup:
         """Delete a backup and returns it. Irreversible.
 
         Args:
@@ -814,11 +801,11 @@ class Backups(Resource):
 
     def restore_status(
         self,
-        backup_id: Id,
+        backup_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Restore:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Restore:
         """Return the latest restore of the backup.
 
         Args:
@@ -840,11 +827,11 @@ class Backups(Resource):
 
     def restore(
         self,
-        backup_id: Id,
+        backup_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Restore:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Restore:
         """Start a restore to the source cluster, which the API suspends and resumes; takes
         minutes. Non-idempotent.
 
@@ -869,9 +856,9 @@ class Backups(Resource):
     def schedule(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> BackupSchedule:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.BackupSchedule:
         """Return the backup schedule; a cluster has at most one.
 
         Args:
@@ -894,9 +881,9 @@ class Backups(Resource):
         self,
         cron: str,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> BackupSchedule:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.BackupSchedule:
         """Set or replace the backup schedule: a five-field cron expression in UTC, at most once
         every 15 minutes.
 
@@ -911,7 +898,7 @@ class Backups(Resource):
             PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "schedule": check_str("cron", cron),
         }
         return self._calls(timeout, cancel).call_value(
@@ -925,8 +912,8 @@ class Backups(Resource):
     def delete_schedule(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Delete the backup schedule; existing backups remain. Succeeds if there is no schedule.
 
@@ -947,13 +934,13 @@ class Backups(Resource):
 
     def wait_until_complete(
         self,
-        backup_id: Id,
+        backup_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Backup] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Backup:
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Backup] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Backup:
         """Wait until the backup is complete, and returns it. Fails immediately if the backup
         failed or is not in the list of the cluster's backups.
 
@@ -982,13 +969,13 @@ class Backups(Resource):
 
     def wait_until_restored(
         self,
-        backup_id: Id,
+        backup_id: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        max_poll_interval: Optional[Timeout] = None,
-        progress: Progress[Restore] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Restore:
+        timeout: t.Optional[types.Timeout] = None,
+        max_poll_interval: t.Optional[types.Timeout] = None,
+        progress: types.Progress[models.Restore] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Restore:
         """Wait until the latest restore of the backup is completed, and returns it. Fails
         immediately if the restore failed or was aborted, or if there was none.
 
@@ -1024,9 +1011,9 @@ class ClusterSecrets(Resource):
     def list(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Secrets:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Secrets:
         """List the connector secrets of the cluster with their VALUES: the response is secret.
 
         Args:
@@ -1050,8 +1037,8 @@ class ClusterSecrets(Resource):
         name: str,
         value: str,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Create a connector secret. Its name must have fewer than 50 characters.
 
@@ -1071,7 +1058,7 @@ class ClusterSecrets(Resource):
                 (then retry).
         """
         value = hide(value)
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "secretName": check_str("name", name),
             "secretValue": check_str("value", value),
         }
@@ -1087,8 +1074,8 @@ class ClusterSecrets(Resource):
         name: str,
         value: str,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Set a new value of a connector secret.
 
@@ -1104,7 +1091,7 @@ class ClusterSecrets(Resource):
             ConflictError: HTTP 409: another change to the secrets is in progress, retry.
         """
         value = hide(value)
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "secretValue": check_str("value", value),
         }
         self._calls(timeout, cancel).call_void(
@@ -1119,8 +1106,8 @@ class ClusterSecrets(Resource):
         self,
         name: str,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Delete a connector secret, which the list may still contain for a short time.
         Irreversible.
@@ -1150,8 +1137,8 @@ class ClusterMonitoring(Resource):
     def activate(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Activate external (bring-your-own) monitoring.
 
@@ -1174,8 +1161,8 @@ class ClusterMonitoring(Resource):
     def deactivate(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Deactivate external monitoring.
 
@@ -1198,9 +1185,9 @@ class ClusterMonitoring(Resource):
     def get(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> Monitoring:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.Monitoring:
         """Return the monitoring clients and the status of monitoring, which is an empty object
         while monitoring is inactive.
 
@@ -1224,9 +1211,9 @@ class ClusterMonitoring(Resource):
         self,
         username: str,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> CreatedMonitoringClient:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.CreatedMonitoringClient:
         """Create a monitoring client. The API returns the password ONLY in this response.
         Non-idempotent.
 
@@ -1239,7 +1226,7 @@ class ClusterMonitoring(Resource):
         Raises:
             NotFoundError: HTTP 404: no such cluster.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "username": check_str("username", username),
         }
         return self._calls(timeout, cancel).call_value(
@@ -1252,10 +1239,10 @@ class ClusterMonitoring(Resource):
 
     def delete_client(
         self,
-        client_uuid: Id,
+        client_uuid: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Delete a monitoring client. Irreversible.
 
@@ -1277,11 +1264,11 @@ class ClusterMonitoring(Resource):
 
     def rotate_password(
         self,
-        client_uuid: Id,
+        client_uuid: types.Id,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> CreatedMonitoringClient:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.CreatedMonitoringClient:
         """Replace the password of a monitoring client. The API returns the new one ONLY in this
         response. Non-idempotent.
 
@@ -1311,9 +1298,9 @@ class SecureConnectivity(Resource):
     def get(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> SecureConnectivityStatus:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.SecureConnectivityStatus:
         """Return the secure connectivity; its `status` is an empty object while it is inactive.
 
         Args:
@@ -1335,10 +1322,10 @@ class SecureConnectivity(Resource):
     def activate(
         self,
         *,
-        allowed_principals: Iterable[str],
-        allowed_regions: Iterable[str],
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        allowed_principals: t.Iterable[str],
+        allowed_regions: t.Iterable[str],
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Activate secure connectivity for these principals and regions.
 
@@ -1354,7 +1341,7 @@ class SecureConnectivity(Resource):
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: already active.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "allowedPrincipals": check_list("allowed_principals", allowed_principals, check_str),
             "allowedRegions": check_list("allowed_regions", allowed_regions, check_str),
         }
@@ -1368,8 +1355,8 @@ class SecureConnectivity(Resource):
     def deactivate(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Deactivate secure connectivity.
 
@@ -1398,9 +1385,9 @@ class Members(Resource):
     def list(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[Member]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.Member]:
         """List the members and the pending invitations.
 
         Args:
@@ -1420,10 +1407,10 @@ class Members(Resource):
     def set_roles(
         self,
         email: str,
-        roles: Iterable[AssignableRoleValue],
+        roles: t.Iterable[values.AssignableRoleValue],
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Replace the roles of a member, or invites the email address if it is not a member. Since
         8.8 `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
@@ -1438,7 +1425,7 @@ class Members(Resource):
             InvalidRequestError: HTTP 400: a role is not valid.
             PermissionDeniedError: HTTP 403: missing permission, or no seat left.
         """
-        body: Dict[str, Any] = {
+        body: t.Dict[str, t.Any] = {
             "orgRoles": check_list("roles", roles, check_str),
         }
         self._calls(timeout, cancel).call_void(
@@ -1452,8 +1439,8 @@ class Members(Resource):
         self,
         email: str,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
     ) -> None:
         """Remove a member from the organization.
 
@@ -1481,9 +1468,9 @@ class Activity(Resource):
     def list(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> List[AuditEvent]:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> t.List[models.AuditEvent]:
         """List the events of the organization's audit log.
 
         Args:
@@ -1502,15 +1489,15 @@ class Activity(Resource):
 
     if TYPE_CHECKING:
 
-        @overload
-        def csv(self, *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None) -> Iterator[str]: ...
+        @t.overload
+        def csv(self, *, timeout: t.Optional[types.Timeout] = None, cancel: t.Optional[Cancel] = None) -> t.Iterator[str]: ...
 
-        @overload
-        def csv(self, file: IO[Any], *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None) -> None: ...
+        @t.overload
+        def csv(self, file: t.IO[t.Any], *, timeout: t.Optional[types.Timeout] = None, cancel: t.Optional[Cancel] = None) -> None: ...
 
     def csv(
-        self, file: Optional[IO[Any]] = None, *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None
-    ) -> Optional[Iterator[str]]:
+        self, file: t.Optional[t.IO[t.Any]] = None, *, timeout: t.Optional[types.Timeout] = None, cancel: t.Optional[Cancel] = None
+    ) -> t.Optional[t.Iterator[str]]:
         """Write the events of the organization's audit log as CSV.
 
         Args:
@@ -1535,9 +1522,9 @@ class AdminOperations(Resource):
     def ip_ranges(
         self,
         *,
-        timeout: Optional[Timeout] = None,
-        cancel: Optional[Cancel] = None,
-    ) -> IpRanges:
+        timeout: t.Optional[types.Timeout] = None,
+        cancel: t.Optional[Cancel] = None,
+    ) -> models.IpRanges:
         """List the IP ranges of outgoing connections of Camunda's products. Changes are published
         24 hours in advance. The only operation without a token.
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from ._lazy import t
 from ._model_base import Model
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Mapping, Optional
 
 __all__ = ["Stats"]
 
@@ -46,7 +43,7 @@ class Stats(Model):
         token_cache_hits: int = 0,
         bytes_sent: int = 0,
         bytes_received: int = 0,
-        extra: Optional[Mapping[str, Any]] = None,
+        extra: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         self._fill(
             (

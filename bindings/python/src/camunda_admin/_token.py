@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from ._arguments import wrong_type
 from ._hidden import HiddenStr, hide
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from datetime import datetime
-    from typing import Any, Tuple
+from ._lazy import t, types
 
 __all__ = ["Token"]
 
@@ -31,7 +27,7 @@ class Token(HiddenStr):
 
     _milliseconds: int
 
-    def __new__(cls, value: str, expires_at: datetime) -> Token:
+    def __new__(cls, value: str, expires_at: types.datetime) -> Token:
         from datetime import datetime, timedelta, timezone
 
         value = hide(value)
@@ -50,7 +46,7 @@ class Token(HiddenStr):
         return token
 
     @property
-    def expires_at(self) -> datetime:
+    def expires_at(self) -> types.datetime:
         """When the token expires, by the clock of this host: an aware `datetime` in UTC."""
         # Imported when needed: `datetime` is slow to import.
         from datetime import datetime, timedelta, timezone
@@ -61,7 +57,7 @@ class Token(HiddenStr):
         except OverflowError:
             return datetime.max.replace(tzinfo=timezone.utc)
 
-    def __reduce__(self) -> Tuple[Any, ...]:
+    def __reduce__(self) -> t.Tuple[t.Any, ...]:
         return type(self), (str(self), self.expires_at)
 
     def __repr__(self) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ctypes import byref, c_size_t, c_void_p, string_at
 
 from ._arguments import empty, encode_str, wrong_type
-from ._connection import UNSET, CallOptions, Connection
+from ._connection import UNSET, CallOptions, Cancel, Connection
 from ._credentials import check_variables, parse
 from ._hidden import Hidden, hide, hide_values
 from ._json import decode
+from ._lazy import t, types
 from ._library import lib
 from ._native_handle import Closeable, NativeHandle, check, take_json
 from ._settings import SECRETS, TOKEN_KEYS, check_settings, configure, connect, own_config
@@ -16,14 +17,6 @@ from ._stats import Stats
 from ._token import Token
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Optional
-
-    from typing_extensions import Unpack
-
-    from ._connection import Cancel
-    from ._types import Timeout, TokenSettings
 
 __all__ = ["TokenSource", "source_of"]
 
@@ -46,12 +39,13 @@ class TokenSource(Closeable):
 
     __slots__ = ("_connection", "_audience", "_last", "__weakref__")
 
-    _connection: Connection
-    _audience: Optional[bytes]
-    _last: Optional[NativeHandle]
+    if TYPE_CHECKING:
+        _connection: Connection
+        _audience: t.Optional[bytes]
+        _last: t.Optional[NativeHandle]
 
     def __init__(
-        self, credentials: Mapping[str, str], **settings: Unpack[TokenSettings]
+        self, credentials: t.Mapping[str, str], **settings: t.Unpack[types.TokenSettings]
     ) -> None:
         # Before any call that can fail, since a traceback may show local variables.
         hide_values(settings, SECRETS)
@@ -73,7 +67,7 @@ class TokenSource(Closeable):
         self._last = None
 
     def with_options(
-        self, *, timeout: Optional[Timeout] = UNSET, cancel: Optional[Cancel] = UNSET
+        self, *, timeout: t.Optional[types.Timeout] = UNSET, cancel: t.Optional[Cancel] = UNSET
     ) -> TokenSource:
         """Return the same source with options for the calls made through it. Both share the connections.
 
@@ -161,7 +155,7 @@ def _token_text(token: NativeHandle) -> str:
     return string_at(text, length.value).decode()
 
 
-def source_of(connection: Connection, audience: Optional[str]) -> TokenSource:
+def source_of(connection: Connection, audience: t.Optional[str]) -> TokenSource:
     """Return a source of the access tokens of a client's credentials."""
     source = TokenSource.__new__(TokenSource)
     source._connection = connection

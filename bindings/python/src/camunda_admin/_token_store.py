@@ -10,12 +10,9 @@ from ctypes import byref, c_void_p
 
 from . import _prototypes
 from ._callbacks import logger, protect_first_step, store_exception
+from ._lazy import t
 from ._library import lib
 from ._native_handle import check
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional
 
 __all__ = ["TokenStore", "use_store"]
 
@@ -36,7 +33,7 @@ class TokenStore(abc.ABC):
     """
 
     @abc.abstractmethod
-    def get(self, name: str) -> Optional[bytes]:
+    def get(self, name: str) -> t.Optional[bytes]:
         """Return the value stored under `name`, or None if it is absent or expired."""
 
     @abc.abstractmethod
@@ -48,7 +45,7 @@ class TokenStore(abc.ABC):
         """
 
     @abc.abstractmethod
-    def try_lock(self, name: str, lease: float) -> Optional[Callable[[], object]]:
+    def try_lock(self, name: str, lease: float) -> t.Optional[t.Callable[[], object]]:
         """Acquire the lock `name` without waiting.
 
         A store that can detect that the owner has terminated releases its lock immediately, any other
@@ -64,7 +61,7 @@ class TokenStore(abc.ABC):
         return "custom token store"
 
 
-def use_store(config: Optional[int], store: TokenStore) -> None:
+def use_store(config: t.Optional[int], store: TokenStore) -> None:
     """Set a store as the token cache of a configuration."""
     number = next(_numbers)
     _stores[number] = _RegisteredStore(
@@ -88,12 +85,12 @@ class _RegisteredStore:
 
 
 # C receives numbers as its pointers. The tables hold a reference to each object while C has its number.
-_stores: Dict[int, _RegisteredStore] = {}
-_locks: Dict[int, Callable[[], object]] = {}
+_stores: t.Dict[int, _RegisteredStore] = {}
+_locks: t.Dict[int, t.Callable[[], object]] = {}
 _numbers = itertools.count(1)
 
 
-def _errno_of(body: Callable[[], object]) -> int:
+def _errno_of(body: t.Callable[[], object]) -> int:
     """Call `body`; return 0, or the `errno` value for the exception that it raised."""
     try:
         body()
@@ -113,7 +110,7 @@ def _errno_of(body: Callable[[], object]) -> int:
         return errno.EINTR
 
 
-def _get(user: int, name: bytes, write: Any, value: int) -> int:
+def _get(user: int, name: bytes, write: t.Any, value: int) -> int:
     def get() -> None:
         found = _stores[user].store.get(name.decode())
         if found is not None:
@@ -122,7 +119,7 @@ def _get(user: int, name: bytes, write: Any, value: int) -> int:
     return _errno_of(get)
 
 
-def _put(user: int, name: bytes, data: Optional[int], length: int, ttl_ms: int) -> int:
+def _put(user: int, name: bytes, data: t.Optional[int], length: int, ttl_ms: int) -> int:
     def put() -> None:
         value = ctypes.string_at(data, length) if data else b""
         _stores[user].store.put(name.decode(), value, ttl_ms / 1000)
@@ -130,7 +127,7 @@ def _put(user: int, name: bytes, data: Optional[int], length: int, ttl_ms: int) 
     return _errno_of(put)
 
 
-def _try_lock(user: int, name: bytes, lease_ms: int, lock: Any) -> int:
+def _try_lock(user: int, name: bytes, lease_ms: int, lock: t.Any) -> int:
     def try_lock() -> None:
         release = _stores[user].store.try_lock(name.decode(), lease_ms / 1000)
         if release is not None:

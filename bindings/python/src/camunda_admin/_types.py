@@ -1,23 +1,26 @@
 """Type aliases of the public API.
 
-The package imports this module when one of them is used, since `typing` is slow to import.
-
-The aliases name classes of other modules, and the type hints of these modules name the aliases. So
-those modules import this one for type checkers only (`TYPE_CHECKING`); when the package is loaded,
-imports have no cycle.
+The package imports this module when one of them is used, since `typing` is slow to import. Type hints
+of other modules name them, and other types that are slow to import, as attributes of `_lazy.types`.
 """
 
 from __future__ import annotations
 
 import os
+from datetime import datetime as datetime
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Callable, List, Literal, Tuple, TypedDict, TypeVar, Union
 from uuid import UUID
 
+from ._credentials import ClusterCredentials as ClusterCredentials
+from ._model_base import Model, OpenEnum
 from ._models import IpAllowlistEntry
-from ._token_store import TokenStore
+from ._stats import Stats as Stats
+from ._token import Token as Token
+from ._token_source import TokenSource as TokenSource
+from ._token_store import TokenStore as TokenStore
 
 __all__ = [
     "AllowlistEntry",
@@ -40,6 +43,8 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+ModelT = TypeVar("ModelT", bound=Model)
+OpenEnumT = TypeVar("OpenEnumT", bound=OpenEnum)
 
 #: A number of a response: a `Decimal` if neither `int` nor `float` can represent it exactly.
 Number = Union[int, float, Decimal]
@@ -65,7 +70,7 @@ Id = Union[str, UUID]
 Timeout = Union[float, timedelta]
 
 #: The path of a file.
-StrPath = Union[str, "os.PathLike[str]"]
+StrPath = Union[str, os.PathLike[str]]
 
 #: A CIDR, or several separated by commas, or an object of `ipaddress`.
 IpRange = Union[str, IPv4Address, IPv4Network, IPv6Address, IPv6Network]

@@ -14,12 +14,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+from concurrent.futures import Executor
+from typing import Any, Callable, Optional, TypeVar
 
 from ._connection import Cancel
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 __all__ = ["to_thread"]
 

@@ -88,6 +88,11 @@ impl Operation {
         !self.request.is_empty()
     }
 
+    /// Whether its error responses are plain text.
+    pub(crate) fn has_text_errors(&self) -> bool {
+        self.path.ends_with("/failover")
+    }
+
     /// Handles a request for this operation.
     pub(crate) fn respond(&self, state: &mut State, request: &Request<'_>) -> Response {
         self.try_respond(state, request)

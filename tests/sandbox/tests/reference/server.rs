@@ -231,6 +231,100 @@ fn openapi_describes_all_operations() {
 }
 
 #[test]
+fn openapi_describes_the_responses_that_the_server_sends() {
+    let api = Api::new();
+    let paths = send(&api.sandbox, "GET", "/openapi.json", &[], b"")
+        .expect(200)
+        .json()["paths"]
+        .take();
+    let authorization = format!("Bearer {}", api.token());
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let mut requests = vec![
+        ("POST", "/clusters/{clusterUuid}/failover".to_owned(), "{}"),
+        (
+            "POST",
+            "/_sandbox/faults".to_owned(),
+            r#"{"operation":"token","status":503}"#,
+        ),
+        ("POST", "/_sandbox/faults".to_owned(), "{}"),
+        ("DELETE", "/_sandbox/faults".to_owned(), ""),
+        ("DELETE", "/_sandbox/requests".to_owned(), ""),
+        ("GET", "/_sandbox/faults/{id}".to_owned(), ""),
+        ("PUT", "/_sandbox/state".to_owned(), "{}"),
+        (
+            "POST",
+            "/_sandbox/reset".to_owned(),
+            r#"{"keep_credentials": true}"#,
+        ),
+        ("GET", "/.well-known/jwks.json".to_owned(), ""),
+    ];
+    // With the id of no cluster.
+    for (path, methods) in paths.as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let has_body = operation.get("requestBody").is_some();
+            if path.contains("{clusterUuid}") && !has_body {
+                let method = method.to_uppercase();
+                let method: &str = ["GET", "POST", "PUT", "DELETE"]
+                    .into_iter()
+                    .find(|known| *known == method)
+                    .unwrap();
+                requests.push((method, path.clone(), ""));
+            }
+        }
+    }
+    for (method, path, body) in requests {
+        let response = send(
+            &api.sandbox,
+            method,
+            &path.replace(['{', '}'], ""),
+            &headers,
+            body.as_bytes(),
+        );
+        let described = &paths[&path][method.to_lowercase()]["responses"];
+        let described = &described[response.status.to_string()];
+        assert!(
+            described.is_object(),
+            "{method} {path}: {}",
+            response.status
+        );
+        let media_type = response
+            .header("content-type")
+            .map(|it| it.split(';').next().unwrap());
+        let content = described.get("content");
+        let is_described = match media_type {
+            Some(media_type) => content.is_some_and(|it| it.get(media_type).is_some()),
+            None => content.is_none(),
+        };
+        assert!(is_described, "{method} {path}: {media_type:?}");
+    }
+}
+
+#[test]
+fn openapi_describes_that_unknown_and_empty_fields_are_rejected() {
+    let api = Api::new();
+    let description = send(&api.sandbox, "GET", "/openapi.json", &[], b"")
+        .expect(200)
+        .json();
+    let schemas = &description["components"]["schemas"];
+    assert_eq!(schemas["CreateSecret"]["additionalProperties"], false);
+    assert!(schemas["Cluster"].get("additionalProperties").is_none());
+    assert_eq!(
+        schemas["CreateCluster"]["properties"]["name"]["minLength"],
+        1
+    );
+    let after = &description["paths"]["/_sandbox/requests"]["get"]["parameters"];
+    let after = after
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == "after");
+    assert_eq!(after.unwrap()["schema"]["type"], "integer");
+}
+
+#[test]
 fn last_of_many_clusters_is_found_as_fast_as_the_first() {
     let api = Api::new();
     let uuids = api.sandbox.create_clusters(10_001);

@@ -99,6 +99,12 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
+    fn resize(&mut self, width: u32) {
+        let parameters =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", parameters);
+    }
+
     /// Waits until the text of the element contains `expected`.
     fn expect_text(&mut self, id: &str, expected: &str) {
         let expression = format!("document.getElementById('{id}')?.innerText ?? ''");
@@ -165,6 +171,21 @@ fn page_shows_state_and_submits_forms() {
     });
     browser.submit("fault", fault);
     browser.expect_text("faults", "0, 2 left");
+    for width in [1200, 1000, 380] {
+        browser.resize(width);
+        let names = browser.evaluate(
+            "[...document.querySelectorAll('select, input, textarea, button')]
+                .filter((each) => {
+                    const section = each.closest('section').getBoundingClientRect();
+                    const lines = each.tagName === 'BUTTON' && each.offsetHeight > 40;
+                    const scrolls = each.closest('.scroll');
+                    const right = each.getBoundingClientRect().right;
+                    return lines || (!scrolls && right > section.right);
+                })
+                .map((each) => each.name || each.id || each.innerText)",
+        );
+        assert_eq!(names, json!([]), "at {width} pixels");
+    }
     let faults = sandbox.unused_faults();
     assert_eq!(faults[0]["status"], 418);
     assert_eq!(faults[0]["skip"], 1);
