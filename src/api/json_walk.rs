@@ -531,6 +531,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "capi")]
     #[test]
     fn index_has_room_for_the_smallest_values() {
         for unit in ["0", "[]", "\"\"", "[0]", "[[[]]]", "{\"\":0}"] {

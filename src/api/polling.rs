@@ -50,8 +50,8 @@ pub(super) enum Action {
 pub(super) struct Polling {
     interval: Duration,
     delay: Duration,
-    /// Maximum duration of a poll so far.
-    longest_poll: Duration,
+    /// Whether a poll was made although it had less time than is reserved for the last one.
+    hurried: bool,
     /// Number of polls in the time that is reserved for the last one.
     final_polls: u32,
     decode_errors: u32,
@@ -63,7 +63,7 @@ impl Polling {
         Polling {
             interval,
             delay: INITIAL_DELAY.min(interval),
-            longest_poll: Duration::ZERO,
+            hurried: false,
             final_polls: 0,
             decode_errors: 0,
         }
@@ -71,7 +71,6 @@ impl Polling {
 
     /// Returns what to do after a poll that took `took`, `remaining` before the deadline.
     pub(super) fn next(&mut self, event: &Event, took: Duration, remaining: Duration) -> Action {
-        self.longest_poll = self.longest_poll.max(took);
         let mut retry_after = Duration::ZERO;
         match event {
             Event::Pending | Event::Confirming => self.decode_errors = 0,
@@ -99,10 +98,15 @@ impl Polling {
         }
         let delay = self.delay.max(retry_after);
         self.delay = self.delay.mul_f64(1.5).min(self.interval);
-        let reserved = (2 * self.longest_poll).clamp(MIN_FINAL_POLL_TIME, MAX_FINAL_POLL_TIME);
+        let reserved = (2 * took).clamp(MIN_FINAL_POLL_TIME, MAX_FINAL_POLL_TIME);
         let latest = remaining.saturating_sub(reserved);
         if delay <= latest {
             return Action::PollAfter(delay);
+        }
+        // A poll that waited for a token or was retried takes longer than the next one.
+        if latest.is_zero() && remaining > MIN_FINAL_POLL_TIME && !self.hurried {
+            self.hurried = true;
+            return Action::PollAfter(delay.min(remaining / 2).max(retry_after));
         }
         self.final_polls += 1;
         match event {
@@ -187,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn last_poll_has_twice_the_time_of_the_slowest() {
+    fn last_poll_has_twice_the_time_of_the_previous_one() {
         let mut polling = Polling::new(INTERVAL);
-        polling.next(&Event::Pending, millis(700), 100 * INTERVAL);
+        polling.next(&Event::Pending, millis(900), 100 * INTERVAL);
         assert_eq!(
-            polling.next(&Event::Pending, FAST, millis(2000)),
+            polling.next(&Event::Pending, millis(700), millis(2000)),
             Action::PollAfter(millis(600))
         );
         let mut polling = Polling::new(INTERVAL);
@@ -199,6 +203,23 @@ mod tests {
             polling.next(&Event::Pending, 10 * INTERVAL, millis(5400)),
             Action::PollAfter(millis(400))
         );
+    }
+
+    #[test]
+    fn slow_poll_is_followed_by_another_one_before_the_deadline() {
+        let mut polling = Polling::new(INTERVAL);
+        let mut next = |took, remaining| polling.next(&Event::Pending, took, millis(remaining));
+        // A wait of 3 s whose first poll waits for a token.
+        let action = next(millis(1100), 1900);
+        assert_eq!(action, Action::PollAfter(millis(500)));
+        assert_eq!(next(FAST, 1380), Action::PollAfter(millis(750)));
+        assert_eq!(next(FAST, 610), Action::PollAfter(millis(510)));
+        assert_eq!(next(FAST, 80), Action::TimeOutAfter(millis(80)));
+        // Polls that stay slow do not use up the time of the wait.
+        let mut polling = Polling::new(INTERVAL);
+        let mut next = |remaining| polling.next(&Event::Pending, millis(1000), millis(remaining));
+        assert_eq!(next(800), Action::PollAfter(millis(400)));
+        assert_eq!(next(300), Action::TimeOutAfter(millis(300)));
     }
 
     #[test]

@@ -144,10 +144,8 @@ impl RateLimiter {
     pub(crate) fn response_received(&mut self, sent: Timestamp, now: Timestamp) {
         self.consecutive_429s = 0;
         self.request_sent(sent);
-        if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL
-            && self.last_request < Some(now.mono)
-        {
-            self.record_request(now);
+        if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL {
+            self.request_sent(now);
         }
     }
 
@@ -591,6 +589,23 @@ mod tests {
     }
 
     #[test]
+    fn rate_limited_replaces_a_block_only_by_one_that_ends_later() {
+        let mut process = Process::default();
+        process.rate_limited(START, None, LONG, 1.0);
+        assert_eq!(process.next_allowed_at(), at(180_000).mono);
+        // 120 s from here: the same end, so other processes see the block that they know.
+        process.rate_limited(at(60_000), None, LONG, 0.0);
+        assert_eq!(process.next_allowed_at(), at(180_000).mono);
+        let record = process.record(at(60_000));
+        assert_eq!(record.blocked_at, START.wall_millis());
+        // The third block is 240 s long.
+        process.rate_limited(at(61_000), None, LONG, 0.0);
+        assert_eq!(process.next_allowed_at(), at(301_000).mono);
+        let record = process.record(at(61_000));
+        assert_eq!(record.blocked_at, at(61_000).wall_millis());
+    }
+
+    #[test]
     fn block_after_429_is_spread_over_a_window_that_doubles() {
         for (consecutive, least, most) in [
             (1, 60, 180),
@@ -642,6 +657,18 @@ mod tests {
     }
 
     #[test]
+    fn merge_keeps_the_429s_in_a_row_when_a_record_has_no_block() {
+        let mut process = Process::default();
+        process.rate_limited(START, None, LONG, 0.0);
+        process.record(START);
+        // A process that does not know of the block wrote its record after the end of the block.
+        process.merge(RateLimitRecord::default(), at(61_000));
+        assert_eq!(process.consecutive_429s(), 1);
+        process.rate_limited(at(62_000), None, LONG, 0.0);
+        assert_eq!(process.next_allowed_at(), at(182_000).mono);
+    }
+
+    #[test]
     fn merge_applies_requests_and_blocks_of_another_process() {
         let mut other = Process::default();
         other.record_request(at(0));
@@ -675,6 +702,35 @@ mod tests {
         rate_limiter.merge_times(RateLimitTimes::from(other.record(at(400))), at(60_300));
         rate_limiter.merge(RateLimitRecord::default(), at(60_300));
         assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
+    }
+
+    #[test]
+    fn merge_times_does_not_extend_a_known_block_when_the_clock_is_set_back() {
+        let mut other = Process::default();
+        other.rate_limited(START, None, LONG, 0.0);
+        let record = other.record(START);
+        let mut rate_limiter = Process::default();
+        rate_limiter.merge(record, START);
+        let repeated = RateLimitTimes {
+            last_request_at: at(500).wall_millis(),
+            blocked_until: record.blocked_until,
+        };
+        rate_limiter.merge_times(repeated, skewed(at(1_000), -30_000));
+        assert_eq!(rate_limiter.next_allowed_at(), at(60_000).mono);
+    }
+
+    #[test]
+    fn merge_times_keeps_the_start_of_a_block_with_the_same_end() {
+        let mut process = Process::default();
+        process.rate_limited(START, None, LONG, 0.0);
+        let same_end = RateLimitTimes {
+            last_request_at: at(5_000).wall_millis(),
+            blocked_until: at(60_000).wall_millis(),
+        };
+        process.merge_times(same_end, at(10_000));
+        assert_eq!(process.next_allowed_at(), at(60_000).mono);
+        let record = process.record(at(10_000));
+        assert_eq!(record.blocked_at, START.wall_millis());
     }
 
     #[test]

@@ -813,6 +813,13 @@ mod tests {
         let error = fails(token_state.next_step(START, hurried, &mut WaiterState::default()));
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+        let just_in_time = WaitLimits {
+            permit_at: hurried.deadline,
+            ..hurried
+        };
+        let step =
+            TokenState::default().next_step(START, just_in_time, &mut WaiterState::default());
+        assert!(matches!(step, NextStep::Fetch(_)), "{step:?}");
         // Nor is the permit of an in-flight request.
         let fetch_id = start_fetch(&mut token_state, START);
         token_state.expect_permit(fetch_id, at(20).mono);

@@ -274,7 +274,7 @@ fn describe_tls(error: &rustls::Error) -> String {
 }
 
 /// Returns whether a retry would fail in the same way.
-fn is_permanent_tls(error: &rustls::Error) -> bool {
+pub(super) fn is_permanent_tls(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_) => true,
         rustls::Error::AlertReceived(alert) => {

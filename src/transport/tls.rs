@@ -21,6 +21,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::buffers::ZeroizingBuffers;
+use super::connect_error::is_permanent_tls;
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
@@ -297,10 +298,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
         connection.complete_io(&mut wire)?;
         ExchangeGuard::connected();
         let stream = StreamOwned::new(connection, wire);
-        Ok(Some(Either::B(TlsTransport {
-            stream,
-            buffers: ZeroizingBuffers::new(),
-        })))
+        Ok(Some(Either::B(TlsTransport::new(stream))))
     }
 }
 
@@ -342,7 +340,19 @@ impl Write for Wire {
 /// Transport for HTTP over TLS.
 pub(super) struct TlsTransport {
     stream: StreamOwned<ClientConnection, Wire>,
+    /// Why the peer rejected the connection, until it is reported.
+    rejection: Option<rustls::Error>,
     buffers: ZeroizingBuffers,
+}
+
+impl TlsTransport {
+    fn new(stream: StreamOwned<ClientConnection, Wire>) -> Self {
+        TlsTransport {
+            stream,
+            rejection: None,
+            buffers: ZeroizingBuffers::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for TlsTransport {
@@ -357,6 +367,9 @@ impl Transport for TlsTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        if let Some(rejection) = self.rejection.take() {
+            return Err(io::Error::other(rejection).into());
+        }
         ExchangeGuard::begin_to_send();
         Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
     }
@@ -385,10 +398,15 @@ impl Transport for TlsTransport {
             // Session tickets arrive after the handshake. This does not wait: the peer has sent
             // something, or closed the connection.
             let received = self.stream.conn.read_tls(&mut self.stream.sock);
-            if !received.is_ok_and(|amount| amount > 0)
-                || self.stream.conn.process_new_packets().is_err()
-            {
+            if !received.is_ok_and(|amount| amount > 0) {
                 return false;
+            }
+            if let Err(error) = self.stream.conn.process_new_packets() {
+                // With TLS 1.3 a server may reject the client's certificate after the handshake. It would
+                // reject another connection too, so the request fails with this error.
+                let is_permanent = is_permanent_tls(&error);
+                self.rejection = is_permanent.then_some(error);
+                return is_permanent;
             }
         }
         false
@@ -402,8 +420,16 @@ impl Transport for TlsTransport {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+    use std::time::Duration;
+
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{ServerConfig, ServerConnection};
 
     use super::*;
+    use crate::call::{CallContext, CallOptions};
 
     #[cfg(all(unix, not(target_vendor = "apple")))]
     fn roots(variables: &[(&str, &str)]) -> Result<Option<RootCertStore>> {
@@ -433,6 +459,57 @@ mod tests {
             "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn rejection_after_the_handshake_is_the_error_of_the_request() {
+        let call = CallContext::start(&CallOptions::new(), Duration::from_secs(30));
+        let _exchange = ExchangeGuard::enter(&call);
+        let identity = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let certificate = identity.cert.der();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots.clone().into(), provider.clone())
+                .build()
+                .unwrap();
+        let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der()).into();
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let rejected = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut connection = ServerConnection::new(server.into()).unwrap();
+            connection.complete_io(&mut stream).unwrap_err();
+        });
+        let mut wire = Wire::Socket(Socket::new(stream));
+        let name = ServerName::try_from("a.example").unwrap();
+        let mut connection = ClientConnection::new(client.into(), name).unwrap();
+        connection.complete_io(&mut wire).unwrap();
+        rejected.join().unwrap();
+
+        let mut transport = TlsTransport::new(StreamOwned::new(connection, wire));
+        assert!(transport.is_open());
+        let timeout = NextTimeout {
+            after: ureq::unversioned::transport::time::Duration::NotHappening,
+            reason: ureq::Timeout::SendRequest,
+            per_read: None,
+            per_write: None,
+        };
+        let error = transport.transmit_output(1, timeout).unwrap_err();
+        assert!(error.to_string().contains("CertificateRequired"), "{error}");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Reports of a token store that cannot be used: errors, diagnostics and the log.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use camunda_admin::{AdminClient, ErrorKind};
+use camunda_admin::{AdminClient, ErrorKind, StoreLock, TokenStore};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::settings::in_a_process;
@@ -132,4 +133,35 @@ fn rate_limit_error_of_a_working_store_does_not_mention_it() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
     assert!(!error.to_string().contains("not shared"), "{error}");
+}
+
+/// A store whose functions all panic.
+struct PanickingStore;
+
+impl TokenStore for PanickingStore {
+    fn get(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+        panic!("get of the test")
+    }
+    fn put(&self, _: &str, _: &[u8], _: Duration) -> io::Result<()> {
+        panic!("put of the test")
+    }
+    fn try_lock(&self, _: &str, _: Duration) -> io::Result<Option<StoreLock>> {
+        panic!("try_lock of the test")
+    }
+    fn describe(&self) -> String {
+        panic!("describe of the test")
+    }
+}
+
+#[test]
+fn calls_succeed_although_the_custom_store_panics() {
+    let sandbox = Sandbox::start();
+    let builder = crate::builder(&sandbox).token_store(Arc::new(PanickingStore));
+    let admin = builder.timeout(Duration::from_secs(60)).build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(admin.clusters().list().unwrap(), []);
+    }
+    assert_eq!(sandbox.stats().token_requests, 1);
+    let report = format!("{:?}", admin.diagnostics());
+    assert!(report.contains("get panicked: get of the test"), "{report}");
 }

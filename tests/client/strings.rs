@@ -3,8 +3,10 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+#[cfg(feature = "doctor")]
+use camunda_admin::doctor;
 use camunda_admin::{
-    Error, ErrorKind, Idempotency, Method, Outcome, Stage, StoreRole, TokenStatus, doctor,
+    Error, ErrorKind, Idempotency, Method, Outcome, Stage, StoreRole, TokenStatus,
 };
 use serde_json::Value;
 
@@ -79,6 +81,11 @@ fn enumerations_have_one_string_for_display_parsing_and_json() {
         StoreRole::Shared = "shared",
         StoreRole::Fallback = "fallback",
     }
+}
+
+#[cfg(feature = "doctor")]
+#[test]
+fn enumerations_of_doctor_have_one_string_for_display_parsing_and_json() {
     strings! {
         doctor::Status::Ok = "ok",
         doctor::Status::Warning = "warning",

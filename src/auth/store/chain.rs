@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ring::digest;
 
+use super::custom::CustomStore;
 #[cfg(feature = "redis")]
 use super::redis::RedisStore;
 use super::{LockResult, Store, file};
@@ -53,7 +54,11 @@ impl StoreChain {
                 missing_files: is_missing.then_some(StoreRole::Fallback),
             },
             TokenCacheConfig::Custom(store) => StoreChain {
-                shared: Some(Store::new(Arc::clone(store), true, clock)),
+                shared: Some(Store::new(
+                    Arc::new(CustomStore(Arc::clone(store))),
+                    true,
+                    clock,
+                )),
                 fallback: None,
                 missing_files: None,
             },

@@ -11,6 +11,7 @@
 //! and the process continues without the ability that failed.
 
 mod chain;
+mod custom;
 #[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
 mod file_names;

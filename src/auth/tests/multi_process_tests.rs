@@ -4,7 +4,7 @@
 //! requests of all processes can be counted.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -920,7 +920,7 @@ fn directory_of_another_user_is_not_used() {
 #[cfg(feature = "redis")]
 pub(super) mod with_redis {
     use std::cell::Cell;
-    use std::io::{Read, copy};
+    use std::io::{self, Read, copy};
     use std::mem;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::changes;
 use crate::clock::MAX_ADVANCE;
-use crate::control;
 use crate::oauth::SigningKey;
 use crate::random::Random;
 use crate::sandbox::Sandbox;
@@ -340,7 +340,7 @@ impl SandboxBuilder {
             rejection_delay: bounded(self.settings.rejection_delay),
             ..self.settings
         };
-        control::check_settings(&settings, &base_url).map_err(invalid_setting)?;
+        changes::check_settings(&settings, &base_url).map_err(invalid_setting)?;
         let mut random = match self.seed {
             None => Random::new(),
             Some(seed) => Random::from_seed(seed.rotate_left(32) ^ 0x5eed),

@@ -12,6 +12,7 @@
 mod body;
 mod builder;
 mod catalog;
+mod changes;
 mod clock;
 mod cluster;
 mod control;

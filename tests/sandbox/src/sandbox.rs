@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::builder::SandboxBuilder;
+use crate::changes;
 use crate::cluster::{AllowlistField, Busy, Cluster, UpgradeGate};
-use crate::control;
 use crate::faults::Fault;
 use crate::oauth::API_AUDIENCE;
 use crate::permissions::Permission;
@@ -265,7 +265,7 @@ impl Sandbox {
 
     /// Creates `count` clusters with status `Healthy` and returns their ids.
     pub fn create_clusters(&self, count: u64) -> Vec<String> {
-        control::create_clusters(&mut self.shared.state(), count)
+        changes::create_clusters(&mut self.shared.state(), count)
     }
 
     /// Applies a JSON merge patch to a cluster.
@@ -274,7 +274,7 @@ impl Sandbox {
     ///
     /// The cluster does not exist, or `fields` is not an object.
     pub fn update_cluster(&self, cluster: &str, fields: Value) {
-        accepted(control::update_cluster(
+        accepted(changes::update_cluster(
             &mut self.shared.state(),
             cluster,
             object(fields),
@@ -287,7 +287,7 @@ impl Sandbox {
     ///
     /// The cluster does not exist, or `fields` is not an object.
     pub fn create_backup(&self, cluster: &str, fields: Value) -> String {
-        accepted(control::create_backup(
+        accepted(changes::create_backup(
             &mut self.shared.state(),
             cluster,
             object(fields),
@@ -338,7 +338,7 @@ impl Sandbox {
     ///
     /// The cluster does not exist, or its channel is unknown.
     pub fn make_upgrade_available(&self, cluster: &str) -> String {
-        let newest = control::make_upgrade_available(&mut self.shared.state(), cluster);
+        let newest = changes::make_upgrade_available(&mut self.shared.state(), cluster);
         accepted(newest)["uuid"]
             .as_str()
             .unwrap_or_default()
@@ -404,7 +404,7 @@ impl Sandbox {
     /// Replaces the secret of the initial credentials and returns the new one.
     /// [`client_secret`](Self::client_secret) is invalid until the next reset. Tokens stay valid.
     pub fn rotate_secret(&self) -> String {
-        control::rotate_secret(&mut self.shared.state())
+        changes::rotate_secret(&mut self.shared.state())
     }
 
     /// Revokes all issued tokens.
@@ -440,7 +440,7 @@ impl Sandbox {
     ///
     /// The error message of the endpoint.
     pub fn control(&self, changes: Value) -> Result<Value, String> {
-        control::apply(&mut self.shared.state(), object(changes)).map_err(Response::into_message)
+        changes::apply(&mut self.shared.state(), object(changes)).map_err(Response::into_message)
     }
 
     fn with_cluster(&self, uuid: &str, change: impl FnOnce(&mut Cluster)) {

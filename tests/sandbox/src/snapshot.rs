@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::body::Fields;
+use crate::changes;
 use crate::clock::{MAX_ADVANCE, iso8601};
 use crate::cluster::{
     AllowlistField, Backup, Busy, Cluster, ClusterClient, Clusters, MonitoringClient, PendingPolls,
     Restore, Secret, SecureConnectivity, UpgradeGate,
 };
-use crate::control;
 use crate::operations::{CLIENT_PERMISSIONS, check_schedule};
 use crate::response::Response;
 use crate::state::{ConsoleCredentials, Member, State};
@@ -60,9 +60,9 @@ pub(crate) fn take(state: &State) -> Value {
         .map(cluster_to_json)
         .collect();
     json!({
-        "clock": control::clock(state),
-        "settings": control::settings(state),
-        "limits": control::limits(state),
+        "clock": changes::clock(state),
+        "settings": changes::settings(state),
+        "limits": changes::limits(state),
         "credentials": credentials,
         "members": members,
         "clusters": clusters,
@@ -91,13 +91,13 @@ pub(crate) fn replace(state: &mut State, snapshot: Value) -> Result<(), Response
 
 fn apply(state: &mut State, mut fields: Fields) -> Result<(), Response> {
     if let Some(clock) = fields.optional_object("clock")? {
-        control::set_clock(state, Fields::from_object(clock))?;
+        changes::set_clock(state, Fields::from_object(clock))?;
     }
     if let Some(settings) = fields.optional_object("settings")? {
-        control::set_settings(state, Fields::from_object(settings))?;
+        changes::set_settings(state, Fields::from_object(settings))?;
     }
     if let Some(limits) = fields.optional_object("limits")? {
-        control::set_limits(state, limits)?;
+        changes::set_limits(state, limits)?;
     }
     if let Some(ip_ranges) = fields.take("ip_ranges") {
         state.ip_ranges = ip_ranges;
@@ -160,7 +160,7 @@ fn set_credentials(state: &mut State, credentials: Vec<Value>) -> Result<(), Res
             .optional_string("client_secret")?
             .unwrap_or_else(|| state.token_random.characters(64));
         let permissions = match fields.optional_strings("permissions")? {
-            Some(names) => control::permissions(&names)?,
+            Some(names) => changes::permissions(&names)?,
             None => crate::permissions::Permission::ALL.to_vec(),
         };
         let organization = fields
