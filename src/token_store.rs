@@ -17,9 +17,9 @@ use crate::fork::generation;
 /// [`StoreLock`] must not block. The library skips the store for a call that is cancelled or has
 /// less than 250 ms left; such a call sends no token request.
 ///
-/// A store error never fails an API call, and a panic of the store is an error. After an error, the library does not use the failed
-/// ability (lock, read or write) for 30 s; after an error whose kind says that the store cannot be
-/// reached, none of the three.
+/// A store error never fails an API call, and a panic of the store is an error. After an error, the
+/// library does not use the failed ability (lock, read or write) for 30 s; after an error whose kind
+/// says that the store cannot be reached, none of the three.
 pub trait TokenStore: Send + Sync {
     /// Returns the value last put under this name; `None` if there is none, or it has expired.
     ///

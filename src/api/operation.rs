@@ -20,6 +20,7 @@ use crate::api::schema::{Describe, Description, HasSchema, JsonSchema, UnknownFi
 use crate::edit_distance::nearest;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing, to_json};
+pub(crate) use crate::transport::strip_bom;
 use crate::transport::{Idempotency, Method};
 
 /// Description of an operation of the API.
@@ -417,11 +418,6 @@ pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
             serde_json::from_str::<T>(text).err()
         })),
     }
-}
-
-/// Removes the byte-order mark that some proxies and editors add.
-pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -113,6 +113,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn advice_on_a_certificate_depends_on_its_defect() {
+        for (problem, expected) in [
+            (CERTIFICATE_EXPIRED, "check the clock"),
+            (CERTIFICATE_NOT_VALID_YET, "check the clock"),
+            (CERTIFICATE_OF_ANOTHER_HOST, "check the host name"),
+            (CERTIFICATE_UNTRUSTED, "if a private certificate authority"),
+        ] {
+            let advice = advice_for(Step::Tls, problem).unwrap();
+            assert!(advice.starts_with(expected), "{problem}: {advice}");
+        }
+        assert_eq!(advice_for(Step::Tls, "it does not use TLS"), None);
+    }
+
+    #[test]
     fn clock_skew_warns_from_30_s_and_fails_from_5_min() {
         for (skew, status, message) in [
             (

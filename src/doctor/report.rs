@@ -161,11 +161,8 @@ impl fmt::Display for Report {
             }
         }
         let count = |status| self.checks.iter().filter(|it| it.status == status).count();
-        write!(
-            f,
-            "\n{} failed, {} warnings",
-            count(Status::Failed),
-            count(Status::Warning)
-        )
+        let (failures, warnings) = (count(Status::Failed), count(Status::Warning));
+        let plural = if warnings == 1 { "" } else { "s" };
+        write!(f, "\n{failures} failed, {warnings} warning{plural}")
     }
 }

@@ -313,6 +313,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn certificate_that_is_not_valid_yet_is_permanent_and_named() {
+        let certificate = rustls::CertificateError::NotValidYet;
+        let error = io::Error::other(rustls::Error::InvalidCertificate(certificate));
+        assert_eq!(describe_io(&error), "its certificate is not valid yet");
+        assert!(is_permanent(&ureq::Error::Io(error)));
+    }
+
+    #[test]
     fn rejected_client_certificate_is_permanent_and_named() {
         for (alert, name) in [
             (AlertDescription::UnknownCA, "UnknownCA"),

@@ -41,7 +41,7 @@ use crate::secret::{Secret, Zeroizing};
 use agent::{Agents, Url};
 use exchange::ExchangeGuard;
 use response::Response;
-pub(crate) use response::is_markup;
+pub(crate) use response::{is_markup, strip_bom};
 use retry::{Decision, Failure, RetryState};
 
 pub use stats::Stats;

@@ -503,8 +503,12 @@ fn is_html(content_type: &[u8]) -> bool {
 /// Returns whether a body starts like HTML or XML. Gateways and portals send pages with any content
 /// type; neither JSON nor the API's CSV starts with `<`.
 pub(crate) fn is_markup(body: &[u8]) -> bool {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    body.trim_ascii_start().starts_with(b"<")
+    strip_bom(body).trim_ascii_start().starts_with(b"<")
+}
+
+/// Removes the byte-order mark that some proxies and editors add.
+pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

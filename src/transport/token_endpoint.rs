@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::agent::Url;
 use super::connect_error;
 use super::exchange::ExchangeGuard;
-use super::response::{BodyError, Response, reason};
+use super::response::{BodyError, Response, is_markup, reason, strip_bom};
 use super::{Method, Transport, UNCOMPRESSED, logs, redacted};
 use crate::auth::{
     FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
@@ -230,6 +230,7 @@ impl TokenConnection for Connection<'_> {
         }
         let server_date = response.date();
         let html = response.is_html();
+        let unsupported = response.unsupported_coding();
         let body = response.read();
         log(&exchange);
         let body = match body {
@@ -241,23 +242,33 @@ impl TokenConnection for Connection<'_> {
                             ErrorKind::Decode,
                             format!("the response body exceeds {limit} bytes"),
                         ),
-                        _ => (
+                        BodyError::ConnectionLost { error, .. } => (
                             ErrorKind::Network,
-                            "connection lost while reading the response body".to_owned(),
+                            format!(
+                                "connection lost while reading the response body: {}",
+                                connect_error::describe_io(&error)
+                            ),
                         ),
+                        BodyError::Undecodable(_) | BodyError::Page { .. } | BodyError::Sink(_) => {
+                            unreachable!("the body is read without being decoded")
+                        }
                     };
-                    let message = format!("token request: {problem}");
+                    let url = &request.token_url;
+                    let message = format!("token request to {url} failed: {problem}");
                     failed(TokenErrorKind::Transient, kind, message)
                 }));
             }
         };
         parse_token_response(&body, server_date).ok_or_else(|| {
-            let what = if html {
+            let what = if html || is_markup(&body) {
                 "an HTML page"
             } else {
                 "a body that is not a token response in JSON"
             };
-            let message = format!("token request to {}: received {what}", request.token_url);
+            let mut message = format!("token request to {}: received {what}", request.token_url);
+            if let Some(problem) = unsupported {
+                message = format!("{message}; {problem}");
+            }
             failed(TokenErrorKind::Transient, ErrorKind::Decode, message)
         })
     }
@@ -309,7 +320,7 @@ pub(super) fn parse_token_response(
     body: &[u8],
     server_date: Option<SystemTime>,
 ) -> Option<TokenResponse> {
-    let response: AccessTokenResponse = serde_json::from_slice(body).ok()?;
+    let response: AccessTokenResponse = serde_json::from_slice(strip_bom(body)).ok()?;
     let expires_in = match &response.expires_in {
         serde_json::Value::Number(seconds) => seconds.as_f64(),
         serde_json::Value::String(seconds) => seconds.trim().parse().ok(),

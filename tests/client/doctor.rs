@@ -297,7 +297,8 @@ fn doctor_reports_an_unknown_host() {
 
 #[test]
 fn doctor_reports_a_token_store_that_cannot_be_used() {
-    let sandbox = Sandbox::start();
+    // Two processes that do not share tokens.
+    let sandbox = Sandbox::builder().token_rate_limit(false).start();
     let environment = Environment::of(&sandbox);
     let file = environment.home.path().join("file");
     fs::write(&file, "").unwrap();
@@ -311,6 +312,8 @@ fn doctor_reports_a_token_store_that_cannot_be_used() {
     assert_eq!(status, Some(0), "{report:#}");
     assert_check(&report, "token_store", "warning", "Not a directory");
     assert!(check(&report, "token_store")["advice"].is_string());
+    let text = environment.run(&["doctor"]).stdout;
+    assert!(text.ends_with("\n0 failed, 1 warning\n"), "{text}");
     assert_check(&report, "token", "ok", "token endpoint");
 }
 

@@ -514,6 +514,39 @@ fn token_response_larger_than_a_mebibyte_is_an_error() {
 }
 
 #[test]
+fn token_response_with_a_byte_order_mark_is_read() {
+    let sandbox = Sandbox::start();
+    let response = b"\xef\xbb\xbf{\"access_token\":\"token\",\"expires_in\":60}";
+    sandbox.add_fault(Fault::on("token").body(response.to_vec()));
+    let token = client(&sandbox).token("api.cloud.camunda.io").unwrap();
+    assert_eq!(token.expose(), "token");
+}
+
+#[test]
+fn error_of_an_unreadable_token_response_says_what_is_wrong_with_it() {
+    let gzip = ("Content-Encoding", "gzip");
+    for (body, (name, value), problem) in [
+        ("{}", gzip, "gzip decompression failed: "),
+        (
+            "{}",
+            ("Content-Encoding", "br"),
+            "its content coding is `br`",
+        ),
+        (" <p>", ("Content-Type", "application/json"), "an HTML page"),
+    ] {
+        let sandbox = Sandbox::start();
+        let admin = builder(&sandbox)
+            .timeout(Duration::from_secs(1))
+            .build()
+            .unwrap();
+        sandbox.add_fault(Fault::on("token").body(body).header(name, value).always());
+        let error = admin.clusters().list().unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+        assert!(error.contains("/oauth/token"), "{error}");
+    }
+}
+
+#[test]
 fn waiter_fails_immediately_if_the_state_is_unreachable() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
