@@ -4,7 +4,8 @@
 //!
 //! Each process is a thread. One of them runs at a time, from one wait to the next, and the order
 //! is that of a simulated clock: so a history depends on its seed only, and takes no time.
-//! `CAMUNDA_TEST_SEED=N` runs one history and prints it.
+//! `CAMUNDA_TEST_SEED=N` runs one history and prints it, `CAMUNDA_TEST_HISTORIES=N` the first N of
+//! each kind.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -27,11 +28,11 @@ use crate::call::{CallContext, CallOptions, Cancel};
 use crate::limited::limit_this_process;
 use crate::secret::Secret;
 
-/// Number of histories of each kind; fewer of those that simulate several minutes.
-const HISTORIES: u64 = 60;
-const LONG_HISTORIES: u64 = 15;
+/// Number of histories of each kind by default; fewer of those that simulate several minutes.
+const HISTORIES: u64 = 20;
+const LONG_HISTORIES: u64 = 6;
 /// Of those in which processes are stopped, which rarely happens at a critical moment.
-const STOP_HISTORIES: u64 = 160;
+const STOP_HISTORIES: u64 = 40;
 
 const EPOCH: Timestamp = Timestamp {
     mono: Duration::from_secs(1_000),
@@ -58,7 +59,8 @@ const fn ms(millis: u64) -> Duration {
 /// Runs one thread at a time, in the order of their waits.
 struct Scheduler {
     state: Mutex<Schedule>,
-    changed: Condvar,
+    /// For each thread, notified when it is its turn.
+    turns: Vec<Condvar>,
 }
 
 struct Schedule {
@@ -80,9 +82,10 @@ impl Schedule {
         mixed ^ (mixed >> 31)
     }
 
-    fn run_next(&mut self) {
+    fn run_next(&mut self, turns: &[Condvar]) {
         self.running = self.waiting.pop_first().map(|(at, _, id)| {
             self.now = self.now.max(at);
+            turns[id].notify_one();
             id
         });
     }
@@ -114,27 +117,21 @@ impl Scheduler {
         let mut schedule = self.lock();
         let entry = (schedule.now + duration, schedule.next_random(), id);
         schedule.waiting.insert(entry);
-        schedule.run_next();
-        self.changed.notify_all();
+        schedule.run_next(&self.turns);
         self.wait_for_turn(id, schedule);
     }
 
     fn wait_for_turn(&self, id: usize, schedule: MutexGuard<'_, Schedule>) {
-        let limit = Duration::from_secs(120);
+        // If it never is, `limit_this_process` ends the test.
         let is_other = |schedule: &mut Schedule| schedule.running != Some(id);
-        let (_schedule, result) = self
-            .changed
-            .wait_timeout_while(schedule, limit, is_other)
-            .unwrap();
-        assert!(!result.timed_out(), "thread {id} is never run");
+        drop(self.turns[id].wait_while(schedule, is_other).unwrap());
     }
 
     fn end(&self) {
         // Also while a thread panics.
         if let Ok(mut schedule) = self.state.lock() {
-            schedule.run_next();
+            schedule.run_next(&self.turns);
         }
-        self.changed.notify_all();
     }
 
     fn print(&self, line: fmt::Arguments<'_>) {
@@ -545,6 +542,8 @@ const PLAIN: Kind = Kind {
 
 /// Runs one history and returns the requests that the endpoint received.
 fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
+    let processes = kind.hosts * kind.processes_per_host;
+    let threads = processes + usize::from(kind.restarts);
     let scheduler = Arc::new(Scheduler {
         state: Mutex::new(Schedule {
             now: Duration::ZERO,
@@ -553,14 +552,13 @@ fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
             random: seed,
             printed,
         }),
-        changed: Condvar::new(),
+        turns: (0..threads).map(|_| Condvar::new()).collect(),
     });
     let service = Arc::new(Service::default());
     let server = Arc::new(Mutex::new(Contents::default()));
     let files: Vec<_> = (0..kind.hosts)
         .map(|_| Arc::new(Mutex::new(Contents::default())))
         .collect();
-    let processes = kind.hosts * kind.processes_per_host;
     let faults = |all: &[Fault]| -> Vec<(Duration, Duration, Fault)> {
         let count = if all.is_empty() {
             0
@@ -615,7 +613,6 @@ fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
         })
         .collect();
     let restarts_at = scheduler.between(0, 8_000);
-    let threads = processes + usize::from(kind.restarts);
     let registered = Barrier::new(threads + 1);
     let thread = |id: usize, starts: Duration, run: &dyn Fn()| {
         let _end = End(&scheduler);
@@ -769,13 +766,17 @@ fn violation(kind: &Kind, received: &[Received]) -> Option<String> {
 /// Runs histories of a kind, and checks each.
 fn check(kind: &Kind) {
     limit_this_process();
-    let only = std::env::var("CAMUNDA_TEST_SEED").ok();
-    let only = only.map(|seed| seed.parse().expect("a number"));
-    let seeds = match only {
-        Some(seed) => seed..seed + 1,
-        None if kind.stops > 0 => 1..STOP_HISTORIES + 1,
-        None if kind.limited > 0 => 1..LONG_HISTORIES + 1,
-        None => 1..HISTORIES + 1,
+    let number = |name| {
+        let value = std::env::var(name).ok();
+        value.map(|number| number.parse::<u64>().expect("a number"))
+    };
+    let only = number("CAMUNDA_TEST_SEED");
+    let seeds = match (only, number("CAMUNDA_TEST_HISTORIES")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => 1..count + 1,
+        (None, None) if kind.stops > 0 => 1..STOP_HISTORIES + 1,
+        (None, None) if kind.limited > 0 => 1..LONG_HISTORIES + 1,
+        (None, None) => 1..HISTORIES + 1,
     };
     let mut requests = 0;
     let mut broken = Vec::new();
