@@ -130,7 +130,6 @@ impl TokenConnection for Connection<'_> {
     ) -> Result<TokenResponse, FetchError> {
         let request = self.request;
         let agents = self.transport.agents();
-        self.transport.stats.count_token_request();
         log::debug!(
             "requesting access token: url={} audience={:?}",
             request.token_url,
@@ -154,6 +153,9 @@ impl TokenConnection for Connection<'_> {
             true,
         );
         self.sent_at = exchange.sent_at();
+        if !exchange.is_send_expired() {
+            self.transport.stats.count_token_request();
+        }
         let response = match sent {
             Ok(response) => Response::new(response, MAX_BYTES),
             Err(error) => {
@@ -477,6 +479,7 @@ mod tests {
         assert_eq!(connection.sent_at(), None);
         assert!(!connection.is_open());
         drop(connection);
+        assert_eq!(transport.stats().token_requests, 0);
         let mut received = Vec::new();
         let (mut stream, _) = listener.accept().unwrap();
         stream.read_to_end(&mut received).unwrap();
