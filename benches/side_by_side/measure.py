@@ -438,10 +438,10 @@ def chart(lines: list[Line]) -> str:
     total = 34 + len(shown) * height + 8
     one_at = left + unit
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="1040" height="{total}" '
-        f'viewBox="-60 0 1040 {total}" font-family="sans-serif" font-size="12" fill="#111827">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="1070" height="{total}" '
+        f'viewBox="-90 0 1070 {total}" font-family="sans-serif" font-size="12" fill="#111827">\n'
         "<title>CPU time and memory relative to the baseline; shorter is better</title>\n"
-        f'<rect x="-60" width="1040" height="{total}" fill="#ffffff"/>\n'
+        f'<rect x="-90" width="1070" height="{total}" fill="#ffffff"/>\n'
         f'<text x="{left}" y="18">relative to the baseline (line: 1.00); black mark: target</text>\n'
         f'<path d="M{one_at} 26V{total - 6}" stroke="#9ca3af"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
