@@ -31,8 +31,8 @@ use crate::private_file::warn_if_open_to_others;
 use crate::secret::Zeroizing;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
-/// 1.3, ring with AES-128 before AES-256, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
-/// `SSL_CERT_DIR`, else the platform's, else the bundled ones.
+/// 1.3, ring with AES-128 before AES-256, and as roots the certificates of `ca_file` alone, else those
+/// of `SSL_CERT_FILE` and `SSL_CERT_DIR`, else the platform's, else the bundled ones.
 pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
     let mut provider = rustls::crypto::ring::default_provider();
     prefer_aes_128(&mut provider.cipher_suites);
