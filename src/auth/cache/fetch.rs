@@ -161,16 +161,13 @@ impl<'a> TokenFetch<'a> {
         let mut expired = 0;
         let outcome = loop {
             let mut found = None;
-            let mut lease_expires = false;
             let is_resolved = || {
                 // In all stores: the owner of a second lock may not reach the shared store.
                 let known = record_store
                     .as_ref()
                     .map(|record_store| record_store.read(call, ReadScope::All));
                 found = known.filter(|known| self.is_resolved_by(&known.record));
-                let (now, remaining) = (entry.clock.now(), entry.clock.remaining(call));
-                lease_expires = lock.expires(now, remaining);
-                found.is_some() || lease_expires
+                found.is_some() || lock.expires(entry.clock.now(), entry.clock.remaining(call))
             };
             let permit = entry.rate_limiter.acquire(
                 sharing,

@@ -390,9 +390,7 @@ fn invariant_02_at_most_one_request_in_1100_ms_over_all_processes() {
     let requests = scenario.requests();
     assert_eq!((outcomes.len(), requests.len()), (6, 6));
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
 }
 
 #[test]
@@ -420,14 +418,17 @@ fn invariant_03_bad_credentials_send_one_request() {
     }
 }
 
-/// Checks that the rate limit of 1.1 s separated two requests of different processes.
+/// Checks that the rate limit of 1.1 s separated the requests of different processes, in their order.
 ///
 /// The timestamps were written shortly after each permit was granted, and a loaded machine can
 /// delay either of them; without a rate limit, the requests would be concurrent. The exact interval
 /// is tested with a simulated clock.
-pub(super) fn assert_apart(one: Duration, other: Duration) {
-    let apart = other - one;
-    assert!(apart >= Duration::from_millis(500), "{apart:?}");
+#[track_caller]
+pub(super) fn assert_apart(requests: &[Duration]) {
+    for pair in requests.windows(2) {
+        let apart = pair[1] - pair[0];
+        assert!(apart >= Duration::from_millis(500), "{apart:?}");
+    }
 }
 
 #[test]
@@ -458,7 +459,7 @@ fn invariant_06_killed_process_has_one_successor() {
         );
         let requests = scenario.requests();
         assert_eq!(requests.len(), 2, "round {round}");
-        assert_apart(requests[0], requests[1]);
+        assert_apart(&requests);
     }
 }
 
@@ -773,9 +774,7 @@ fn invariant_02_at_most_one_request_in_1100_ms_with_a_full_disk() {
     );
     let requests = scenario.requests();
     assert_eq!(requests.len(), 6);
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
 }
 
 #[test]
@@ -814,7 +813,7 @@ fn invariant_06_killed_or_stopped_process_has_one_successor_with_a_full_disk() {
         }
         let requests = scenario.requests();
         assert_eq!(requests.len(), 2, "{stops}");
-        assert_apart(requests[0], requests[1]);
+        assert_apart(&requests);
         owner.kill();
     }
 }
@@ -1151,9 +1150,7 @@ pub(super) mod with_redis {
             "{outcomes:?}"
         );
         assert_eq!(requests.len(), 4);
-        for pair in requests.windows(2) {
-            assert_apart(pair[0], pair[1]);
-        }
+        assert_apart(&requests);
     }
 
     #[test]

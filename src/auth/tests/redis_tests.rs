@@ -107,9 +107,7 @@ fn invariant_02_at_most_one_request_in_1100_ms_on_hosts_with_skewed_clocks() {
     });
     assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
     assert_eq!(requests.len(), 4);
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
 }
 
 #[test]
@@ -232,9 +230,7 @@ fn invariants_01_to_03_hold_on_hosts_whose_system_clocks_differ() {
             false => 1,
         };
         assert_eq!(requests.len(), expected);
-        for pair in requests.windows(2) {
-            assert_apart(pair[0], pair[1]);
-        }
+        assert_apart(&requests);
         match mode {
             EndpointMode::Tokens if !separate_credentials => assert_same_token(&outcomes),
             EndpointMode::Tokens => assert!(outcomes.iter().all(|it| it.result.is_ok())),
@@ -349,9 +345,7 @@ fn invariant_02_at_most_one_request_in_1100_ms_while_redis_restarts() {
     assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
     let requests = scenario.requests();
     assert_eq!(requests.len(), 8);
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
 }
 
 /// Starts processes on one host: two that reach Redis and two that do not.
@@ -398,9 +392,7 @@ fn invariant_02_at_most_one_request_in_1100_ms_on_a_host_where_some_reach_redis(
     assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
     let requests = scenario.requests();
     assert_eq!(requests.len(), 8);
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
 }
 
 #[test]
@@ -835,9 +827,7 @@ fn invariants_01_to_03_hold_on_a_host_with_a_full_disk() {
     assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
     let requests = many.requests();
     assert_eq!(requests.len(), 5);
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
     let bad = Scenario {
         mode: EndpointMode::BadCredentials,
         client: "bad".to_owned(),
@@ -1001,7 +991,7 @@ fn block_of_another_secret_costs_one_request_for_all_processes() {
         assert_eq!(kind, "RateLimited");
     }
     assert_eq!(requests.len(), 2);
-    assert_apart(requests[0], requests[1]);
+    assert_apart(&requests);
 }
 
 #[test]
@@ -1025,9 +1015,7 @@ fn invariant_02_at_most_one_request_in_1100_ms_for_different_secrets() {
     });
     assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
     assert_eq!(requests.len(), 4);
-    for pair in requests.windows(2) {
-        assert_apart(pair[0], pair[1]);
-    }
+    assert_apart(&requests);
 }
 
 #[test]
