@@ -694,5 +694,6 @@ fn error(kind: ErrorKind, message: &str) -> Error {
 }
 
 pub(super) fn stopped(call: &CallContext, stop: StopReason) -> Error {
-    call.stop_error(stop, Stage::Token, Outcome::NotSent)
+    let activity = Some("waiting for an access token");
+    call.stop_error_while(stop, Stage::Token, Outcome::NotSent, activity)
 }

@@ -428,7 +428,9 @@ mod tests {
             let child = fork(|| {
                 rustix::process::umask(Mode::from_raw_mode(umask));
                 store.put("token-1", b"1", TTL).is_ok()
-                    && store.try_lock("token-1", TTL).is_ok_and(|lock| lock.is_some())
+                    && store
+                        .try_lock("token-1", TTL)
+                        .is_ok_and(|lock| lock.is_some())
             });
             assert_eq!(child.wait(), Child::Passed, "{umask:03o}");
             let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
