@@ -49,6 +49,8 @@
  *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
  *   is not instrumented for ThreadSanitizer: use the suppressions in camunda_admin.tsan.supp, which is
  *   installed in share/camunda_admin.
+ * - Stack. A call uses up to 96 KiB of the stack of its thread, callbacks not included; 160 KiB if the
+ *   library was built without optimization.
  * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens

@@ -9,16 +9,20 @@ enum { THREADS = 16 };
 static camunda_admin *admin;
 static pthread_barrier_t start;
 
-static void *list_clusters(void *own) {
-  camunda_admin *mine = own == NULL ? admin : connect_from_env();
+static bool can_list_clusters(camunda_admin *with) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
-  pthread_barrier_wait(&start);
-  const camunda_status status = camunda_cluster_list(mine, NULL, &clusters, &error);
-  const bool good = status == CAMUNDA_STATUS_OK;
+  const bool good = camunda_cluster_list(with, NULL, &clusters, &error) == CAMUNDA_STATUS_OK;
   if (!good) fprintf(stderr, "%s\n", camunda_error_message(error));
   camunda_error_free(error);
   camunda_value_free(clusters);
+  return good;
+}
+
+static void *list_clusters(void *own) {
+  camunda_admin *mine = own == NULL ? admin : connect_from_env();
+  pthread_barrier_wait(&start);
+  const bool good = can_list_clusters(mine);
   if (own != NULL) camunda_admin_free(mine);
   return good ? NULL : (void *)&start;
 }
@@ -38,6 +42,24 @@ static void concurrent_threads_without_token_send_one_token_request(void) {
   pthread_barrier_destroy(&start);
   CHECK_INT(sandbox_count("token_requests"), 1);
   CHECK_INT(sandbox_count("requests"), THREADS);
+}
+
+static void *list_clusters_with_new_token(void *unused) {
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_admin_invalidate_tokens(admin, &error));
+  CHECK(can_list_clusters(admin));
+  return unused;
+}
+
+/* The library of this test is not optimized: it may use 160 KiB, and the C library a few more. */
+static void token_is_requested_on_a_small_stack(void) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  CHECK_INT(pthread_attr_init(&attributes), 0);
+  CHECK_INT(pthread_attr_setstacksize(&attributes, 192 * 1024), 0);
+  CHECK_INT(pthread_create(&thread, &attributes, list_clusters_with_new_token, NULL), 0);
+  CHECK_INT(pthread_join(thread, NULL), 0);
+  CHECK_INT(pthread_attr_destroy(&attributes), 0);
 }
 
 static void token_is_nul_terminated_and_has_expiry(void) {
@@ -234,6 +256,7 @@ int main(void) {
   RUN(token_is_nul_terminated_and_has_expiry);
   RUN(invalidated_token_is_replaced_once);
   RUN(invalidate_tokens_causes_a_new_token_request);
+  RUN(token_is_requested_on_a_small_stack);
   RUN(client_from_cluster_credentials_requests_its_token);
   RUN(credentials_are_read_from_the_environment);
   RUN(rejected_credentials_send_one_token_request);
