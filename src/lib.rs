@@ -234,7 +234,6 @@ pub use transport::{Idempotency, Method, Stats};
 /// generated. Exempt from semantic versioning.
 #[doc(hidden)]
 pub mod description {
-
     pub use crate::api::operation::{BodyKind, BodySchema, Operation};
     pub use crate::api::schema::{Description, Direction, EnumValue, Field, Presence};
     pub use crate::api::wait::Waiter;

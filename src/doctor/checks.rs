@@ -19,7 +19,7 @@ use crate::transport::probe::{Finding, Prober, Step, StepResult};
 
 /// Maximum duration of the network steps of one server: DNS, TCP, TLS, HTTP.
 const MAX_PROBE_TIME: Duration = Duration::from_secs(10);
-/// Difference of the clocks, in seconds, from which the check warns.
+
 /// Runs the checks. Fails if the caller cancels them.
 pub(crate) fn check(source: &Source<'_>, options: &CallOptions) -> Result<Report> {
     let mut doctor = Doctor {
