@@ -423,12 +423,6 @@ impl Error {
         self
     }
 
-    /// Appends a detail to the message.
-    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
-        self.0.message = one_line(format!("{}; {detail}", self.0.message));
-        self
-    }
-
     /// Adds a sentence to the end of the displayed error.
     pub(crate) fn ending_with(mut self, ending: String) -> Self {
         self.0.ending = Some(ending);
@@ -609,7 +603,7 @@ mod tests {
     fn message_has_no_control_characters() {
         let error = Error::config("a\nb\tü \u{1b}[31m `c\\d` cannot be read")
             .prefixed("x\r")
-            .with_detail("y\u{7f}")
+            .with_note("y\u{7f}")
             .with_note("z\0");
         let line = r"x\r: a\nb\tü \u{1b}[31m `c\d` cannot be read; y\u{7f}; z\0";
         assert_eq!(error.message(), line);

@@ -11,7 +11,9 @@ use crate::auth::key::CacheKey;
 use crate::auth::record::{
     RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
 };
-use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store};
+use crate::auth::store::{
+    FoundRecord, LockResult, REMOTE_STORE_TIMEOUT, ReadScope, RecordStore, Store,
+};
 use crate::auth::time::{Clock, Timestamp};
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
@@ -206,8 +208,11 @@ impl<'a> TokenFetch<'a> {
                     return Ok(None);
                 }
                 Permit::TooLate => {
-                    let message = "token request not sent: less than 250 ms left, too little to \
-                                   apply the rate limit of the token store";
+                    let message = format!(
+                        "token request not sent: less than {} ms left, too little to apply the \
+                         rate limit of the token store",
+                        REMOTE_STORE_TIMEOUT.as_millis()
+                    );
                     return Err(error(ErrorKind::Timeout, message));
                 }
                 Permit::Cancelled(stop) => return Err(stopped(call, stop)),
@@ -689,7 +694,7 @@ fn log_obtained(audience: &str, token: &Token, now: Timestamp, source: &str) {
     );
 }
 
-fn error(kind: ErrorKind, message: &str) -> Error {
+fn error(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error::new(kind, Stage::Token, Outcome::NotSent, message)
 }
 
