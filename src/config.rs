@@ -108,7 +108,7 @@ pub(crate) struct Config {
     audience_is_chosen: bool,
     scope: Option<String>,
     token_cache: TokenCacheConfig,
-    token_encoding: TokenRequestFormat,
+    token_request_format: TokenRequestFormat,
     timeout: Duration,
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
@@ -137,7 +137,7 @@ impl Default for Config {
             audience_is_chosen: false,
             scope: None,
             token_cache: TokenCacheConfig::Auto,
-            token_encoding: TokenRequestFormat::Json,
+            token_request_format: TokenRequestFormat::Json,
             timeout: DEFAULT_TIMEOUT,
             ca_file: None,
             client_cert: None,
@@ -328,7 +328,7 @@ impl Config {
             "timeout" => self.timeout = seconds(key, value)?,
             "proxy" => self.proxy = Some(Secret::new(plain(key, value)?)),
             "user_agent" => self.user_agent = user_agent(value)?,
-            "token_request_format" => self.token_encoding = value.parse()?,
+            "token_request_format" => self.token_request_format = value.parse()?,
             "max_response_bytes" => {
                 self.max_response_bytes = value
                     .parse()
@@ -380,7 +380,7 @@ impl Config {
     }
 
     pub(crate) fn set_token_request_format(&mut self, format: TokenRequestFormat) {
-        self.token_encoding = format;
+        self.token_request_format = format;
     }
 
     /// Sets `token_cache`, and validates the directory or the URL.
@@ -452,7 +452,7 @@ impl Config {
             "client_key" => path(&self.client_key),
             "proxy" => return self.proxy.clone(),
             "user_agent" => Some(self.user_agent.clone()),
-            "token_request_format" => Some(self.token_encoding.to_string()),
+            "token_request_format" => Some(self.token_request_format.to_string()),
             "max_response_bytes" => Some(self.max_response_bytes.to_string()),
             _ => None,
         };
@@ -467,7 +467,7 @@ impl Config {
             client_secret: secret,
             audience: self.audience.clone(),
             scope: self.scope.clone(),
-            encoding: self.token_encoding,
+            format: self.token_request_format,
         })
     }
 

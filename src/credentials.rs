@@ -109,6 +109,7 @@ impl ClusterCredentials {
     }
 
     /// Returns the value of a variable, such as `ZEEBE_ADDRESS`, or `None` if it is absent.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(Secret::expose)
     }

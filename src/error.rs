@@ -48,11 +48,12 @@ pub enum ErrorKind {
     Cancelled,
     /// No connection, connection lost, or a TLS or HTTP protocol error.
     Network,
-    /// The response arrived but cannot be decoded. See [`Error::body`].
+    /// The response arrived but cannot be decoded. See [`Error::body`]. Also a value that does not match
+    /// the type of [`Json::decode`](crate::Json::decode).
     Decode,
     /// A waiter failed because the resource can no longer reach the wanted state.
     WaitFailed,
-    /// A file could not be read or written.
+    /// A file could not be read or written, or a writer that the program passed failed.
     Io,
     /// A bug in this library; please report it.
     Internal,

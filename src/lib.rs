@@ -178,7 +178,10 @@ mod deadline_check;
 pub mod doctor;
 mod edit_distance;
 mod error;
+/// The C ABI, which `include/camunda_admin.h` documents. Exempt from semantic versioning as an API of
+/// Rust.
 #[cfg(feature = "capi")]
+#[doc(hidden)]
 pub mod ffi;
 mod fork;
 #[cfg(any(test, fuzzing))]

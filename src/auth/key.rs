@@ -154,7 +154,7 @@ mod tests {
             client_secret: Secret::from("hunter2"),
             audience: "api".into(),
             scope: None,
-            encoding: TokenRequestFormat::Json,
+            format: TokenRequestFormat::Json,
         }
     }
 
