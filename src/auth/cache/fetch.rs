@@ -203,11 +203,11 @@ impl<'a> TokenFetch<'a> {
                     return Ok(None);
                 }
                 Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
-                Permit::TooLate if !may_block => {
+                Permit::NoTimeLeft if !may_block => {
                     self.defer_refresh(Duration::ZERO);
                     return Ok(None);
                 }
-                Permit::TooLate => {
+                Permit::NoTimeLeft => {
                     let message = format!(
                         "token request not sent: less than {} ms left, too little to apply the \
                          rate limit of the token store",
