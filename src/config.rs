@@ -161,7 +161,7 @@ impl Config {
             Ok(value.filter(|value| !value.is_empty()))
         };
         let mut config = Config::default();
-        config.set_credential_variables(&read)?;
+        config.set_credential_variables(read)?;
         for &(name, key) in VARIABLES.iter().filter(|(name, _)| !is_separate(name)) {
             if let Some(value) = read(name)? {
                 match key {
