@@ -99,17 +99,23 @@ class Signals(SandboxTest):
             thread.join()
 
     def test_call_ends_on_ctrl_c(self):
-        with self.assertRaises(KeyboardInterrupt) as raised:
-            self.stalled(lambda handle: handle.get())
-        self.assertLess(time.monotonic() - self.interrupted, 1)
-        self.assertIsInstance(raised.exception.__cause__, CancelledError)
+        def attempt():
+            with self.assertRaises(KeyboardInterrupt) as raised:
+                self.stalled(lambda handle: handle.get())
+            self.assertIsInstance(raised.exception.__cause__, CancelledError)
+            return time.monotonic() - self.interrupted
+
+        self.assert_in_time(attempt)
         # The exception is not raised again by the next call.
         self.client().cluster(self.cluster()).get()
 
     def test_wait_ends_on_ctrl_c(self):
-        with self.assertRaises(KeyboardInterrupt):
-            self.stalled(lambda handle: handle.wait_until_healthy(progress=lambda _: None))
-        self.assertLess(time.monotonic() - self.interrupted, 1)
+        def attempt():
+            with self.assertRaises(KeyboardInterrupt):
+                self.stalled(lambda handle: handle.wait_until_healthy(progress=lambda _: None))
+            return time.monotonic() - self.interrupted
+
+        self.assert_in_time(attempt)
 
     def test_call_ends_with_exception_of_signal_handler(self):
         class Stop(Exception):
@@ -533,8 +539,8 @@ thread.join()
         program = """
 admin = AdminClient.from_env()
 [thread, *_] = start(wait)
-threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     thread.join()
 except KeyboardInterrupt:
     sys.exit(7)
@@ -665,13 +671,16 @@ import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, since Python 3.12
 admin = AdminClient.from_env()
 start(wait)
-child = os.fork()
-if child == 0:
-    admin.cluster(cluster_id).get()
-    sys.exit(5)
-began = time.monotonic()
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
-assert time.monotonic() - began < 1.5
+def child_takes():
+    child = os.fork()
+    if child == 0:
+        admin.cluster(cluster_id).get()
+        sys.exit(5)
+    began = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    return time.monotonic() - began
+# A loaded machine may delay some.
+assert any(child_takes() < 1.5 for _ in range(10))
 sys.exit(7)
 """
         self.check_exit(program)
