@@ -1,5 +1,6 @@
 """Tests of the client in a Python program: threads, signals, callbacks, logging, forks, and exits."""
 
+import ctypes
 import ctypes.util
 import errno
 import gc
@@ -22,6 +23,7 @@ from pathlib import Path
 import camunda_admin
 from camunda_admin import AdminClient, CancelledError, TokenStore
 from camunda_admin._library import library_name
+from camunda_admin._native_handle import NativeHandle
 from camunda_admin._progress import ProgressDisplay
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
 
@@ -159,6 +161,16 @@ class Signals(SandboxTest):
         admin.cluster(cluster_id).get()
         timer.join()
         self.assertEqual(clusters[0].uuid, cluster_id)
+
+    @unittest.skipUnless(os.name == "posix", "needs the C library of the process")
+    def test_ctrl_c_while_a_handle_is_freed_is_raised(self):
+        # Frees the "handle" by a signal to this process.
+        send_signal = getattr(ctypes.CDLL(None), "raise")
+        handle = NativeHandle(signal.SIGINT, send_signal)
+        with self.assertRaises(KeyboardInterrupt):
+            del handle
+            for _ in range(1000):
+                pass
 
     def test_every_ctrl_c_is_raised_during_frequent_callbacks(self):
         # A signal can be handled anywhere, including the first step of a callback.
