@@ -451,17 +451,21 @@ mod tests {
 
     #[test]
     fn fork_inside_own_critical_section_does_not_wait_for_it() {
-        let section = Section::enter();
-        let nested = Section::enter();
-        let begun = Instant::now();
-        let child = fork(|| {
-            drop(Section::enter());
-            sections() == 2
-        });
-        assert_eq!(child.wait(), Child::Passed);
-        drop(nested);
-        drop(section);
-        assert!(begun.elapsed() < QUIESCENCE_TIMEOUT);
+        let fork_inside_takes = || {
+            let section = Section::enter();
+            let nested = Section::enter();
+            let begun = Instant::now();
+            let child = fork(|| {
+                drop(Section::enter());
+                sections() == 2
+            });
+            assert_eq!(child.wait(), Child::Passed);
+            drop(nested);
+            drop(section);
+            begun.elapsed()
+        };
+        // A loaded machine may delay some.
+        assert!((0..10).any(|_| fork_inside_takes() < QUIESCENCE_TIMEOUT));
     }
 
     #[test]

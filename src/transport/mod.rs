@@ -270,7 +270,7 @@ impl Transport {
                 (&failure, &token, &self.tokens)
             {
                 if tokens.is_supplied() {
-                    break error.with_detail(supplied_token_rejected(token));
+                    break error.with_note(supplied_token_rejected(token));
                 }
                 tokens.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried

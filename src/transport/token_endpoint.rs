@@ -211,7 +211,7 @@ impl TokenConnection for Connection<'_> {
                             Some(code) if code != message => format!(" ({code})"),
                             _ => String::new(),
                         },
-                        advice(code.as_deref(), request.encoding)
+                        advice(code.as_deref(), request.format)
                     ),
                 ),
                 _ => (
@@ -309,8 +309,8 @@ fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
 }
 
 /// Returns what to check after a token endpoint rejected the request.
-fn advice(code: Option<&str>, encoding: TokenRequestFormat) -> &'static str {
-    match (code, encoding) {
+fn advice(code: Option<&str>, format: TokenRequestFormat) -> &'static str {
+    match (code, format) {
         (Some("invalid_scope"), _) => "check `scope`",
         (Some("invalid_target"), _) => "check `audience`",
         (_, TokenRequestFormat::Json) => {
@@ -352,7 +352,7 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
     if let Some(scope) = &request.scope {
         fields.push(("scope", scope));
     }
-    match request.encoding {
+    match request.format {
         TokenRequestFormat::Json => {
             let fields: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
             let json = to_json(&fields).expect("strings are JSON");
@@ -446,7 +446,7 @@ mod tests {
                         client_secret: Secret::from("secret"),
                         audience: audience.to_owned(),
                         scope: None,
-                        encoding: TokenRequestFormat::Json,
+                        format: TokenRequestFormat::Json,
                     };
                     let tokens = TokenProvider::credentials(request, &TokenCacheConfig::Memory);
                     let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
@@ -476,7 +476,7 @@ mod tests {
             client_secret: Secret::from("secret"),
             audience: "a".to_owned(),
             scope: None,
-            encoding: TokenRequestFormat::Json,
+            format: TokenRequestFormat::Json,
         };
         let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
         let mut connection = transport.connect(&request, &call).unwrap();
