@@ -13,7 +13,9 @@ environment=$target/site-python
 if ! cmp -s docs/requirements.txt "$environment/requirements.txt"; then
   rm -rf "$environment"
   python3 -m venv "$environment"
-  "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement docs/requirements.txt
+  install() { "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement docs/requirements.txt; }
+  # The registry may fail once.
+  install || install
   cp docs/requirements.txt "$environment/requirements.txt"
 fi
 

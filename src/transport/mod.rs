@@ -450,9 +450,10 @@ impl Transport {
             Outcome::NotSent
         };
         if let Some(stop) = exchange.stopped() {
+            let activity = exchange.activity(self.config.base_url());
             return (
                 Failure::NotRetryable,
-                call.stop_error(stop, Stage::Request, outcome),
+                call.stop_error_while(stop, Stage::Request, outcome, Some(&activity)),
             );
         }
         if !exchange.sent() {
@@ -568,7 +569,11 @@ impl Transport {
                     _ => outcome,
                 };
                 let (failure, error) = match exchange.stopped() {
-                    Some(stop) => (Failure::NotRetryable, call.stop_error(stop, Stage::Request, outcome)),
+                    Some(stop) => {
+                        let activity = format!("receiving the response of {}", self.config.base_url());
+                        let error = call.stop_error_while(stop, Stage::Request, outcome, Some(&activity));
+                        (Failure::NotRetryable, error)
+                    }
                     None => (
                         // A retry would write the response to the sink again from its beginning.
                         if partly_written {

@@ -71,7 +71,7 @@ impl Transport {
         error: &ureq::Error,
         call: &CallContext,
     ) -> FetchError {
-        if let Some(stopped) = stopped(exchange, call) {
+        if let Some(stopped) = stopped(exchange, call, &request.token_url) {
             return stopped;
         }
         self.agents().clear_dns_cache();
@@ -106,10 +106,12 @@ fn failed(cause: TokenErrorKind, kind: ErrorKind, message: String) -> FetchError
 }
 
 /// Returns the error of an exchange that its call ended; `None` if it did not.
-fn stopped(exchange: &ExchangeGuard, call: &CallContext) -> Option<FetchError> {
-    exchange.stopped().map(|stop| FetchError {
+fn stopped(exchange: &ExchangeGuard, call: &CallContext, url: &str) -> Option<FetchError> {
+    let stop = exchange.stopped()?;
+    let activity = exchange.activity(url);
+    Some(FetchError {
         kind: TokenErrorKind::Cancelled,
-        error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
+        error: call.stop_error_while(stop, Stage::Token, Outcome::NotSent, Some(&activity)),
     })
 }
 
@@ -238,27 +240,31 @@ impl TokenConnection for Connection<'_> {
         let body = match body {
             Ok(body) => body,
             Err(error) => {
-                return Err(stopped(&exchange, call).unwrap_or_else(|| {
-                    let (kind, problem) = match error {
-                        BodyError::TooLarge { limit, .. } => (
-                            ErrorKind::Decode,
-                            format!("the response body exceeds {limit} bytes"),
-                        ),
-                        BodyError::ConnectionLost { error, .. } => (
-                            ErrorKind::Network,
-                            format!(
-                                "connection lost while reading the response body: {}",
-                                connect_error::describe_io(&error)
+                return Err(
+                    stopped(&exchange, call, &request.token_url).unwrap_or_else(|| {
+                        let (kind, problem) = match error {
+                            BodyError::TooLarge { limit, .. } => (
+                                ErrorKind::Decode,
+                                format!("the response body exceeds {limit} bytes"),
                             ),
-                        ),
-                        BodyError::Undecodable(_) | BodyError::Page { .. } | BodyError::Sink(_) => {
-                            unreachable!("the body is read without being decoded")
-                        }
-                    };
-                    let url = &request.token_url;
-                    let message = format!("token request to {url} failed: {problem}");
-                    failed(TokenErrorKind::Transient, kind, message)
-                }));
+                            BodyError::ConnectionLost { error, .. } => (
+                                ErrorKind::Network,
+                                format!(
+                                    "connection lost while reading the response body: {}",
+                                    connect_error::describe_io(&error)
+                                ),
+                            ),
+                            BodyError::Undecodable(_)
+                            | BodyError::Page { .. }
+                            | BodyError::Sink(_) => {
+                                unreachable!("the body is read without being decoded")
+                            }
+                        };
+                        let url = &request.token_url;
+                        let message = format!("token request to {url} failed: {problem}");
+                        failed(TokenErrorKind::Transient, kind, message)
+                    }),
+                );
             }
         };
         parse_token_response(&body, server_date).ok_or_else(|| {

@@ -122,13 +122,13 @@ static inline double within(double seconds) {
   return factor == NULL ? seconds : seconds * atof(factor);
 }
 
-/* Evaluates `lateness`, the seconds by which a call returned late, until it is at most 0.1, up to ten
+/* Evaluates `lateness`, the seconds by which a call returned late, until it is at most 0.1, up to 40
  * times: a loaded machine delays some attempts, while a call that ignores its deadline or a
  * cancellation is late every time. */
 #define IN_TIME(lateness)                                                        \
   do {                                                                           \
     double in_time_late = (lateness);                                            \
-    for (int tries = 1; in_time_late > within(0.1) && tries < 10; tries++) {     \
+    for (int tries = 1; in_time_late > within(0.1) && tries < 40; tries++) {     \
       in_time_late = (lateness);                                                 \
     }                                                                            \
     if (in_time_late > within(0.1)) {                                            \

@@ -326,7 +326,7 @@ static double run_phase(const struct phase *phase, int flags, bool cancels) {
     CHECK_INT(status, CAMUNDA_STATUS_TIMEOUT);
     CHECK(ended - start >= timeout);
     late = was_stuck ? ended - start - timeout : HUGE_VAL;
-    if (!was_stuck) short_timeout *= 2;
+    if (!was_stuck && short_timeout < 60) short_timeout *= 2;
   } else {
     CHECK_INT(status, CAMUNDA_STATUS_OK);
   }

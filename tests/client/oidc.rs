@@ -99,26 +99,30 @@ fn installed() -> Option<PathBuf> {
     if fs::read(&done).ok().as_ref() == Some(&wanted) {
         return Some(folder);
     }
-    let mut npm = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(&folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + INSTALL_LIMIT;
-    let status = loop {
-        if let Some(status) = npm.try_wait().unwrap() {
-            break Some(status);
-        }
-        if Instant::now() > deadline {
-            let _ = npm.kill();
-            let _ = npm.wait();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    let install = || {
+        let mut npm = Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + INSTALL_LIMIT;
+        let status = loop {
+            if let Some(status) = npm.try_wait().unwrap() {
+                break Some(status);
+            }
+            if Instant::now() > deadline {
+                let _ = npm.kill();
+                let _ = npm.wait();
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        status.is_some_and(|status| status.success())
     };
-    if !status.is_some_and(|status| status.success()) {
+    // The registry may fail once.
+    if !(0..2).any(|_| install()) {
         return missing("oidc-provider, from npm's registry,");
     }
     fs::write(&done, wanted).unwrap();

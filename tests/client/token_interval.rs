@@ -42,20 +42,27 @@ fn forward(mut from: TcpStream, mut to: TcpStream) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Checks the distances of the token requests that arrived.
-fn check_arrivals(sandbox: &Sandbox, expected: usize) {
-    let mut arrived: Vec<_> = sandbox
-        .requests_to("token")
-        .iter()
-        .map(|request| request.time)
-        .collect();
-    arrived.sort();
-    assert_eq!(arrived.len(), expected);
-    for pair in arrived.windows(2) {
-        let apart = pair[1] - pair[0];
-        // The server's threads may notice an arrival late.
-        assert!(apart >= Duration::from_millis(1_050), "{arrived:?}");
+/// Checks the distances of three token requests that `send` sends. On a loaded machine the server's threads
+/// may notice an arrival late, and the next one in time, so this is repeated up to 5 times. Requests
+/// without a rate limit would arrive together each time.
+fn check_arrivals(send: impl Fn() -> Sandbox) {
+    let mut attempts = Vec::new();
+    while attempts.len() < 5 {
+        let sandbox = send();
+        let mut arrived: Vec<_> = sandbox
+            .requests_to("token")
+            .iter()
+            .map(|request| request.time)
+            .collect();
+        arrived.sort();
+        assert_eq!(arrived.len(), 3);
+        let apart = |pair: &[Duration]| pair[1] - pair[0] >= Duration::from_millis(1_050);
+        if arrived.windows(2).all(apart) {
+            return;
+        }
+        attempts.push(arrived);
     }
+    panic!("less than 1.05 s apart: {attempts:?}");
 }
 
 /// Returns a sandbox, and the environment of a client that reaches it through a slow network.
@@ -72,30 +79,34 @@ fn slow_sandbox() -> (Sandbox, Vec<(String, String)>) {
 
 #[test]
 fn token_requests_of_a_process_are_apart_when_connecting_is_slow() {
-    let (sandbox, mut environment) = slow_sandbox();
-    environment.push(("SCOPES".to_owned(), "a b c".to_owned()));
-    environment.push((
-        "CAMUNDA_TOKEN_DISK_CACHE_DISABLE".to_owned(),
-        "true".to_owned(),
-    ));
-    in_a_process("token_interval::gets_tokens", &environment);
-    check_arrivals(&sandbox, 3);
+    check_arrivals(|| {
+        let (sandbox, mut environment) = slow_sandbox();
+        environment.push(("SCOPES".to_owned(), "a b c".to_owned()));
+        environment.push((
+            "CAMUNDA_TOKEN_DISK_CACHE_DISABLE".to_owned(),
+            "true".to_owned(),
+        ));
+        in_a_process("token_interval::gets_tokens", &environment);
+        sandbox
+    });
 }
 
 #[test]
 fn token_requests_of_several_processes_are_apart_when_connecting_is_slow() {
-    let (sandbox, mut environment) = slow_sandbox();
-    let cache = tempfile::tempdir().unwrap();
-    let directory = cache.path().join("tokens").to_str().unwrap().to_owned();
-    environment.push(("CAMUNDA_TOKEN_CACHE_DIR".to_owned(), directory));
-    thread::scope(|scope| {
-        for scope_name in ["a", "b", "c"] {
-            let mut environment = environment.clone();
-            environment.push(("SCOPES".to_owned(), scope_name.to_owned()));
-            scope.spawn(move || in_a_process("token_interval::gets_tokens", &environment));
-        }
+    check_arrivals(|| {
+        let (sandbox, mut environment) = slow_sandbox();
+        let cache = tempfile::tempdir().unwrap();
+        let directory = cache.path().join("tokens").to_str().unwrap().to_owned();
+        environment.push(("CAMUNDA_TOKEN_CACHE_DIR".to_owned(), directory));
+        thread::scope(|scope| {
+            for scope_name in ["a", "b", "c"] {
+                let mut environment = environment.clone();
+                environment.push(("SCOPES".to_owned(), scope_name.to_owned()));
+                scope.spawn(move || in_a_process("token_interval::gets_tokens", &environment));
+            }
+        });
+        sandbox
     });
-    check_arrivals(&sandbox, 3);
 }
 
 /// Gets a token for each of the scopes in a variable, concurrently.

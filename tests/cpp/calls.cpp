@@ -57,27 +57,31 @@ void concurrent_calls_without_cached_token_send_one_token_request() {
 void call_ends_when_another_thread_cancels() {
   const Cancel cancel;
   const AdminClient cancellable = admin().with(CallOptions{}.cancel(cancel));
-  sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
-  const long long before = sandbox_count("requests");
-  std::atomic<double> cancelled_at{0};
-  std::thread other([&] {
-    const double end = now() + within(10);
-    while (sandbox_count("requests") == before && now() < end) pause_briefly();
-    cancelled_at = now();
-    cancel.cancel();
-  });
-  bool cancelled = false;
-  try {
-    static_cast<void>(cancellable.clusters().list());
-  } catch (const CancelledError&) {
-    cancelled = true;
-  }
-  const double ended = now();
-  other.join();
-  CHECK(cancelled && ended - cancelled_at < within(0.1));
-  CHECK(cancel.is_cancelled());
-  cancel.reset();
-  CHECK(!cancel.is_cancelled());
+  const auto lateness = [&] {
+    sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
+    const long long before = sandbox_count("requests");
+    std::atomic<double> cancelled_at{0};
+    std::thread other([&] {
+      const double end = now() + within(10);
+      while (sandbox_count("requests") == before && now() < end) pause_briefly();
+      cancelled_at = now();
+      cancel.cancel();
+    });
+    bool cancelled = false;
+    try {
+      static_cast<void>(cancellable.clusters().list());
+    } catch (const CancelledError&) {
+      cancelled = true;
+    }
+    const double ended = now();
+    other.join();
+    CHECK(cancelled);
+    CHECK(cancel.is_cancelled());
+    cancel.reset();
+    CHECK(!cancel.is_cancelled());
+    return ended - cancelled_at;
+  };
+  IN_TIME(lateness());
   static_cast<void>(cancellable.clusters().list());
   // Others never were.
   static_cast<void>(admin().clusters().list());
@@ -92,7 +96,7 @@ void with_keeps_options_that_are_not_set_again() {
   cancel.reset();
 
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
-  const AdminClient quick = admin().with(CallOptions{}.timeout(300ms));
+  const AdminClient quick = admin().with(CallOptions{}.timeout(1s));
   CHECK_THROWS(TimeoutError, quick.with(CallOptions{}.cancel(cancel)).clusters().list());
 
   int checks = 0;
@@ -156,7 +160,7 @@ void progress_callback_can_throw_and_make_calls() {
   }
   CHECK_INT(polls, 1);
   CHECK_INT(number, 8);
-  CHECK(now() - start < within(2));
+  CHECK(now() - start < within(4));
 
   // An exception after the last poll is thrown too.
   free(sandbox_control(

@@ -88,17 +88,25 @@ void error_has_the_class_of_its_status() {
 }
 
 void timeout_of_a_change_is_an_outcome_unknown_error() {
-  sandbox_fault(R"({"operation":"POST /clusters/{clusterUuid}/backups","stall":true})");
-  const double start = now();
-  try {
-    static_cast<void>(admin.with(CallOptions{}.timeout(300ms)).cluster("c").backups().create());
-    CHECK(false);
-  } catch (const OutcomeUnknownError& error) {
-    CHECK(dynamic_cast<const TimeoutError*>(&error) != nullptr);
-    CHECK(error.elapsed() >= Seconds(0.29));
-    CHECK_PART(error.what(), "may have been applied");
-  }
-  CHECK(now() - start < within(0.4));
+  const auto lateness = [] {
+    sandbox_fault(R"({"operation":"POST /clusters/{clusterUuid}/backups","stall":true})");
+    const double start = now();
+    try {
+      static_cast<void>(admin.with(CallOptions{}.timeout(300ms)).cluster("c").backups().create());
+      CHECK(false);
+    } catch (const OutcomeUnknownError& error) {
+      CHECK(dynamic_cast<const TimeoutError*>(&error) != nullptr);
+      CHECK(error.elapsed() >= Seconds(0.29));
+      CHECK_PART(error.what(), "may have been applied");
+    } catch (const TimeoutError& error) {
+      // On a loaded machine the deadline can pass before the request is sent.
+      CHECK(error.outcome() == Outcome::NotSent);
+      sandbox_clear_faults();
+      return HUGE_VAL;
+    }
+    return now() - start - 0.3;
+  };
+  IN_TIME(lateness());
 }
 
 void truncated_response_of_a_change_is_an_outcome_unknown_error() {
@@ -128,7 +136,7 @@ void reads_and_waiters_never_throw_outcome_unknown_error() {
     CHECK(dynamic_cast<const OutcomeUnknownError*>(&error) == nullptr);
   }
   try {
-    admin.cluster(uuid).wait_until_healthy(Wait<Cluster>{}.timeout(300ms));
+    admin.cluster(uuid).wait_until_healthy(Wait<Cluster>{}.timeout(3s));
     CHECK(false);
   } catch (const TimeoutError& error) {
     CHECK(dynamic_cast<const OutcomeUnknownError*>(&error) == nullptr);

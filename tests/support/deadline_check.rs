@@ -5,9 +5,9 @@ use std::time::Duration;
 /// Time by which a call may exceed its deadline, and after which a cancelled call must have returned.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
-const TRIES: u32 = 10;
+const TRIES: u32 = 40;
 
-/// Repeats a measurement, up to 10 times, until its delay is at most [`GRACE`]; panics if it never is. A
+/// Repeats a measurement, up to 40 times, until its delay is at most [`GRACE`]; panics if it never is. A
 /// loaded machine causes a delay occasionally, a missed deadline causes one each time.
 #[track_caller]
 pub(crate) fn in_time<T>(mut measure: impl FnMut() -> (T, Duration)) -> T {

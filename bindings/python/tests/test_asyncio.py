@@ -17,7 +17,7 @@ GET = "GET /clusters/{clusterUuid}"
 CREATE = "POST /clusters/{clusterUuid}/clients"
 
 #: Seconds within which a cancelled call must have ended on a busy machine.
-LIMIT = 20
+LIMIT = 30
 
 
 class Asyncio(SandboxTest):

@@ -12,7 +12,7 @@ def control(**changes):
     request = urllib.request.Request(
         os.environ["CAMUNDA_CONSOLE_BASE_URL"] + "/_sandbox/control", json.dumps(changes).encode(), method="POST"
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 """
 

@@ -92,7 +92,7 @@ class Kinds(SandboxTest):
     def test_change_raises_outcome_unknown_when_response_is_missing(self):
         admin = self.client()
         admin.token()
-        handle = admin.with_options(timeout=0.5).cluster(self.cluster())
+        handle = admin.with_options(timeout=2).cluster(self.cluster())
         for fault, kind in [({"stall": True}, TimeoutError), ({"reset": True}, NetworkError)]:
             with self.subTest(kind=kind):
                 self.fault(CREATE, when="after", **fault)
@@ -120,7 +120,7 @@ class Kinds(SandboxTest):
     def test_waiter_never_raises_outcome_unknown(self):
         handle = self.client().cluster(self.cluster(status={"ready": "Creating"}))
         with self.assertRaises(TimeoutError) as raised:
-            handle.wait_until_healthy(timeout=0.3)
+            handle.wait_until_healthy(timeout=1.5)
         error = raised.exception
         self.assertNotIsInstance(error, OutcomeUnknownError)
         self.assertEqual(error.outcome, "rejected")

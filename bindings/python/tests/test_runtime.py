@@ -1,5 +1,6 @@
 """Tests of the client in a Python program: threads, signals, callbacks, logging, forks, and exits."""
 
+import ctypes
 import ctypes.util
 import errno
 import gc
@@ -22,6 +23,7 @@ from pathlib import Path
 import camunda_admin
 from camunda_admin import AdminClient, CancelledError, TokenStore
 from camunda_admin._library import library_name
+from camunda_admin._native_handle import NativeHandle
 from camunda_admin._progress import ProgressDisplay
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
 
@@ -99,17 +101,23 @@ class Signals(SandboxTest):
             thread.join()
 
     def test_call_ends_on_ctrl_c(self):
-        with self.assertRaises(KeyboardInterrupt) as raised:
-            self.stalled(lambda handle: handle.get())
-        self.assertLess(time.monotonic() - self.interrupted, 1)
-        self.assertIsInstance(raised.exception.__cause__, CancelledError)
+        def attempt():
+            with self.assertRaises(KeyboardInterrupt) as raised:
+                self.stalled(lambda handle: handle.get())
+            self.assertIsInstance(raised.exception.__cause__, CancelledError)
+            return time.monotonic() - self.interrupted
+
+        self.assert_in_time(attempt)
         # The exception is not raised again by the next call.
         self.client().cluster(self.cluster()).get()
 
     def test_wait_ends_on_ctrl_c(self):
-        with self.assertRaises(KeyboardInterrupt):
-            self.stalled(lambda handle: handle.wait_until_healthy(progress=lambda _: None))
-        self.assertLess(time.monotonic() - self.interrupted, 1)
+        def attempt():
+            with self.assertRaises(KeyboardInterrupt):
+                self.stalled(lambda handle: handle.wait_until_healthy(progress=lambda _: None))
+            return time.monotonic() - self.interrupted
+
+        self.assert_in_time(attempt)
 
     def test_call_ends_with_exception_of_signal_handler(self):
         class Stop(Exception):
@@ -153,6 +161,16 @@ class Signals(SandboxTest):
         admin.cluster(cluster_id).get()
         timer.join()
         self.assertEqual(clusters[0].uuid, cluster_id)
+
+    @unittest.skipUnless(os.name == "posix", "needs the C library of the process")
+    def test_ctrl_c_while_a_handle_is_freed_is_raised(self):
+        # Frees the "handle" by a signal to this process.
+        send_signal = getattr(ctypes.CDLL(None), "raise")
+        handle = NativeHandle(signal.SIGINT, send_signal)
+        with self.assertRaises(KeyboardInterrupt):
+            del handle
+            for _ in range(1000):
+                pass
 
     def test_every_ctrl_c_is_raised_during_frequent_callbacks(self):
         # A signal can be handled anywhere, including the first step of a callback.
@@ -213,9 +231,33 @@ class Callbacks(SandboxTest):
 
         admin = self.client()
         admin.cluster(self.cluster()).update(description="changed")
-        with self.assertRaisesRegex(OSError, "full"):
+        with self.assertRaisesRegex(OSError, "full") as raised:
             admin.activity.csv(Full())
+        self.assertIsNone(raised.exception.__context__)
         admin.activity.csv(io.BytesIO())
+
+    def test_csv_is_not_truncated_by_a_file_that_would_block(self):
+        class Pipe(io.RawIOBase):
+            def __init__(self, result):
+                self.result = result
+                self.data = b""
+
+            def write(self, piece):
+                if isinstance(piece, str):
+                    raise TypeError("bytes expected")
+                if len(self.data) == 10:
+                    return self.result
+                part = piece[: 10 - len(self.data)]
+                self.data += part
+                return len(part)
+
+        admin = self.client()
+        admin.cluster(self.cluster()).update(description="changed")
+        for result in (None, 0):
+            pipe = Pipe(result)
+            with self.assertRaises(BlockingIOError):
+                admin.activity.csv(pipe)
+            self.assertEqual(len(pipe.data), 10)
 
     def test_progress_display_replaces_control_characters_and_repeats_nothing(self):
         class Terminal(io.StringIO):
@@ -533,8 +575,8 @@ thread.join()
         program = """
 admin = AdminClient.from_env()
 [thread, *_] = start(wait)
-threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     thread.join()
 except KeyboardInterrupt:
     sys.exit(7)
@@ -665,13 +707,16 @@ import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, since Python 3.12
 admin = AdminClient.from_env()
 start(wait)
-child = os.fork()
-if child == 0:
-    admin.cluster(cluster_id).get()
-    sys.exit(5)
-began = time.monotonic()
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
-assert time.monotonic() - began < 1.5
+def child_takes():
+    child = os.fork()
+    if child == 0:
+        admin.cluster(cluster_id).get()
+        sys.exit(5)
+    began = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    return time.monotonic() - began
+# A loaded machine may delay some.
+assert any(child_takes() < 1.5 for _ in range(10))
 sys.exit(7)
 """
         self.check_exit(program)

@@ -20,12 +20,12 @@ def is_running(pid):
 class RunPython(SandboxTest):
     def failure(self, program):
         with self.assertRaises(AssertionError) as raised:
-            self.run_python(program, limit=2)
+            self.run_python(program, limit=5)
         return str(raised.exception)
 
     def test_run_python_reports_stacks_when_program_exceeds_limit(self):
         text = self.failure("import time\ndef sleep():\n    time.sleep(1000000)\nsleep()")
-        self.assertIn("program did not end within 2 s, killed:", text)
+        self.assertIn("program did not end within 5 s, killed:", text)
         self.assertRegex(text, r'File "<string>", line 3 in sleep')
 
     @unittest.skipUnless(sys.platform == "linux", "needs /proc")
@@ -37,7 +37,7 @@ print("pid", child.pid)
 """
         text = self.failure(program)
         pid = int(text.partition("pid ")[2].split()[0])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while is_running(pid):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)

@@ -776,5 +776,6 @@ fn no_time_left() -> Error {
 }
 
 pub(super) fn stopped(call: &CallContext, stop: StopReason) -> Error {
-    call.stop_error(stop, Stage::Token, Outcome::NotSent)
+    let activity = Some("waiting for an access token");
+    call.stop_error_while(stop, Stage::Token, Outcome::NotSent, activity)
 }

@@ -1478,13 +1478,14 @@ pub(super) mod with_redis {
                 if let Ok(Some(lock)) = other.try_lock("a", lease) {
                     break lock;
                 }
-                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                assert!(failed.elapsed() < lease / 2, "{fault:?}");
                 thread::sleep(Duration::from_millis(5));
             };
             drop(lock);
             while !redis.keys("camunda-admin:*:lock").is_empty() {
-                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
-                other.get("a").unwrap();
+                assert!(failed.elapsed() < lease / 2, "{fault:?}");
+                // Its response may be late.
+                let _ = other.get("a");
             }
         }
     }

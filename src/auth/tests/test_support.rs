@@ -74,8 +74,14 @@ impl TokenConnection for NoConnection<'_> {
     fn send(
         &mut self,
         call: &CallContext,
-        _: Option<Instant>,
+        send_by: Option<Instant>,
     ) -> Result<TokenResponse, FetchError> {
+        // A loaded machine can delay the thread after the permit, as the transport checks.
+        if send_by.is_some_and(|by| Instant::now() > by) {
+            let kind = TokenErrorKind::PermitExpired;
+            let error = failure(kind);
+            return Err(FetchError { kind, error });
+        }
         self.endpoint.respond(self.request, call)
     }
 

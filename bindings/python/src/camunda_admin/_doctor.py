@@ -78,6 +78,7 @@ class _Environment(NativeHandle):
 
     def __init__(self) -> None:
         self.pointer = None
+        self.__del__ = int
 
 
 # The name that programs import.

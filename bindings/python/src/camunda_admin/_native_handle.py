@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from ctypes import byref, c_size_t, c_void_p, string_at
+from functools import partial
 
 from ._errors import CamundaError, ConfigError, FileError, error_class
 from ._hidden import HiddenBytes
@@ -21,20 +22,15 @@ class NativeHandle:
     client when that call has returned.
     """
 
-    __slots__ = ("pointer", "_free")
+    # Finalizers are attributes, which are native functions: in a finalizer written in Python, the
+    # interpreter may call a signal handler, and discards its exception, such as that of Ctrl-C.
+    __slots__ = ("pointer", "__del__")
 
     def __init__(self, pointer: t.Optional[int], free: t.Callable[[t.Optional[int]], t.Any]) -> None:
+        self.pointer: t.Optional[int] = pointer
+        self.__del__: t.Callable[[], t.Any] = partial(free, pointer)
         if not pointer:
             raise MemoryError("camunda_admin: out of memory")
-        self.pointer: t.Optional[int] = pointer
-        self._free = free
-
-    def __del__(self) -> None:
-        # The attribute is absent if the constructor failed.
-        pointer = getattr(self, "pointer", None)
-        if pointer:
-            self.pointer = None
-            self._free(pointer)
 
     def __reduce__(self) -> t.NoReturn:
         # A copy would be freed twice, and the pointer is not valid in another process.
