@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Scanner {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises; the block is initialised, see `alloc` and `realloc`.
+        // SAFETY: as the caller promises; the block is initialized, see `alloc` and `realloc`.
         unsafe {
             look_at(block, layout.size());
             System.dealloc(block, layout);
@@ -60,7 +60,7 @@ unsafe impl GlobalAlloc for Scanner {
 }
 
 /// # Safety
-/// `block` has `size` bytes that are initialised.
+/// `block` has `size` bytes that are initialized.
 unsafe fn look_at(block: *const u8, size: usize) {
     let needles = NEEDLES.try_with(Cell::get).unwrap_or_default();
     if needles.is_empty() {
@@ -88,7 +88,7 @@ unsafe fn look_at(block: *const u8, size: usize) {
 fn scanned(secrets: &[&str], body: impl FnOnce() + Send) {
     let mut needles = Vec::new();
     for secret in secrets {
-        assert!(secret.len() >= 16, "{secret} is too short to be recognised");
+        assert!(secret.len() >= 16, "{secret} is too short to be recognized");
         needles.push(secret.as_bytes()[..16].to_vec());
         needles.push(secret.as_bytes()[secret.len() - 16..].to_vec());
     }

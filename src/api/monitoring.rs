@@ -8,6 +8,7 @@ use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;
 use crate::secret::Secret;
+use crate::transport::NOT_ACTIVE;
 
 api_id! {
     /// Id of a monitoring client.
@@ -120,7 +121,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     documented_errors: &[
         (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
-        (409, "not active"),
+        (409, NOT_ACTIVE),
     ],
     ..Operation::DELETE_DEFAULTS
 };

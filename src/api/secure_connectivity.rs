@@ -8,6 +8,7 @@ use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;
+use crate::transport::NOT_ACTIVE;
 
 api_object! {
     /// Request to activate secure connectivity.
@@ -198,7 +199,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     documented_errors: &[
         (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
-        (409, "not active"),
+        (409, NOT_ACTIVE),
     ],
     ..Operation::DELETE_DEFAULTS
 };

@@ -714,8 +714,7 @@ fn status_error(
         .with_body(body)
         .with_retry_after(retry_after)
         .with_request_id(request_id);
-    // The API returns 409 with this reason if monitoring or secure connectivity is not active.
-    let absent = status == 404 || documents(409, "not active") && status == 409;
+    let absent = status == 404 || documents(409, NOT_ACTIVE) && status == 409;
     if absent
         && from_api
         && request.method == Method::Delete
@@ -736,6 +735,10 @@ fn status_error(
         error,
     )
 }
+
+/// Documented reason of a 409 to an operation that deactivates what is not active. After a retry it means
+/// that an earlier request was applied.
+pub(crate) const NOT_ACTIVE: &str = "not active";
 
 /// Maximum wait that the client accepts from a server's `Retry-After`.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

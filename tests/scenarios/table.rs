@@ -12,7 +12,7 @@ use crate::tools::top;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
-    /// Unique name, in the form `subject_behaviour_condition`.
+    /// Unique name, in the form `subject_behavior_condition`.
     pub(crate) name: String,
     /// The documented error reason that the case tests.
     pub(crate) covers: Option<String>,

@@ -45,7 +45,7 @@ Determinism:
   --frozen-clock           the clock changes only by the control API
   --state FILE             initial state, in the format of GET /_sandbox/state
 
-Behaviour:
+Behavior:
   --healthy-after-ms N     duration of creation, wake, upgrade, backup, restore (default 300)
   --healthy-at-poll N      complete status changes at this GET of the cluster instead
   --creation-result S      final status of created clusters (default Healthy)

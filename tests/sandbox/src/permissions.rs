@@ -2,6 +2,7 @@
 
 /// Permission of API credentials, as selectable in the Console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Permission {
     /// `cluster:get`: see clusters, creation parameters and secure connectivity.
     ClusterGet,

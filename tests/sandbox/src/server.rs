@@ -172,6 +172,15 @@ impl Target {
             Self::Unknown | Self::WrongMethod => UNKNOWN_OPERATION.into(),
         }
     }
+
+    /// Handles a request that is not a token request.
+    fn respond(self, state: &mut State, request: &operations::Request<'_>) -> Response {
+        match self {
+            Self::Operation(operation) => operation.respond(state, request),
+            Self::WrongMethod => Response::message(405, "method not allowed"),
+            Self::Token | Self::Unknown => Response::message(404, "path not found"),
+        }
+    }
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
@@ -370,13 +379,7 @@ async fn respond(
                 if let Some(client_id) = &request.caller {
                     let _ = entry.client_id.set(Arc::clone(client_id));
                 }
-                match target {
-                    Target::Operation(operation) => {
-                        operation.respond(&mut shared.state(), &request)
-                    }
-                    Target::WrongMethod => Response::message(405, "method not allowed"),
-                    Target::Token | Target::Unknown => Response::message(404, "path not found"),
-                }
+                target.respond(&mut shared.state(), &request)
             }
         })
     };
@@ -388,24 +391,19 @@ async fn respond(
     }
 
     let now = shared.state().now();
-    let granted = true_response
-        .as_ref()
-        .is_some_and(|response| response.status == 200);
+    let is_granted = |response: &Response| response.status == 200;
+    let was_granted = true_response.as_ref().is_some_and(is_granted);
     let delivery = match (effect, true_response) {
         (None, response) => Delivery::Http(response.unwrap_or_else(|| Response::empty(500))),
         (Some(effect), response) => effect.deliver(response, now),
     };
-    let granted = match &delivery {
-        Delivery::Http(response) => response.status == 200,
-        Delivery::Script(_) => granted,
+    let (status, granted) = match &delivery {
+        Delivery::Http(response) => (Some(response.status), is_granted(response)),
+        Delivery::Script(script) => (script.status, was_granted),
     };
     if matches!(target, Target::Token) && !granted {
         shared.state().stats.rejected_token_requests += 1;
     }
-    let status = match &delivery {
-        Delivery::Http(response) => Some(response.status),
-        Delivery::Script(script) => script.status,
-    };
     if let Some(status) = status {
         entry.complete(status);
     }

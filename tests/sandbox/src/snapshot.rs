@@ -339,11 +339,44 @@ fn insert_cluster(state: &mut State, mut fields: Fields) -> Result<(), Response>
         .get_mut(&uuid)
         .ok_or_else(|| invalid("the cluster is deleted"))?;
 
-    if let Some(document) = fields.optional_object("document")? {
-        cluster.document = document;
-    }
     if let (Some(steps), Some(status)) = (steps, status) {
         cluster.status = status_from(steps, status)?;
+    }
+    set_properties(cluster, &mut fields)?;
+    for client in fields.objects("clients")? {
+        let client = client_from(client, &mut new_credentials)?;
+        state
+            .client_clusters
+            .insert(client.client_id.clone(), uuid.clone());
+        cluster.clients.push(client);
+    }
+    for backup in fields.objects("backups")? {
+        let backup = backup_from(backup, cluster, now, || new_uuids.uuid())?;
+        cluster.backups.push(backup);
+    }
+    for restore in fields.objects("restores")? {
+        let restore = restore_from(restore, now, || new_uuids.uuid())?;
+        cluster.restores.push(restore);
+    }
+    add_secrets(cluster, &mut fields, now)?;
+    for client in fields.objects("monitoring_clients")? {
+        let client = monitoring_client_from(client, now, || new_uuids.uuid())?;
+        cluster.monitoring_clients.push(client);
+    }
+    if let Some(connectivity) = fields.optional_object("secure_connectivity")? {
+        let connectivity = connectivity_from(Fields::from_object(connectivity), now)?;
+        cluster.secure_connectivity = Some(connectivity);
+    }
+    fields.finish()?;
+    state.random = new_uuids;
+    state.token_random = new_credentials;
+    Ok(())
+}
+
+/// Sets the properties of a cluster, without its status and its lists.
+fn set_properties(cluster: &mut Cluster, fields: &mut Fields) -> Result<(), Response> {
+    if let Some(document) = fields.optional_object("document")? {
+        cluster.document = document;
     }
     if let Some(organization) = fields.optional_string("organization")? {
         cluster.organization = organization;
@@ -408,29 +441,11 @@ fn insert_cluster(state: &mut State, mut fields: Fields) -> Result<(), Response>
             cluster.secrets_busy = Busy::For(times);
         }
     }
-    for client in fields.objects("clients")? {
-        let client = client_from(client, &mut new_credentials)?;
-        state
-            .client_clusters
-            .insert(client.client_id.clone(), uuid.clone());
-        cluster.clients.push(client);
-    }
-    for backup in fields.objects("backups")? {
-        let backup = backup_from(backup, cluster, now, || new_uuids.uuid())?;
-        cluster.backups.push(backup);
-    }
-    for mut restore in fields.objects("restores")? {
-        cluster.restores.push(Restore {
-            uuid: restore
-                .optional_string("uuid")?
-                .unwrap_or_else(|| new_uuids.uuid()),
-            backup_id: restore.string("backup_id")?,
-            started: restore.optional_time("started")?.unwrap_or(now),
-            takes: Duration::from_millis(restore.optional_count("takes_ms")?.unwrap_or(0))
-                .min(MAX_ADVANCE),
-        });
-        restore.finish()?;
-    }
+    Ok(())
+}
+
+/// Adds the connector secrets, and those that are deleted and still listed.
+fn add_secrets(cluster: &mut Cluster, fields: &mut Fields, now: Duration) -> Result<(), Response> {
     for (name, value) in fields.optional_object("secrets")?.unwrap_or_default() {
         let Value::String(value) = value else {
             return Err(invalid(format!("secret \"{name}\" must be a string")));
@@ -450,34 +465,6 @@ fn insert_cluster(state: &mut State, mut fields: Fields) -> Result<(), Response>
         secret.finish()?;
         cluster.secrets.insert(name, deleted);
     }
-    for mut client in fields.objects("monitoring_clients")? {
-        cluster.monitoring_clients.push(MonitoringClient {
-            uuid: client
-                .optional_string("uuid")?
-                .unwrap_or_else(|| new_uuids.uuid()),
-            username: client.string("username")?,
-            created: client.optional_time("created")?.unwrap_or(now),
-            last_used: client.optional_time("last_used")?.unwrap_or(now),
-            created_by: client.optional_string("created_by")?.unwrap_or_default(),
-        });
-        client.finish()?;
-    }
-    if let Some(connectivity) = fields.optional_object("secure_connectivity")? {
-        let mut connectivity = Fields::from_object(connectivity);
-        cluster.secure_connectivity = Some(SecureConnectivity {
-            since: connectivity.optional_time("since")?.unwrap_or(now),
-            allowed_principals: connectivity
-                .optional_strings("allowed_principals")?
-                .unwrap_or_default(),
-            allowed_regions: connectivity
-                .optional_strings("allowed_regions")?
-                .unwrap_or_default(),
-        });
-        connectivity.finish()?;
-    }
-    fields.finish()?;
-    state.random = new_uuids;
-    state.token_random = new_credentials;
     Ok(())
 }
 
@@ -541,4 +528,50 @@ fn backup_from(
     };
     fields.finish()?;
     Ok(backup)
+}
+
+fn restore_from(
+    mut fields: Fields,
+    now: Duration,
+    new_uuid: impl FnOnce() -> String,
+) -> Result<Restore, Response> {
+    let takes = Duration::from_millis(fields.optional_count("takes_ms")?.unwrap_or(0));
+    let restore = Restore {
+        uuid: fields.optional_string("uuid")?.unwrap_or_else(new_uuid),
+        backup_id: fields.string("backup_id")?,
+        started: fields.optional_time("started")?.unwrap_or(now),
+        takes: takes.min(MAX_ADVANCE),
+    };
+    fields.finish()?;
+    Ok(restore)
+}
+
+fn monitoring_client_from(
+    mut fields: Fields,
+    now: Duration,
+    new_uuid: impl FnOnce() -> String,
+) -> Result<MonitoringClient, Response> {
+    let client = MonitoringClient {
+        uuid: fields.optional_string("uuid")?.unwrap_or_else(new_uuid),
+        username: fields.string("username")?,
+        created: fields.optional_time("created")?.unwrap_or(now),
+        last_used: fields.optional_time("last_used")?.unwrap_or(now),
+        created_by: fields.optional_string("created_by")?.unwrap_or_default(),
+    };
+    fields.finish()?;
+    Ok(client)
+}
+
+fn connectivity_from(mut fields: Fields, now: Duration) -> Result<SecureConnectivity, Response> {
+    let connectivity = SecureConnectivity {
+        since: fields.optional_time("since")?.unwrap_or(now),
+        allowed_principals: fields
+            .optional_strings("allowed_principals")?
+            .unwrap_or_default(),
+        allowed_regions: fields
+            .optional_strings("allowed_regions")?
+            .unwrap_or_default(),
+    };
+    fields.finish()?;
+    Ok(connectivity)
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// Requests received since the start or the last reset. Control requests are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Requests to the token endpoint, including rejected ones.
     pub token_requests: u64,

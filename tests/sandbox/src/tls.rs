@@ -19,6 +19,7 @@ use crate::random::Random;
 
 /// Defect of the server certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CertificateFault {
     /// `expired`: the certificate expired in 2000.
     Expired,

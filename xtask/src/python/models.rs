@@ -205,7 +205,10 @@ fn text() -> String {
             } if response_types.contains(name) => {
                 push_object(&mut text, name, doc, fields);
             }
-            Description::Enum { name, doc, values } => push_enum(&mut text, name, doc, values),
+            Description::Enum { name, doc, values } => {
+                let is_in_response = response_types.contains(name);
+                push_enum(&mut text, name, doc, values, is_in_response);
+            }
             _ => {}
         }
     }
@@ -231,8 +234,11 @@ fn values_text() -> String {
          from typing import Literal, Union\n\n\
          from . import _models as models\n",
     );
+    let operations = super::operations().text;
     for description in TYPES {
-        if let Description::Enum { name, values, .. } = description {
+        if let Description::Enum { name, values, .. } = description
+            && operations.contains(&format!("values.{name}Value"))
+        {
             write!(
                 text,
                 "\n{name}Value = Union[\n    models.{name},\n    Literal[\n"
@@ -271,7 +277,7 @@ pub(super) fn names() -> Vec<&'static str> {
         .collect()
 }
 
-fn push_enum(text: &mut String, name: &str, doc: &str, values: &[EnumValue]) {
+fn push_enum(text: &mut String, name: &str, doc: &str, values: &[EnumValue], is_in_response: bool) {
     write!(text, "\n\nclass {name}(OpenEnum):\n").unwrap();
     let constant = |value: &EnumValue| snake(value.name).to_uppercase();
     let attributes = values
@@ -292,10 +298,13 @@ fn push_enum(text: &mut String, name: &str, doc: &str, values: &[EnumValue]) {
     for value in values {
         writeln!(text, "        {} = {}", constant(value), quoted(value.json)).unwrap();
     }
-    write!(text, "\n\n_{} = {name}._values\n", snake(name)).unwrap();
+    if is_in_response {
+        write!(text, "\n\n_{} = {name}._values\n", snake(name)).unwrap();
+    }
 }
 
-/// The names of the types that responses contain. Request types become arguments in Python.
+/// The names of the objects and enumerations that responses contain. Request types become arguments in
+/// Python.
 fn response_types() -> HashSet<&'static str> {
     let mut names = HashSet::new();
     // Each type follows the types of its fields, so one pass in reverse order finds all.
@@ -318,7 +327,7 @@ fn response_types() -> HashSet<&'static str> {
                 while let Type::List(element) = kind {
                     kind = *element;
                 }
-                if let Type::Object(name) = kind {
+                if let Type::Object(name) | Type::Enum(name) = kind {
                     names.insert(name);
                 }
             }

@@ -372,7 +372,7 @@ def _raise_failure(status: int, error: c_void_p) -> None:
     check(status, error)
 
 
-def _write_all(file: t.IO[t.Any], piece: bytes) -> None:
+def _write_all(file: t.Any, piece: bytes) -> None:
     """Write to a binary file; an unbuffered one may write less than it is given, or nothing."""
     import errno
     import io

@@ -1365,9 +1365,6 @@ class ClusterStage(OpenEnum):
         PROD = "prod"
 
 
-_cluster_stage = ClusterStage._values
-
-
 class CreatedCluster(Model):
     """Response to the creation of a cluster.
 
@@ -3373,9 +3370,6 @@ class AssignableRole(OpenEnum):
         DEVELOPER = "developer"
         VISITOR = "visitor"
         MODELER = "modeler"
-
-
-_assignable_role = AssignableRole._values
 
 
 class Member(Model):

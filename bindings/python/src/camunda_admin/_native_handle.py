@@ -5,12 +5,18 @@ from __future__ import annotations
 import ctypes
 import os
 from ctypes import byref, c_size_t, c_void_p, string_at
-from functools import partial
 
 from ._errors import CamundaError, ConfigError, FileError, error_class
 from ._hidden import HiddenBytes
 from ._lazy import t, types
 from ._library import lib, stopped_by_shutdown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from functools import partial
+else:
+    # From where `functools`, which is slow to import, has it.
+    from _functools import partial
 
 __all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "name_file", "take_error", "take_json"]
 

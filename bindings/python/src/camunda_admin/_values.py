@@ -5,29 +5,6 @@ from typing import Literal, Union
 
 from . import _models as models
 
-GenerationClassificationValue = Union[
-    models.GenerationClassification,
-    Literal[
-        "channel",
-        "existingCluster",
-        "orgUnlocked",
-    ],
-]
-
-ClusterComponentStatusValue = Union[
-    models.ClusterComponentStatus,
-    Literal[
-        "Creating",
-        "Healthy",
-        "Unhealthy",
-        "Updating",
-        "Resuming",
-        "Suspended",
-        "WaitingForInput",
-        "Maintenance",
-    ],
-]
-
 EncryptionKeyTypeValue = Union[
     models.EncryptionKeyType,
     Literal[
@@ -35,18 +12,6 @@ EncryptionKeyTypeValue = Union[
         "Hardware",
         "Provider",
         "External",
-    ],
-]
-
-EncryptionStatusValue = Union[
-    models.EncryptionStatus,
-    Literal[
-        "Ready",
-        "ProviderError",
-        "ExternalEncryptionKeyNotReady",
-        "ExternalEncryptionKeyNotSupplied",
-        "CreationError",
-        "EncryptedStorageNotReady",
     ],
 ]
 
@@ -71,44 +36,6 @@ ClientPermissionValue = Union[
     ],
 ]
 
-BackupStatusValue = Union[
-    models.BackupStatus,
-    Literal[
-        "In progress",
-        "Failed",
-        "Complete",
-        "-",
-    ],
-]
-
-RestoreStateValue = Union[
-    models.RestoreState,
-    Literal[
-        "PENDING",
-        "VALIDATING",
-        "IN_PROGRESS",
-        "COMPLETED",
-        "FAILED",
-        "ABORTED",
-    ],
-]
-
-OrganizationRoleValue = Union[
-    models.OrganizationRole,
-    Literal[
-        "member",
-        "admin",
-        "owner",
-        "supportagent",
-        "operationsengineer",
-        "taskuser",
-        "analyst",
-        "developer",
-        "visitor",
-        "modeler",
-    ],
-]
-
 AssignableRoleValue = Union[
     models.AssignableRole,
     Literal[
@@ -119,15 +46,5 @@ AssignableRoleValue = Union[
         "developer",
         "visitor",
         "modeler",
-    ],
-]
-
-AuditTypeValue = Union[
-    models.AuditType,
-    Literal[
-        "c",
-        "r",
-        "u",
-        "d",
     ],
 ]
