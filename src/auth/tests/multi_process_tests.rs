@@ -408,7 +408,7 @@ fn invariant_03_bad_credentials_send_one_request() {
         for outcome in outcomes {
             let (kind, message) = outcome.result.unwrap_err();
             assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
-            assert!(outcome.took < Duration::from_secs(10), "{:?}", outcome.took);
+            assert!(outcome.took < Duration::from_secs(15), "{:?}", outcome.took);
         }
         assert_eq!(scenario.requests().len(), 1, "round {round}");
         // A later process sends no request either.
@@ -514,7 +514,7 @@ fn lock_file_that_other_users_can_open_is_rejected() {
     let outcomes = scenario.run(vec![scenario.start()]);
     outcomes[0].token();
     // No call waited for the lock.
-    assert!(outcomes[0].took < Duration::from_secs(10), "{outcomes:?}");
+    assert!(outcomes[0].took < Duration::from_secs(15), "{outcomes:?}");
     assert_eq!(outcomes[0].store_failures, 1);
 }
 
@@ -536,7 +536,7 @@ fn rate_limit_of_a_429_applies_to_all_processes() {
     assert!(
         second
             .iter()
-            .all(|outcome| outcome.took < Duration::from_secs(1)),
+            .all(|outcome| outcome.took < Duration::from_secs(10)),
         "{second:?}"
     );
     assert_eq!(scenario.requests().len(), 1);
@@ -1184,7 +1184,7 @@ pub(super) mod with_redis {
         assert!(
             outcomes
                 .iter()
-                .all(|outcome| outcome.took < Duration::from_secs(10))
+                .all(|outcome| outcome.took < Duration::from_secs(15))
         );
         assert_eq!(requests.len(), 2);
     }
