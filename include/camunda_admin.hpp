@@ -7364,7 +7364,7 @@ class AdminClientBuilder {
   AdminClientBuilder&& user_agent(std::string_view value) && {
     return std::move(user_agent(value));
   }
-  /// Sets the encoding of token requests: `json` (default) or `form`.
+  /// Sets the format of token requests: `json` (default) or `form`.
   AdminClientBuilder& token_request_format(std::string_view value) & { return set("token_request_format", value); }
   /// @copydoc token_request_format
   AdminClientBuilder&& token_request_format(std::string_view value) && {

@@ -375,11 +375,27 @@ impl CallContext {
 
     /// Returns the error of a call that had to end.
     pub(crate) fn stop_error(&self, stop: StopReason, stage: Stage, outcome: Outcome) -> Error {
+        self.stop_error_while(stop, stage, outcome, None)
+    }
+
+    /// Returns the error of a call that had to end. That of a deadline names the activity which it
+    /// interrupted, such as `connecting to URL`.
+    pub(crate) fn stop_error_while(
+        &self,
+        stop: StopReason,
+        stage: Stage,
+        outcome: Outcome,
+        activity: Option<&str>,
+    ) -> Error {
         let (kind, message) = match stop {
-            StopReason::Deadline => (
-                ErrorKind::Timeout,
-                format!("deadline of {:?} exceeded", self.timeout),
-            ),
+            StopReason::Deadline => {
+                let message = format!("deadline of {:?} exceeded", self.timeout);
+                let message = match activity {
+                    Some(activity) => format!("{message} while {activity}"),
+                    None => message,
+                };
+                (ErrorKind::Timeout, message)
+            }
             StopReason::Cancelled if self.is_shut_down() => (
                 ErrorKind::Cancelled,
                 "cancelled: the client is shut down".to_owned(),

@@ -3,6 +3,7 @@
 //! C, C++ and Python set values by name through [`Config::set`]; the Rust builder calls it for
 //! every string setting. Must not depend on `transport` or `api`.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +109,7 @@ pub(crate) struct Config {
     audience_is_chosen: bool,
     scope: Option<String>,
     token_cache: TokenCacheConfig,
-    token_encoding: TokenRequestFormat,
+    token_request_format: TokenRequestFormat,
     timeout: Duration,
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
@@ -137,7 +138,7 @@ impl Default for Config {
             audience_is_chosen: false,
             scope: None,
             token_cache: TokenCacheConfig::Auto,
-            token_encoding: TokenRequestFormat::Json,
+            token_request_format: TokenRequestFormat::Json,
             timeout: DEFAULT_TIMEOUT,
             ca_file: None,
             client_cert: None,
@@ -160,61 +161,18 @@ impl Config {
             Ok(value.filter(|value| !value.is_empty()))
         };
         let mut config = Config::default();
-        if let Some(value) = read(ACCESS_TOKEN_VARIABLE)? {
-            config.set_from(ACCESS_TOKEN_VARIABLE, "access_token", &value)?;
-        }
-        if let Some(value) = read(CLIENT_ID_VARIABLE)? {
-            config.set_from(CLIENT_ID_VARIABLE, "client_id", &value)?;
-        }
-        match (read(SECRET_VARIABLE)?, read(SECRET_FILE_VARIABLE)?) {
-            (Some(_), Some(_)) => {
-                return Err(Error::config(format!(
-                    "the variables {SECRET_VARIABLE} and {SECRET_FILE_VARIABLE} are both set; \
-                     unset one"
-                )));
-            }
-            (Some(value), None) => config.set_from(SECRET_VARIABLE, "client_secret", &value)?,
-            (None, Some(value)) => {
-                let path = valid_path("client_secret_file", Path::new(&*value))
-                    .map_err(|error| in_variable(SECRET_FILE_VARIABLE, &error))?;
-                config.client_secret_file = Some(ClientSecretFile::new(
-                    "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
-                    path,
-                ));
-                config.note_variable("client_secret_file", SECRET_FILE_VARIABLE);
-            }
-            (None, None) => {}
-        }
-        config.requires_credentials = true;
-        config.token_is_variable = config.access_token.is_some();
-        config.secret_is_variable =
-            config.client_secret.is_some() || config.client_secret_file.is_some();
-        for &(name, key) in VARIABLES {
-            if is_separate(name) {
-                continue;
-            }
+        config.set_credential_variables(read)?;
+        for &(name, key) in VARIABLES.iter().filter(|(name, _)| !is_separate(name)) {
             if let Some(value) = read(name)? {
                 match key {
-                    // Always a path: a directory can have the name `memory`.
-                    "token_cache" if resembles_url(&value) => {
-                        return Err(Error::config(format!(
-                            "the variable {name}: a URL is not a directory; \
-                             use {REDIS_VARIABLE}"
-                        )));
-                    }
-                    "token_cache" => {
-                        let path = valid_path(key, Path::new(&*value))
-                            .map_err(|error| in_variable(name, &error))?;
-                        config.token_cache = TokenCacheConfig::Directory(path);
-                        config.note_variable(key, name);
-                    }
+                    "token_cache" => config.set_token_cache_directory(name, &value)?,
                     key => config.set_from(name, key, &value)?,
                 }
-                // The variable sets the audience of the Administration API only, not that of
-                // cluster credentials.
-                config.audience_is_chosen = false;
             }
         }
+        // The variable sets the audience of the Administration API only, not that of cluster
+        // credentials.
+        config.audience_is_chosen = false;
         if let Some(value) = read(DISABLE_FILES_VARIABLE)? {
             match value.to_ascii_lowercase().as_str() {
                 "1" | "true" | "yes" | "on" => {
@@ -231,29 +189,82 @@ impl Config {
             }
         }
         if let Some(value) = read(REDIS_VARIABLE)? {
-            config.note_variable("token_cache", REDIS_VARIABLE);
-            let url = redis_url(&value).ok_or_else(|| {
-                Error::config(format!(
-                    "the variable {REDIS_VARIABLE}: unsupported URL; \
-                     expected redis://, rediss://, valkey:// or valkeys://"
-                ))
-            })?;
-            let url = plain("token_cache", url.expose())
-                .map_err(|error| in_variable(REDIS_VARIABLE, &error))?;
-            let url = Secret::new(url);
-            // The other variables are for the fallback.
-            let fallback = match config.token_cache {
-                TokenCacheConfig::Directory(path) => Fallback::Directory(path),
-                TokenCacheConfig::Memory => Fallback::Memory,
-                _ => Fallback::Auto,
-            };
-            config.token_cache = TokenCacheConfig::Redis {
-                url,
-                fallback,
-                tls: None,
-            };
+            config.set_token_cache_redis(&value)?;
         }
         Ok(config)
+    }
+
+    fn set_credential_variables(
+        &mut self,
+        read: impl Fn(&str) -> Result<Option<Zeroizing<String>>>,
+    ) -> Result<()> {
+        if let Some(value) = read(ACCESS_TOKEN_VARIABLE)? {
+            self.set_from(ACCESS_TOKEN_VARIABLE, "access_token", &value)?;
+        }
+        if let Some(value) = read(CLIENT_ID_VARIABLE)? {
+            self.set_from(CLIENT_ID_VARIABLE, "client_id", &value)?;
+        }
+        match (read(SECRET_VARIABLE)?, read(SECRET_FILE_VARIABLE)?) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config(format!(
+                    "the variables {SECRET_VARIABLE} and {SECRET_FILE_VARIABLE} are both set; \
+                     unset one"
+                )));
+            }
+            (Some(value), None) => self.set_from(SECRET_VARIABLE, "client_secret", &value)?,
+            (None, Some(value)) => {
+                let path = valid_path("client_secret_file", Path::new(&*value))
+                    .map_err(|error| in_variable(SECRET_FILE_VARIABLE, &error))?;
+                self.client_secret_file = Some(ClientSecretFile::new(
+                    "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+                    path,
+                ));
+                self.note_variable("client_secret_file", SECRET_FILE_VARIABLE);
+            }
+            (None, None) => {}
+        }
+        self.requires_credentials = true;
+        self.token_is_variable = self.access_token.is_some();
+        self.secret_is_variable = self.client_secret.is_some() || self.client_secret_file.is_some();
+        Ok(())
+    }
+
+    /// The value of the variable is always a path: a directory can have the name `memory`.
+    fn set_token_cache_directory(&mut self, variable: &'static str, value: &str) -> Result<()> {
+        if resembles_url(value) {
+            return Err(Error::config(format!(
+                "the variable {variable}: a URL is not a directory; use {REDIS_VARIABLE}"
+            )));
+        }
+        let path = valid_path("token_cache", Path::new(value))
+            .map_err(|error| in_variable(variable, &error))?;
+        self.token_cache = TokenCacheConfig::Directory(path);
+        self.note_variable("token_cache", variable);
+        Ok(())
+    }
+
+    /// The variables that were read before are for the fallback.
+    fn set_token_cache_redis(&mut self, value: &str) -> Result<()> {
+        self.note_variable("token_cache", REDIS_VARIABLE);
+        let url = redis_url(value).ok_or_else(|| {
+            Error::config(format!(
+                "the variable {REDIS_VARIABLE}: unsupported URL; \
+                 expected redis://, rediss://, valkey:// or valkeys://"
+            ))
+        })?;
+        let url = plain("token_cache", url.expose())
+            .map_err(|error| in_variable(REDIS_VARIABLE, &error))?;
+        let fallback = match mem::take(&mut self.token_cache) {
+            TokenCacheConfig::Directory(path) => Fallback::Directory(path),
+            TokenCacheConfig::Memory => Fallback::Memory,
+            _ => Fallback::Auto,
+        };
+        self.token_cache = TokenCacheConfig::Redis {
+            url: Secret::new(url),
+            fallback,
+            tls: None,
+        };
+        Ok(())
     }
 
     fn set_from(&mut self, variable: &'static str, key: &'static str, value: &str) -> Result<()> {
@@ -328,7 +339,7 @@ impl Config {
             "timeout" => self.timeout = seconds(key, value)?,
             "proxy" => self.proxy = Some(Secret::new(plain(key, value)?)),
             "user_agent" => self.user_agent = user_agent(value)?,
-            "token_request_format" => self.token_encoding = value.parse()?,
+            "token_request_format" => self.token_request_format = value.parse()?,
             "max_response_bytes" => {
                 self.max_response_bytes = value
                     .parse()
@@ -380,7 +391,7 @@ impl Config {
     }
 
     pub(crate) fn set_token_request_format(&mut self, format: TokenRequestFormat) {
-        self.token_encoding = format;
+        self.token_request_format = format;
     }
 
     /// Sets `token_cache`, and validates the directory or the URL.
@@ -452,7 +463,7 @@ impl Config {
             "client_key" => path(&self.client_key),
             "proxy" => return self.proxy.clone(),
             "user_agent" => Some(self.user_agent.clone()),
-            "token_request_format" => Some(self.token_encoding.to_string()),
+            "token_request_format" => Some(self.token_request_format.to_string()),
             "max_response_bytes" => Some(self.max_response_bytes.to_string()),
             _ => None,
         };
@@ -467,7 +478,7 @@ impl Config {
             client_secret: secret,
             audience: self.audience.clone(),
             scope: self.scope.clone(),
-            encoding: self.token_encoding,
+            format: self.token_request_format,
         })
     }
 

@@ -28,6 +28,9 @@ const VARIABLE_ORDER: [&str; 12] = [
     "CAMUNDA_OAUTH_URL",
 ];
 
+/// Audience of the tokens for a cluster, unless its credentials name another one.
+pub(crate) const DEFAULT_CLUSTER_AUDIENCE: &str = "zeebe.camunda.io";
+
 /// Name of a credential file in warnings.
 pub(crate) const CREDENTIAL_FILE: &str = "credential file";
 
@@ -106,6 +109,7 @@ impl ClusterCredentials {
     }
 
     /// Returns the value of a variable, such as `ZEEBE_ADDRESS`, or `None` if it is absent.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(Secret::expose)
     }

@@ -48,11 +48,12 @@ pub enum ErrorKind {
     Cancelled,
     /// No connection, connection lost, or a TLS or HTTP protocol error.
     Network,
-    /// The response arrived but cannot be decoded. See [`Error::body`].
+    /// The response arrived but cannot be decoded. See [`Error::body`]. Also a value that does not match
+    /// the type of [`Json::decode`](crate::Json::decode).
     Decode,
     /// A waiter failed because the resource can no longer reach the wanted state.
     WaitFailed,
-    /// A file could not be read or written.
+    /// A file could not be read or written, or a writer that the program passed failed.
     Io,
     /// A bug in this library; please report it.
     Internal,
@@ -423,12 +424,6 @@ impl Error {
         self
     }
 
-    /// Appends a detail to the message.
-    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
-        self.0.message = one_line(format!("{}; {detail}", self.0.message));
-        self
-    }
-
     /// Adds a sentence to the end of the displayed error.
     pub(crate) fn ending_with(mut self, ending: String) -> Self {
         self.0.ending = Some(ending);
@@ -609,7 +604,7 @@ mod tests {
     fn message_has_no_control_characters() {
         let error = Error::config("a\nb\tü \u{1b}[31m `c\\d` cannot be read")
             .prefixed("x\r")
-            .with_detail("y\u{7f}")
+            .with_note("y\u{7f}")
             .with_note("z\0");
         let line = r"x\r: a\nb\tü \u{1b}[31m `c\d` cannot be read; y\u{7f}; z\0";
         assert_eq!(error.message(), line);

@@ -178,7 +178,10 @@ mod deadline_check;
 pub mod doctor;
 mod edit_distance;
 mod error;
+/// The C ABI, which `include/camunda_admin.h` documents. Exempt from semantic versioning as an API of
+/// Rust.
 #[cfg(feature = "capi")]
+#[doc(hidden)]
 pub mod ffi;
 mod fork;
 #[cfg(any(test, fuzzing))]
@@ -234,7 +237,6 @@ pub use transport::{Idempotency, Method, Stats};
 /// generated. Exempt from semantic versioning.
 #[doc(hidden)]
 pub mod description {
-
     pub use crate::api::operation::{BodyKind, BodySchema, Operation};
     pub use crate::api::schema::{Description, Direction, EnumValue, Field, Presence};
     pub use crate::api::wait::Waiter;

@@ -70,11 +70,32 @@ impl NewFile {
                 io_error(path, "cannot be created", error)
             }
         })?;
-        Ok(NewFile {
+        let created = NewFile {
             path: path.to_owned(),
             file,
             filled: false,
-        })
+        };
+        created
+            .permit_owner()
+            .map_err(|error| io_error(path, "cannot be created", error))?;
+        Ok(created)
+    }
+
+    /// Sets the mode to 0600 if the umask of the process withheld a part of it.
+    #[cfg(unix)]
+    fn permit_owner(&self) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+
+        if self.file.metadata()?.permissions().mode() & 0o600 == 0o600 {
+            return Ok(());
+        }
+        let permissions = PermissionsExt::from_mode(0o600);
+        self.file.set_permissions(permissions)
+    }
+
+    #[cfg(not(unix))]
+    fn permit_owner(&self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Reserves disk space by writing a comment and padding, so that `fill` cannot fail because of
@@ -205,6 +226,27 @@ mod tests {
         file.reserve("A client is being created.").unwrap();
         file.fill(b"A=b\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"A=b\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn new_file_has_mode_600_whatever_the_umask() {
+        use std::os::unix::fs::PermissionsExt;
+
+        use crate::fork::tests::forked_child::{Child, fork};
+
+        let directory = tempfile::tempdir().unwrap();
+        for umask in [0o000, 0o177, 0o277, 0o777] {
+            let path = directory.path().join(format!("{umask:03o}.env"));
+            // In a child, because the umask applies to all threads of a process.
+            let child = fork(|| {
+                rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+                NewFile::create(&path).is_ok_and(|file| file.fill(b"A=b\n").is_ok())
+            });
+            assert_eq!(child.wait(), Child::Passed, "{umask:03o}");
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600, "{umask:03o}");
+        }
     }
 
     #[cfg(unix)]

@@ -21,12 +21,15 @@ pub(crate) struct TokenRequest {
     pub(crate) client_secret: Secret,
     pub(crate) audience: String,
     pub(crate) scope: Option<String>,
-    pub(crate) encoding: TokenRequestFormat,
+    pub(crate) format: TokenRequestFormat,
 }
 
 /// Body format of token requests, the value of
 /// [`token_request_format`](crate::AdminClientBuilder::token_request_format).
+///
+/// Later versions can add formats, so a `match` needs a wildcard arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TokenRequestFormat {
     /// `json`: JSON, as the API documents it.
     #[default]
@@ -48,7 +51,7 @@ impl TokenRequestFormat {
 
 impl fmt::Display for TokenRequestFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 

@@ -16,10 +16,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from responses import CLUSTER
+
 HERE = Path(__file__).parent
 WORK = Path(os.environ["BENCH_DIR"])
 BIN = Path(os.environ["BENCH_BIN"])
-CLUSTER = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11"
 # Two hosts, because the API and its token endpoint have different ones.
 API = "127.0.0.1"
 LOGIN = "127.0.0.2"

@@ -90,7 +90,7 @@ case $version in
   *) abi=${version%%.*} ;;
 esac
 
-# Returns the path of a directory, and how a file in `libdir` plus some components reaches it.
+# Returns the path of a directory; a relative one is below the prefix.
 below_prefix() {
   case $1 in
     /*) echo "$1" ;;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::api::admin::AdminClient;
 use crate::auth::{TokenProvider, TokenStore};
 use crate::config::Config;
-use crate::credentials::{CREDENTIAL_FILE, ClusterCredentials, read_env_file};
+use crate::credentials::{
+    CREDENTIAL_FILE, ClusterCredentials, DEFAULT_CLUSTER_AUDIENCE, read_env_file,
+};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
@@ -161,7 +163,7 @@ impl AdminClientBuilder {
         let url = credentials.require(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?;
         let audience = credentials
             .get("ZEEBE_TOKEN_AUDIENCE")
-            .unwrap_or("zeebe.camunda.io");
+            .unwrap_or(DEFAULT_CLUSTER_AUDIENCE);
         self.config.set_credentials(id.expose(), secret.expose())?;
         self.set("oauth_url", url.expose())?;
         if !self.config.audience_is_chosen() {

@@ -8,7 +8,7 @@ use crate::api::clusters::{Cluster, ClusterId, ClusterLinks};
 use crate::api::handle_macro::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation, encode};
-use crate::credentials::ClusterCredentials;
+use crate::credentials::{ClusterCredentials, DEFAULT_CLUSTER_AUDIENCE};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::private_file::NewFile;
 use crate::secret::{Secret, Zeroizing};
@@ -156,7 +156,7 @@ impl CreatedClusterClient {
         set("CAMUNDA_OAUTH_URL", &oauth);
         set(
             "ZEEBE_TOKEN_AUDIENCE",
-            self.audience.as_deref().unwrap_or("zeebe.camunda.io"),
+            self.audience.as_deref().unwrap_or(DEFAULT_CLUSTER_AUDIENCE),
         );
         set("CAMUNDA_CLUSTER_ID", cluster.as_str());
         let urls = [

@@ -26,6 +26,13 @@ pub(super) fn with_json_path(json: &[u8], error: &serde_json::Error) -> String {
     message_at(json, offset(json, error), error.to_string())
 }
 
+/// Returns the JSON path and the position of the error. `serde_json`'s message can quote the value.
+pub(super) fn without_values(json: &[u8], error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let message = format!("unexpected type or missing field at line {line} column {column}");
+    message_at(json, offset(json, error), message)
+}
+
 fn message_at(json: &[u8], offset: usize, message: String) -> String {
     let containers = open_containers(&json[..offset.min(json.len())]);
     match path(&containers) {

@@ -6,6 +6,8 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::error_path::without_values;
+use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Zeroizing;
 
 /// Unparsed JSON value that keeps its text verbatim: numbers keep all digits, objects keep the
@@ -37,11 +39,12 @@ impl Json {
         let text = Zeroizing::new(text.into());
         match serde_json::from_str::<Box<RawValue>>(&text) {
             Ok(raw) => Ok(Json(Some(raw))),
-            Err(error) => Err(crate::Error::invalid_argument(format!("not JSON: {error}"))),
+            Err(error) => Err(Error::invalid_argument(format!("not JSON: {error}"))),
         }
     }
 
     /// Returns the JSON text.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().map_or("null", RawValue::get)
     }
@@ -50,9 +53,15 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// The `serde_json` error if the value does not match `T`.
-    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
-        serde_json::from_str(self.as_str())
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if the value does not match `T`. The message has
+    /// the path of the mismatch, and no part of the value, which may be secret.
+    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> crate::Result<T> {
+        let text = self.as_str();
+        serde_json::from_str(text).map_err(|error| {
+            let problem = without_values(text.as_bytes(), &error);
+            let message = format!("the JSON value cannot be decoded: {problem}");
+            Error::new(ErrorKind::Decode, Stage::Decode, Outcome::NotSent, message)
+        })
     }
 }
 
@@ -163,6 +172,8 @@ impl<'de> Deserialize<'de> for Number {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -185,6 +196,21 @@ mod tests {
             let number: Number = serde_json::from_str(json).unwrap();
             assert_eq!(number.as_i64(), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn decode_error_has_the_path_and_no_value() {
+        let json = Json::new(r#"{"count":1,"limits":[2,"hunter2"]}"#).unwrap();
+        let limits: HashMap<String, Json> = json.decode().unwrap();
+        assert_eq!(limits["count"].decode::<u32>().unwrap(), 1);
+        let error = json.decode::<HashMap<String, Vec<u32>>>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        let error = limits["limits"].decode::<Vec<u32>>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the JSON value cannot be decoded: [1]: unexpected type or missing field at line 1 \
+             column 12"
+        );
     }
 
     #[test]

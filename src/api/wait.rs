@@ -545,7 +545,8 @@ struct Waiting {
     waiter: &'static Waiter,
     /// The polled resource, such as `cluster 3f0e…`.
     resource: String,
-    whole: CallContext,
+    /// The wait, polls included.
+    call: CallContext,
     /// Requests sent so far.
     requests: Arc<AtomicU32>,
     last_state: Option<String>,
@@ -578,14 +579,14 @@ impl Waiting {
         let error = error
             .with_operation(self.waiter.name)
             .with_attempts(self.requests.load(Ordering::Relaxed))
-            .with_elapsed(self.whole.started().elapsed());
+            .with_elapsed(self.call.started().elapsed());
         logs::failure(self.waiter.name, &error);
         error
     }
 
     /// Returns the error of a wait that the deadline or the caller ended.
     fn stop_error(self, stop: StopReason) -> Error {
-        let stopped = self.whole.stop_error(stop, Stage::Request, self.outcome());
+        let stopped = self.call.stop_error(stop, Stage::Request, self.outcome());
         let message = self.message(&format!(": {}", stopped.message()), false);
         let error = Error::new(stopped.kind(), stopped.stage(), stopped.outcome(), message);
         let error = self.finish(error);
@@ -626,22 +627,22 @@ fn poll<T, P>(
     let mut waiting = Waiting {
         waiter,
         resource,
-        whole: CallContext::start(&admin.options().clone().timeout(wait.timeout), wait.timeout),
+        call: CallContext::start(&admin.options().clone().timeout(wait.timeout), wait.timeout),
         requests: Arc::default(),
         last_state: None,
         last_error: None,
     };
-    let each = admin.call().timeout();
+    let poll_timeout = admin.call().timeout();
     let mut polling = Polling::new(wait.max_poll_interval);
     loop {
-        if let Err(stop) = waiting.whole.check() {
+        if let Err(stop) = waiting.call.check() {
             return Err(waiting.stop_error(stop));
         }
         let options = waiting
-            .whole
+            .call
             .options()
             .clone()
-            .timeout(each.min(waiting.whole.remaining()))
+            .timeout(poll_timeout.min(waiting.call.remaining()))
             .counting_requests(waiting.requests.clone());
         let begun = Instant::now();
         let result = request(&admin.with(options));
@@ -662,7 +663,7 @@ fn poll<T, P>(
             Err(error) if error.kind() == ErrorKind::Cancelled => {
                 return Err(waiting.stop_error(StopReason::Cancelled));
             }
-            Err(error) if waiting.whole.remaining().is_zero() => {
+            Err(error) if waiting.call.remaining().is_zero() => {
                 // The previous error has more information than that of a poll that the deadline
                 // ended.
                 if error.kind() != ErrorKind::Timeout || waiting.last_state.is_none() {
@@ -679,7 +680,7 @@ fn poll<T, P>(
                 (event, Some(error))
             }
         };
-        let delay = match (polling.next(&event, took, waiting.whole.remaining()), error) {
+        let delay = match (polling.next(&event, took, waiting.call.remaining()), error) {
             (Action::Fail, Some(error)) => return Err(waiting.failed(error, "")),
             (Action::FailBeforeRetryAfter, Some(error)) => {
                 return Err(waiting.failed(error, ", which is after the deadline"));
@@ -695,7 +696,7 @@ fn poll<T, P>(
                 unreachable!("only the error of a poll ends a wait")
             }
         };
-        if let Err(stop) = waiting.whole.sleep(delay) {
+        if let Err(stop) = waiting.call.sleep(delay) {
             return Err(waiting.stop_error(stop));
         }
     }

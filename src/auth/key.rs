@@ -8,7 +8,7 @@ use super::TokenRequest;
 
 /// Domain separation: distinguishes keys derived here from any other use of the same secret. Changes
 /// with the format of token records, so that the names of two formats differ.
-pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 2";
+const DOMAIN: &[u8] = b"camunda-admin token cache 2";
 
 /// Domain separation of the names of rate limit records. Never changes: all versions of the library
 /// have to share one rate limit.
@@ -26,11 +26,16 @@ pub(crate) const RATE_LIMIT_PREFIX: &str = "rate-limit-";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CacheKey([u8; 32]);
 
+/// Returns what all keys of a token request are derived from, by expanding it with different texts.
+pub(super) fn key_material(request: &TokenRequest) -> hkdf::Prk {
+    let secret = request.client_secret.expose().as_bytes();
+    hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret)
+}
+
 impl CacheKey {
     pub(crate) fn of(request: &TokenRequest) -> Self {
         let message = public_parts(request);
-        let secret = request.client_secret.expose().as_bytes();
-        let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
+        let keyed = key_material(request);
         // Expanding to the length of the digest itself cannot be too long.
         let key = hmac::Key::from(keyed.expand(&[b"name"], hmac::HMAC_SHA256).unwrap());
         let mut bytes = [0; 32];
@@ -149,7 +154,7 @@ mod tests {
             client_secret: Secret::from("hunter2"),
             audience: "api".into(),
             scope: None,
-            encoding: TokenRequestFormat::Json,
+            format: TokenRequestFormat::Json,
         }
     }
 

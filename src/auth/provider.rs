@@ -170,7 +170,7 @@ impl FileCredentials {
                 rotated.token(endpoint, call)
             }
             Ok(_) => Err(error),
-            Err(unreadable) => Err(error.with_detail(unreadable.message())),
+            Err(unreadable) => Err(error.with_note(unreadable.message())),
         }
     }
 

@@ -4,7 +4,7 @@
 //! Versions of the library that share a store have to work side by side:
 //!
 //! - A token record begins with its format version. One of another version is ignored and not
-//!   overwritten. A change of the format changes the version and [`DOMAIN`], and with it the names
+//!   overwritten. A change of the format changes the version and `DOMAIN` in `key.rs`, and with it the names
 //!   of the records.
 //! - The rate limit record keeps its name and the meaning of its fields. A version may add fields;
 //!   the others keep them when they write the record.
@@ -12,12 +12,12 @@
 use std::time::Duration;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::{hkdf, hmac};
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::TokenRequest;
-use super::key::{CacheKey, DOMAIN, TokenHostKey, hex};
+use super::key::{CacheKey, TokenHostKey, hex, key_material};
 use super::time::{Timestamp, millis};
 use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -141,19 +141,13 @@ impl StoredPause {
 
     /// Returns the rest of the pause; `None` once it is over, and for one from the future.
     pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
-        remaining_span(
-            self.at,
-            self.until,
-            now,
-            MAX_AUTH_FAILURE_WINDOW,
-            MAX_CLOCK_SKEW,
-        )
+        pause_remaining(self.at, self.until, now)
     }
 
     /// Returns whether it is recent enough for the next refresh without a response to be
     /// consecutive.
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
-        now.wall_millis().saturating_sub(self.at) <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
+        is_recent(self.at, now)
     }
 }
 
@@ -184,19 +178,12 @@ impl StoredAuthFailure {
     /// Returns how long no token request may be sent; `None` once that is over, and for an
     /// implausible record.
     pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
-        remaining_span(
-            self.at,
-            self.until,
-            now,
-            MAX_AUTH_FAILURE_WINDOW,
-            MAX_CLOCK_SKEW,
-        )
+        pause_remaining(self.at, self.until, now)
     }
 
     /// Returns whether it is recent enough for the next rejection to be consecutive.
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
-        let age = now.wall_millis().saturating_sub(self.at);
-        age <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
+        is_recent(self.at, now)
     }
 
     pub(crate) fn error(&self) -> Error {
@@ -407,8 +394,7 @@ pub(crate) struct RateLimitSigner {
 
 impl RateLimitSigner {
     pub(crate) fn new(request: &TokenRequest) -> Self {
-        let secret = request.client_secret.expose().as_bytes();
-        let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
+        let keyed = key_material(request);
         // Expanding to the length of the digest itself cannot be too long.
         let derive =
             |info: &[u8]| hmac::Key::from(keyed.expand(&[info], hmac::HMAC_SHA256).unwrap());
@@ -472,6 +458,17 @@ fn remaining_span(
     (left > 0).then(|| Duration::from_millis(left))
 }
 
+/// As [`remaining_span`], for the pause after a rejection or after a refresh without a response.
+fn pause_remaining(at: u64, until: u64, now: Timestamp) -> Option<Duration> {
+    remaining_span(at, until, now, MAX_AUTH_FAILURE_WINDOW, MAX_CLOCK_SKEW)
+}
+
+/// Returns whether a rejection or a refresh without a response is recent enough for the next one to
+/// be consecutive.
+fn is_recent(at: u64, now: Timestamp) -> bool {
+    now.wall_millis().saturating_sub(at) <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
+}
+
 /// Cipher for the records of one cache key, with an encryption key derived from the client secret:
 /// without the secret, a record can neither be read nor forged.
 pub(crate) struct RecordCipher {
@@ -481,8 +478,7 @@ pub(crate) struct RecordCipher {
 
 impl RecordCipher {
     pub(crate) fn new(request: &TokenRequest, cache_key: CacheKey) -> Self {
-        let secret = request.client_secret.expose().as_bytes();
-        let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
+        let keyed = key_material(request);
         // The algorithm's own key length is never too long.
         let key = UnboundKey::from(keyed.expand(&[b"seal"], &CHACHA20_POLY1305).unwrap());
         RecordCipher {

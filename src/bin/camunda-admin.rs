@@ -100,10 +100,10 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, lexopt::Er
                     Some("doctor") => Command::Doctor,
                     Some("token") => Command::Token,
                     _ => {
-                        let message = "unknown command";
-                        return Err(
-                            format!("{message} {verb:?}; expected `doctor` or `token`").into()
-                        );
+                        return Err(format!(
+                            "unknown command {verb:?}; expected `doctor` or `token`"
+                        )
+                        .into());
                     }
                 });
             }

@@ -19,7 +19,7 @@ use crate::transport::probe::{Finding, Prober, Step, StepResult};
 
 /// Maximum duration of the network steps of one server: DNS, TCP, TLS, HTTP.
 const MAX_PROBE_TIME: Duration = Duration::from_secs(10);
-/// Difference of the clocks, in seconds, from which the check warns.
+
 /// Runs the checks. Fails if the caller cancels them.
 pub(crate) fn check(source: &Source<'_>, options: &CallOptions) -> Result<Report> {
     let mut doctor = Doctor {
@@ -211,16 +211,16 @@ impl Doctor {
         {
             let (status, mut message) = match &result {
                 Ok(finding) => describe_finding(finding),
-                Err(problem) => (Status::Failed, problem.clone()),
+                Err(error) => (Status::Failed, error.message.clone()),
             };
             if let (Some((proxy, source)), Ok(_)) = (&proxy, &result) {
                 message = format!("{message} through the proxy {proxy} ({source})");
             }
             if let Ok(Finding::Responded {
                 clock_skew: skew, ..
-            }) = result
+            }) = &result
             {
-                clock_skew = skew;
+                clock_skew = *skew;
             }
             let name = match step {
                 Step::Dns => "dns",
@@ -231,8 +231,8 @@ impl Doctor {
             let check = self.add(name, status, &message);
             check.target = Some(url.to_owned());
             check.duration_ms = Some(duration.as_secs_f64() * 1000.0);
-            if status == Status::Failed {
-                check.advice = advice_for(step, &message).map(str::to_owned);
+            if let Err(error) = &result {
+                check.advice = advice_for(step, error).map(str::to_owned);
             }
         }
         if checks_clock {

@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::report::Status;
 use crate::transport::certificate::Certificate;
-use crate::transport::probe::{
-    CERTIFICATE_EXPIRED, CERTIFICATE_NOT_VALID_YET, CERTIFICATE_OF_ANOTHER_HOST,
-    CERTIFICATE_UNTRUSTED, Finding, Step,
-};
+use crate::transport::probe::{CertificateProblem, Finding, Step, StepError};
 
 /// Difference of the clocks, in seconds, from which the check warns.
 const SKEW_WARNING: f64 = 30.0;
@@ -82,29 +79,30 @@ pub(super) fn describe_clock(skew: Option<f64>) -> (Status, String) {
     (status, message)
 }
 
-/// Returns what to do about a step that failed with this message.
-pub(super) fn advice_for(step: Step, problem: &str) -> Option<&'static str> {
+/// Returns what to do about a step that failed.
+pub(super) fn advice_for(step: Step, error: &StepError) -> Option<&'static str> {
     match step {
         Step::Dns => Some("check the host name, the DNS servers, and whether a proxy is required"),
         Step::Tcp => Some("check the firewall, and whether a proxy is required (HTTPS_PROXY)"),
-        Step::Tls if problem.contains(CERTIFICATE_UNTRUSTED) => Some(
+        Step::Tls => error.certificate.map(advice_for_certificate),
+        Step::Http => None,
+    }
+}
+
+fn advice_for_certificate(problem: CertificateProblem) -> &'static str {
+    match problem {
+        CertificateProblem::Untrusted => {
             "if a private certificate authority or a TLS proxy issued the certificate, set `ca_file` \
-             (CAMUNDA_CUSTOM_ROOT_CERT_PATH)",
-        ),
-        Step::Tls
-            if problem.contains(CERTIFICATE_EXPIRED)
-                || problem.contains(CERTIFICATE_NOT_VALID_YET) =>
-        {
-            Some(
-                "check the clock of this machine; if it is correct, the operator of the server, or of \
-                 a TLS proxy in between, must renew the certificate",
-            )
+             (CAMUNDA_CUSTOM_ROOT_CERT_PATH)"
         }
-        Step::Tls if problem.contains(CERTIFICATE_OF_ANOTHER_HOST) => Some(
-            "check the host name of the URL; a proxy or a captive portal may have responded instead of \
-             the server",
-        ),
-        Step::Tls | Step::Http => None,
+        CertificateProblem::Expired | CertificateProblem::NotValidYet => {
+            "check the clock of this machine; if it is correct, the operator of the server, or of a \
+             TLS proxy in between, must renew the certificate"
+        }
+        CertificateProblem::OtherHost => {
+            "check the host name of the URL; a proxy or a captive portal may have responded instead \
+             of the server"
+        }
     }
 }
 
@@ -113,17 +111,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_on_a_certificate_depends_on_its_defect() {
+    fn advice_on_a_certificate_depends_on_its_problem() {
+        let advice = |certificate| {
+            let error = StepError {
+                message: "m".to_owned(),
+                certificate,
+            };
+            advice_for(Step::Tls, &error)
+        };
         for (problem, expected) in [
-            (CERTIFICATE_EXPIRED, "check the clock"),
-            (CERTIFICATE_NOT_VALID_YET, "check the clock"),
-            (CERTIFICATE_OF_ANOTHER_HOST, "check the host name"),
-            (CERTIFICATE_UNTRUSTED, "if a private certificate authority"),
+            (CertificateProblem::Expired, "check the clock"),
+            (CertificateProblem::NotValidYet, "check the clock"),
+            (CertificateProblem::OtherHost, "check the host name"),
+            (
+                CertificateProblem::Untrusted,
+                "if a private certificate authority",
+            ),
         ] {
-            let advice = advice_for(Step::Tls, problem).unwrap();
+            let advice = advice(Some(problem)).unwrap();
             assert!(advice.starts_with(expected), "{problem}: {advice}");
         }
-        assert_eq!(advice_for(Step::Tls, "it does not use TLS"), None);
+        assert_eq!(advice(None), None);
     }
 
     #[test]

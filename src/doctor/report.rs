@@ -94,7 +94,7 @@ pub struct Permission {
     pub detail: Option<String>,
 }
 
-/// Report of [`run`](super::run). `Display` formats it for people; `Serialize` gives the JSON of
+/// Report of [`run`](super::run). `Display` formats it as text; `Serialize` gives the JSON of
 /// `doctor --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -56,6 +56,7 @@ thread_local! {
 /// Returns a number that is different in a parent and its child.
 #[inline]
 pub(crate) fn generation() -> u32 {
+    watch();
     #[cfg(any(target_os = "linux", target_os = "android"))]
     marker::check();
     GENERATION.load(Ordering::Acquire)
@@ -224,10 +225,15 @@ fn wait_until(deadline: Option<Instant>, condition: impl Fn() -> bool) -> bool {
 }
 
 /// Registers the handlers, once in each program.
+#[inline]
 pub(super) fn watch() {
-    if WATCHED.load(Ordering::Acquire) {
-        return;
+    if !WATCHED.load(Ordering::Acquire) {
+        register();
     }
+}
+
+#[cold]
+fn register() {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     marker::place();
     // SAFETY: the handlers are functions of this library, which use nothing that a child lacks. It
@@ -387,7 +393,6 @@ mod tests {
 
     #[test]
     fn generation_changes_in_child_and_not_in_parent() {
-        watch();
         let parents = generation();
         let child = fork(|| {
             let own = generation();
@@ -400,7 +405,6 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn generation_changes_in_child_without_handlers() {
-        watch();
         let parents = generation();
         let child = crate::fork::tests::forked_child::fork_without_handlers(|| {
             let own = generation();

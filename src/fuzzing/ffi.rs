@@ -88,7 +88,9 @@ pub(crate) fn any_value(mut data: &[u8]) {
 
 /// Reads a value and all its parts.
 ///
-/// # Safety The value is valid.
+/// # Safety
+///
+/// The value is valid.
 unsafe fn check_value(value: *const camunda_value) {
     // SAFETY: as the caller promises; parts are valid as long as the value.
     unsafe {
@@ -140,7 +142,9 @@ unsafe fn check_value(value: *const camunda_value) {
 
 /// Returns a string with its length, and checks that it ends with NUL.
 ///
-/// # Safety `read` returns NULL, or a pointer to as many bytes as it reports and a NUL.
+/// # Safety
+///
+/// `read` returns NULL, or a pointer to as many bytes as it reports and a NUL.
 unsafe fn returned_str<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Option<&'a [u8]> {
     let mut len = usize::MAX;
     let text = read(&mut len);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 use ureq::Proxy;
 
 use super::response::reason;
@@ -225,35 +225,71 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-pub(crate) const CERTIFICATE_UNTRUSTED: &str =
-    "its certificate is signed by an untrusted authority; set `ca_file` to trust it";
-pub(crate) const CERTIFICATE_EXPIRED: &str = "its certificate has expired";
-pub(crate) const CERTIFICATE_NOT_VALID_YET: &str = "its certificate is not valid yet";
-pub(crate) const CERTIFICATE_OF_ANOTHER_HOST: &str = "its certificate is for another host";
+/// Why the certificate of a server is rejected. `Display` gives the description in error messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CertificateProblem {
+    Untrusted,
+    Expired,
+    NotValidYet,
+    OtherHost,
+}
+
+impl CertificateProblem {
+    /// Returns `None` if the error is another one.
+    #[cfg(feature = "doctor")]
+    pub(super) fn of_io(error: &io::Error) -> Option<Self> {
+        CertificateProblem::of_tls(tls_error(error)?)
+    }
+
+    fn of_tls(error: &rustls::Error) -> Option<Self> {
+        let rustls::Error::InvalidCertificate(problem) = error else {
+            return None;
+        };
+        match problem {
+            // `BadSignature` if another authority with the same name is trusted.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Some(CertificateProblem::Untrusted)
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                Some(CertificateProblem::Expired)
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Some(CertificateProblem::NotValidYet)
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Some(CertificateProblem::OtherHost)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CertificateProblem::Untrusted => {
+                "its certificate is signed by an untrusted authority; set `ca_file` to trust it"
+            }
+            CertificateProblem::Expired => "its certificate has expired",
+            CertificateProblem::NotValidYet => "its certificate is not valid yet",
+            CertificateProblem::OtherHost => "its certificate is for another host",
+        })
+    }
+}
 
 /// Returns the description of a TLS error, and what to do about it.
 fn describe_tls(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Certificate;
+    if let Some(problem) = CertificateProblem::of_tls(error) {
+        return problem.to_string();
+    }
     let problem = match error {
-        rustls::Error::InvalidCertificate(problem) => match problem {
-            // `BadSignature` if another authority with the same name is trusted.
-            Certificate::UnknownIssuer | Certificate::BadSignature => CERTIFICATE_UNTRUSTED,
-            Certificate::Expired | Certificate::ExpiredContext { .. } => CERTIFICATE_EXPIRED,
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                CERTIFICATE_NOT_VALID_YET
-            }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                CERTIFICATE_OF_ANOTHER_HOST
-            }
-            Certificate::Other(problem) if problem.to_string() == CA_USED_AS_END_ENTITY => {
-                "its certificate is that of a certificate authority, which a server cannot use; \
-                 issue one with the basic constraint CA:FALSE"
-            }
-            Certificate::Other(problem) => {
+        rustls::Error::InvalidCertificate(CertificateError::Other(problem)) => {
+            if problem.to_string() != CA_USED_AS_END_ENTITY {
                 return format!("its certificate is not valid: {problem}");
             }
-            _ => return error.to_string(),
-        },
+            "its certificate is that of a certificate authority, which a server cannot use; issue \
+             one with the basic constraint CA:FALSE"
+        }
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "it requires a client certificate; set `client_cert`"
         }

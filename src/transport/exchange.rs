@@ -47,6 +47,7 @@ struct ExchangeState {
     stopped: Cell<Option<StopReason>>,
     /// Number of connections being established: one inside the other if there is a proxy.
     connecting: Cell<u32>,
+    step: Cell<Step>,
     /// Whether bytes that are written now belong to the request.
     sending: Cell<bool>,
     /// When the first byte of the request was written, and by when it has to be.
@@ -60,6 +61,18 @@ struct ExchangeState {
     /// The bytes of the response, if they are captured.
     captured: RefCell<Option<Capture>>,
     prepared: RefCell<Prepared>,
+}
+
+/// Step of an exchange, for the error of a deadline that ends it.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Resolve,
+    Connect,
+    /// The proxy connects to the server.
+    Tunnel,
+    Handshake,
+    Send,
+    Receive,
 }
 
 /// A connection that is opened by one exchange and used by another.
@@ -87,6 +100,7 @@ impl ExchangeGuard {
             call: call.clone(),
             stopped: Cell::new(None),
             connecting: Cell::new(0),
+            step: Cell::new(Step::Send),
             sending: Cell::new(false),
             sent_at: Cell::new(None),
             send_by: Cell::new(None),
@@ -133,6 +147,11 @@ impl ExchangeGuard {
             })
         };
         change(1);
+        ExchangeGuard::current(|state| {
+            if state.connecting.get() == 0 {
+                state.step.set(Step::Receive);
+            }
+        });
         let result = read(buffer);
         let reading = change(-1);
         // The bytes of an outer read are the ciphertext of the connection inside the tunnel.
@@ -225,6 +244,20 @@ impl ExchangeGuard {
         self.state.stopped.get()
     }
 
+    /// Returns what the exchange with the server of `url` does, as a part of an error message.
+    pub(super) fn activity(&self, url: &str) -> String {
+        let of_proxy = self.state.connecting.get() > 1;
+        let peer = if of_proxy { "the proxy" } else { url };
+        match self.state.step.get() {
+            Step::Resolve => format!("resolving the host name of {peer}"),
+            Step::Connect => format!("connecting to {peer}"),
+            Step::Tunnel => format!("waiting for the proxy to connect to {url}"),
+            Step::Handshake => format!("waiting for the TLS handshake with {peer}"),
+            Step::Send => format!("sending the request to {url}"),
+            Step::Receive => format!("waiting for the response of {url}"),
+        }
+    }
+
     pub(super) fn written(&self) -> u64 {
         self.state.written.get()
     }
@@ -265,15 +298,36 @@ impl ExchangeGuard {
 
     /// Records that a connection is being established.
     pub(super) fn begin_to_connect() {
-        ExchangeGuard::current(|state| state.connecting.set(state.connecting.get() + 1));
+        ExchangeGuard::current(|state| {
+            state.connecting.set(state.connecting.get() + 1);
+            state.step.set(Step::Connect);
+        });
+    }
+
+    /// Records that the exchange waits for a DNS resolution, or that this has ended.
+    pub(super) fn resolving(is_resolving: bool) {
+        ExchangeGuard::current(|state| {
+            state.step.set(match is_resolving {
+                true => Step::Resolve,
+                false => Step::Connect,
+            });
+        });
+    }
+
+    /// Records that a TLS handshake begins.
+    pub(super) fn begin_handshake() {
+        ExchangeGuard::current(|state| state.step.set(Step::Handshake));
     }
 
     /// Records that a connection was established.
     pub(super) fn connected() {
         ExchangeGuard::current(|state| {
-            state
-                .connecting
-                .set(state.connecting.get().saturating_sub(1));
+            let outer = state.connecting.get().saturating_sub(1);
+            state.connecting.set(outer);
+            state.step.set(match outer {
+                0 => Step::Send,
+                _ => Step::Tunnel,
+            });
         });
     }
 

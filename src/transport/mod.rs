@@ -270,7 +270,7 @@ impl Transport {
                 (&failure, &token, &self.tokens)
             {
                 if tokens.is_supplied() {
-                    break error.with_detail(supplied_token_rejected(token));
+                    break error.with_note(supplied_token_rejected(token));
                 }
                 tokens.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried
@@ -450,9 +450,10 @@ impl Transport {
             Outcome::NotSent
         };
         if let Some(stop) = exchange.stopped() {
+            let activity = exchange.activity(self.config.base_url());
             return (
                 Failure::NotRetryable,
-                call.stop_error(stop, Stage::Request, outcome),
+                call.stop_error_while(stop, Stage::Request, outcome, Some(&activity)),
             );
         }
         if !exchange.sent() {
@@ -568,7 +569,11 @@ impl Transport {
                     _ => outcome,
                 };
                 let (failure, error) = match exchange.stopped() {
-                    Some(stop) => (Failure::NotRetryable, call.stop_error(stop, Stage::Request, outcome)),
+                    Some(stop) => {
+                        let activity = format!("receiving the response of {}", self.config.base_url());
+                        let error = call.stop_error_while(stop, Stage::Request, outcome, Some(&activity));
+                        (Failure::NotRetryable, error)
+                    }
                     None => (
                         // A retry would write the response to the sink again from its beginning.
                         if partly_written {

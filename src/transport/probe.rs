@@ -13,10 +13,7 @@ use ureq::http::uri::Authority;
 
 use super::agent::{Agents, Url};
 use super::certificate::Certificate;
-pub(crate) use super::connect_error::{
-    CERTIFICATE_EXPIRED, CERTIFICATE_NOT_VALID_YET, CERTIFICATE_OF_ANOTHER_HOST,
-    CERTIFICATE_UNTRUSTED,
-};
+pub(crate) use super::connect_error::CertificateProblem;
 use super::connect_error::{describe, describe_connect_error, describe_io};
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
@@ -46,7 +43,24 @@ pub(crate) enum Step {
 pub(crate) struct StepResult {
     pub(crate) step: Step,
     pub(crate) duration: Duration,
-    pub(crate) result: Result<Finding, String>,
+    pub(crate) result: Result<Finding, StepError>,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone)]
+pub(crate) struct StepError {
+    pub(crate) message: String,
+    /// Why the certificate of the server is rejected, if that is the reason.
+    pub(crate) certificate: Option<CertificateProblem>,
+}
+
+impl From<String> for StepError {
+    fn from(message: String) -> Self {
+        StepError {
+            message,
+            certificate: None,
+        }
+    }
 }
 
 /// What a step found.
@@ -126,7 +140,7 @@ impl Prober {
         }
         // The step that the deadline ended has the error of its last wait.
         if let Some(StepResult { result, .. }) = results.last_mut() {
-            *result = Err(error.message().to_owned());
+            *result = Err(error.message().to_owned().into());
         }
         Ok(results)
     }
@@ -173,7 +187,7 @@ impl Prober {
         Some(())
     }
 
-    fn handshake(&self, host: &str, stream: TcpStream) -> Result<Finding, String> {
+    fn handshake(&self, host: &str, stream: TcpStream) -> Result<Finding, StepError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let client = ClientConnection::new(self.agents.tls().clone(), name)
@@ -181,7 +195,10 @@ impl Prober {
         let mut stream = StreamOwned::new(client, Socket::new(stream));
         while stream.conn.is_handshaking() {
             let progress = stream.conn.complete_io(&mut stream.sock);
-            progress.map_err(|error| describe_io(&error))?;
+            progress.map_err(|error| StepError {
+                message: describe_io(&error),
+                certificate: CertificateProblem::of_io(&error),
+            })?;
         }
         // With TLS 1.3 a server rejects a missing client certificate after the handshake.
         let version = match stream.conn.protocol_version() {
@@ -232,10 +249,10 @@ impl Prober {
 }
 
 /// Runs a step and appends its result. Returns what it made, or `None` if it failed.
-fn timed<T>(
+fn timed<T, E: Clone + Into<StepError>>(
     results: &mut Vec<StepResult>,
     step: Step,
-    run: impl FnOnce() -> Result<T, String>,
+    run: impl FnOnce() -> Result<T, E>,
     finding: impl FnOnce(&T) -> Finding,
 ) -> Option<T> {
     let begun = Instant::now();
@@ -243,7 +260,10 @@ fn timed<T>(
     results.push(StepResult {
         step,
         duration: begun.elapsed(),
-        result: made.as_ref().map(finding).map_err(Clone::clone),
+        result: made
+            .as_ref()
+            .map(finding)
+            .map_err(|error| error.clone().into()),
     });
     made.ok()
 }

@@ -119,6 +119,13 @@ impl CachingResolver {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
+        ExchangeGuard::resolving(true);
+        let found = self.look_up_name(name)?;
+        ExchangeGuard::resolving(false);
+        Ok(found)
+    }
+
+    fn look_up_name(&self, name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
         let lookup = loop {
             match lock(&self.names).find(&name) {
                 Some(Found::Addresses(addresses)) => return Ok(addresses),
@@ -387,6 +394,10 @@ mod tests {
         let exchange = ExchangeGuard::enter(&call);
         assert!(resolver.look_up("more.example:443".into()).is_err());
         assert_eq!(exchange.stopped(), Some(StopReason::Deadline));
+        assert_eq!(
+            exchange.activity("https://more.example"),
+            "resolving the host name of https://more.example"
+        );
         drop(exchange);
         assert_eq!(count.load(Ordering::SeqCst), 2);
         drop(release);

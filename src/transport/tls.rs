@@ -295,6 +295,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
             .to_owned();
         let mut connection =
             ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
+        ExchangeGuard::begin_handshake();
         connection.complete_io(&mut wire)?;
         ExchangeGuard::connected();
         let stream = StreamOwned::new(connection, wire);

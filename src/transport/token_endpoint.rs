@@ -71,7 +71,7 @@ impl Transport {
         error: &ureq::Error,
         call: &CallContext,
     ) -> FetchError {
-        if let Some(stopped) = stopped(exchange, call) {
+        if let Some(stopped) = stopped(exchange, call, &request.token_url) {
             return stopped;
         }
         self.agents().clear_dns_cache();
@@ -106,10 +106,12 @@ fn failed(cause: TokenErrorKind, kind: ErrorKind, message: String) -> FetchError
 }
 
 /// Returns the error of an exchange that its call ended; `None` if it did not.
-fn stopped(exchange: &ExchangeGuard, call: &CallContext) -> Option<FetchError> {
-    exchange.stopped().map(|stop| FetchError {
+fn stopped(exchange: &ExchangeGuard, call: &CallContext, url: &str) -> Option<FetchError> {
+    let stop = exchange.stopped()?;
+    let activity = exchange.activity(url);
+    Some(FetchError {
         kind: TokenErrorKind::Cancelled,
-        error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
+        error: call.stop_error_while(stop, Stage::Token, Outcome::NotSent, Some(&activity)),
     })
 }
 
@@ -209,7 +211,7 @@ impl TokenConnection for Connection<'_> {
                             Some(code) if code != message => format!(" ({code})"),
                             _ => String::new(),
                         },
-                        advice(code.as_deref(), request.encoding)
+                        advice(code.as_deref(), request.format)
                     ),
                 ),
                 _ => (
@@ -238,27 +240,31 @@ impl TokenConnection for Connection<'_> {
         let body = match body {
             Ok(body) => body,
             Err(error) => {
-                return Err(stopped(&exchange, call).unwrap_or_else(|| {
-                    let (kind, problem) = match error {
-                        BodyError::TooLarge { limit, .. } => (
-                            ErrorKind::Decode,
-                            format!("the response body exceeds {limit} bytes"),
-                        ),
-                        BodyError::ConnectionLost { error, .. } => (
-                            ErrorKind::Network,
-                            format!(
-                                "connection lost while reading the response body: {}",
-                                connect_error::describe_io(&error)
+                return Err(
+                    stopped(&exchange, call, &request.token_url).unwrap_or_else(|| {
+                        let (kind, problem) = match error {
+                            BodyError::TooLarge { limit, .. } => (
+                                ErrorKind::Decode,
+                                format!("the response body exceeds {limit} bytes"),
                             ),
-                        ),
-                        BodyError::Undecodable(_) | BodyError::Page { .. } | BodyError::Sink(_) => {
-                            unreachable!("the body is read without being decoded")
-                        }
-                    };
-                    let url = &request.token_url;
-                    let message = format!("token request to {url} failed: {problem}");
-                    failed(TokenErrorKind::Transient, kind, message)
-                }));
+                            BodyError::ConnectionLost { error, .. } => (
+                                ErrorKind::Network,
+                                format!(
+                                    "connection lost while reading the response body: {}",
+                                    connect_error::describe_io(&error)
+                                ),
+                            ),
+                            BodyError::Undecodable(_)
+                            | BodyError::Page { .. }
+                            | BodyError::Sink(_) => {
+                                unreachable!("the body is read without being decoded")
+                            }
+                        };
+                        let url = &request.token_url;
+                        let message = format!("token request to {url} failed: {problem}");
+                        failed(TokenErrorKind::Transient, kind, message)
+                    }),
+                );
             }
         };
         parse_token_response(&body, server_date).ok_or_else(|| {
@@ -303,8 +309,8 @@ fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
 }
 
 /// Returns what to check after a token endpoint rejected the request.
-fn advice(code: Option<&str>, encoding: TokenRequestFormat) -> &'static str {
-    match (code, encoding) {
+fn advice(code: Option<&str>, format: TokenRequestFormat) -> &'static str {
+    match (code, format) {
         (Some("invalid_scope"), _) => "check `scope`",
         (Some("invalid_target"), _) => "check `audience`",
         (_, TokenRequestFormat::Json) => {
@@ -346,7 +352,7 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
     if let Some(scope) = &request.scope {
         fields.push(("scope", scope));
     }
-    match request.encoding {
+    match request.format {
         TokenRequestFormat::Json => {
             let fields: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
             let json = to_json(&fields).expect("strings are JSON");
@@ -440,7 +446,7 @@ mod tests {
                         client_secret: Secret::from("secret"),
                         audience: audience.to_owned(),
                         scope: None,
-                        encoding: TokenRequestFormat::Json,
+                        format: TokenRequestFormat::Json,
                     };
                     let tokens = TokenProvider::credentials(request, &TokenCacheConfig::Memory);
                     let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
@@ -470,7 +476,7 @@ mod tests {
             client_secret: Secret::from("secret"),
             audience: "a".to_owned(),
             scope: None,
-            encoding: TokenRequestFormat::Json,
+            format: TokenRequestFormat::Json,
         };
         let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
         let mut connection = transport.connect(&request, &call).unwrap();

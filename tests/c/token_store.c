@@ -268,6 +268,24 @@ static void token_is_shared_between_stores_with_the_same_memory(void) {
   munmap(store.memory, sizeof(struct memory));
 }
 
+/* Runs first: the library has to detect forks before it creates its first client. */
+static void store_of_settings_is_not_freed_in_a_forked_child(void) {
+  struct store store = {new_memory(), 0, false, 0, 0};
+  camunda_config *config = config_with(&TABLE, &store);
+  const pid_t child = fork();
+  if (child == 0) {
+    camunda_config_free(config);
+    CHECK_INT(store.freed, 0);
+    exit(check_finish());
+  }
+  int status = -1;
+  CHECK_INT(waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  camunda_config_free(config);
+  CHECK_INT(store.freed, 1);
+  munmap(store.memory, sizeof(struct memory));
+}
+
 /* Calls of a child use the store; only the parent frees it. */
 static void forked_child_uses_the_store(void) {
   struct store store = {new_memory(), 0, false, 0, 0};
@@ -346,6 +364,7 @@ static void calls_succeed_when_store_returns_endless_value(void) {
 }
 
 int main(void) {
+  RUN(store_of_settings_is_not_freed_in_a_forked_child);
   RUN(set_token_store_rejects_incomplete_table);
   RUN(set_token_store_accepts_longer_table_and_missing_optional_functions);
   RUN(store_is_freed_after_its_last_user);

@@ -21,25 +21,28 @@ use crate::{builder, client, cluster};
 /// A client whose calls block in one phase, and a function that returns whether a call has reached it.
 type Blocked = (AdminClient, Box<dyn Fn() -> bool + Send + Sync>);
 
-/// Checks that a blocked call returns at its deadline, and when it is cancelled. `make` creates a client
-/// with a token host of its own each time.
+/// Checks that a blocked call returns at its deadline, with an error that names the activity, and when it
+/// is cancelled. `make` creates a client with a token host of its own each time.
 fn check_deadline_and_cancellation(
     stage: Stage,
+    activity: &str,
     call: impl Fn(&AdminClient) -> Error + Sync,
     make: impl Fn() -> Blocked,
 ) {
-    check_deadline(stage, &call, &make);
+    check_deadline(stage, activity, &call, &make);
     check_cancellation(stage, &call, &make);
 }
 
 fn check_deadline(
     stage: Stage,
+    activity: &str,
     call: impl Fn(&AdminClient) -> Error + Sync,
     make: impl Fn() -> Blocked,
 ) {
     let mut timeout = Duration::from_millis(300);
     in_time(|| {
         // On a slow machine the deadline can pass before the phase is reached.
+        let mut last = None;
         for _ in 0..4 {
             let (admin, reached) = make();
             let admin = admin.with(CallOptions::new().timeout(timeout));
@@ -56,8 +59,10 @@ fn check_deadline(
                 let (error, took) = call.join().unwrap();
                 (error, took, was_reached)
             });
-            if !was_reached {
+            let names_activity = error.message().contains(&format!(" while {activity}"));
+            if !was_reached || !names_activity {
                 timeout *= 4;
+                last = Some(error);
                 continue;
             }
             assert_eq!(
@@ -68,7 +73,7 @@ fn check_deadline(
             assert!(took >= timeout, "{took:?}");
             return ((), took - timeout);
         }
-        panic!("the phase was never reached");
+        panic!("the phase was never reached: {last:?}");
     });
 }
 
@@ -151,15 +156,20 @@ fn diagnostics_of_host(admin: &AdminClient, part: &str, host: &str) -> serde_jso
 
 #[test]
 fn call_ends_while_token_endpoint_does_not_respond() {
-    check_deadline_and_cancellation(Stage::Token, list, || {
-        let (address, arrived) = silent_server(true);
-        let sandbox = Sandbox::start();
-        let admin = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
-        (
-            admin.build().unwrap(),
-            Box::new(move || arrived.load(Ordering::Acquire)),
-        )
-    });
+    check_deadline_and_cancellation(
+        Stage::Token,
+        "waiting for the response of http://127.0.0.1:",
+        list,
+        || {
+            let (address, arrived) = silent_server(true);
+            let sandbox = Sandbox::start();
+            let admin = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
+            (
+                admin.build().unwrap(),
+                Box::new(move || arrived.load(Ordering::Acquire)),
+            )
+        },
+    );
 }
 
 /// Returns a client that gets its token from a sandbox, and whose API has another URL.
@@ -176,40 +186,55 @@ fn with_api_at(url: &str, reached: impl Fn() -> bool + Send + Sync + 'static) ->
 
 #[test]
 fn call_ends_while_api_does_not_respond() {
-    check_deadline_and_cancellation(Stage::Request, list, || {
-        let (address, arrived) = silent_server(true);
-        with_api_at(&format!("http://{address}"), move || {
-            arrived.load(Ordering::Acquire)
-        })
-    });
+    check_deadline_and_cancellation(
+        Stage::Request,
+        "waiting for the response of http://127.0.0.1:",
+        list,
+        || {
+            let (address, arrived) = silent_server(true);
+            with_api_at(&format!("http://{address}"), move || {
+                arrived.load(Ordering::Acquire)
+            })
+        },
+    );
 }
 
 #[test]
 fn call_ends_during_tls_handshake() {
-    check_deadline_and_cancellation(Stage::Request, list, || {
-        let (address, arrived) = silent_server(true);
-        with_api_at(&format!("https://{address}"), move || {
-            arrived.load(Ordering::Acquire)
-        })
-    });
+    check_deadline_and_cancellation(
+        Stage::Request,
+        "waiting for the TLS handshake with https://127.0.0.1:",
+        list,
+        || {
+            let (address, arrived) = silent_server(true);
+            with_api_at(&format!("https://{address}"), move || {
+                arrived.load(Ordering::Acquire)
+            })
+        },
+    );
 }
 
 #[test]
 fn call_ends_while_proxy_does_not_respond() {
-    check_deadline_and_cancellation(Stage::Request, list, || {
-        let (address, arrived) = silent_server(true);
-        let sandbox = Sandbox::start();
-        let admin = builder(&sandbox)
-            .base_url("https://service.example")
-            .proxy(&format!("http://{address}"))
-            .build()
-            .unwrap();
-        let reached = move || {
-            let _ = &sandbox;
-            arrived.load(Ordering::Acquire)
-        };
-        (admin, Box::new(reached))
-    });
+    check_deadline_and_cancellation(
+        Stage::Request,
+        "waiting for the proxy to connect to https://service.example",
+        list,
+        || {
+            let (address, arrived) = silent_server(true);
+            let sandbox = Sandbox::start();
+            let admin = builder(&sandbox)
+                .base_url("https://service.example")
+                .proxy(&format!("http://{address}"))
+                .build()
+                .unwrap();
+            let reached = move || {
+                let _ = &sandbox;
+                arrived.load(Ordering::Acquire)
+            };
+            (admin, Box::new(reached))
+        },
+    );
 }
 
 /// Linux lists connection attempts without a response in /proc/net/tcp.
@@ -221,14 +246,19 @@ fn call_ends_while_connecting() {
         let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
         connections.lines().any(|line| line.contains(&syn_sent))
     };
-    check_deadline_and_cancellation(Stage::Request, list, || {
-        let full = UnresponsivePort::new();
-        let port = full.address().port();
-        with_api_at(&format!("http://{}", full.address()), move || {
-            let _ = &full;
-            is_connecting(port)
-        })
-    });
+    check_deadline_and_cancellation(
+        Stage::Request,
+        "connecting to http://127.0.0.1:",
+        list,
+        || {
+            let full = UnresponsivePort::new();
+            let port = full.address().port();
+            with_api_at(&format!("http://{}", full.address()), move || {
+                let _ = &full;
+                is_connecting(port)
+            })
+        },
+    );
 }
 
 #[test]
@@ -243,22 +273,32 @@ fn call_ends_while_sending() {
         assert_ne!(error.outcome(), Outcome::Rejected);
         error
     };
-    check_deadline_and_cancellation(Stage::Request, send_large, || {
-        let (address, arrived) = silent_server(false);
-        with_api_at(&format!("http://{address}"), move || {
-            arrived.load(Ordering::Acquire)
-        })
-    });
+    check_deadline_and_cancellation(
+        Stage::Request,
+        "sending the request to http://127.0.0.1:",
+        send_large,
+        || {
+            let (address, arrived) = silent_server(false);
+            with_api_at(&format!("http://{address}"), move || {
+                arrived.load(Ordering::Acquire)
+            })
+        },
+    );
 }
 
 #[test]
 fn call_ends_while_response_is_sent_slowly() {
-    check_deadline_and_cancellation(Stage::Request, list, || {
-        let (address, begun) = slow_server();
-        with_api_at(&format!("http://{address}"), move || {
-            begun.load(Ordering::Acquire)
-        })
-    });
+    check_deadline_and_cancellation(
+        Stage::Request,
+        "receiving the response of http://127.0.0.1:",
+        list,
+        || {
+            let (address, begun) = slow_server();
+            with_api_at(&format!("http://{address}"), move || {
+                begun.load(Ordering::Acquire)
+            })
+        },
+    );
 }
 
 /// Starts a server that sends its response for hours. Returns its address and a flag that is set when a
@@ -319,7 +359,7 @@ fn call_ends_while_waiting_for_a_retry() {
 
 #[test]
 fn call_ends_while_waiting_for_another_threads_token_request() {
-    check_deadline_and_cancellation(Stage::Token, list, || {
+    check_deadline_and_cancellation(Stage::Token, "waiting for an access token", list, || {
         let (address, arrived) = silent_server(true);
         let sandbox = Sandbox::start();
         let settings = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));

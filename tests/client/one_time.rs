@@ -249,9 +249,12 @@ fn error_at_the_deadline_says_what_was_received_of_a_one_time_response() {
     assert_eq!(error.body().map(<[u8]>::len), Some(40));
     assert_eq!(
         error.to_string(),
-        "create client: deadline of 1s exceeded; the error's body has what was received of the \
-         response; the change was applied: look for the name among the cluster's clients; delete it \
-         there unless you have its secret"
+        format!(
+            "create client: deadline of 1s exceeded while receiving the response of {}; the error's \
+             body has what was received of the response; the change was applied: look for the name \
+             among the cluster's clients; delete it there unless you have its secret",
+            sandbox.base_url()
+        )
     );
 }
 

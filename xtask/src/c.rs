@@ -7,6 +7,7 @@ use std::path::Path;
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
 use crate::identifiers::snake;
+use crate::prose::{sentence, wrapped};
 use crate::{Generated, NOTICE, c_bodies, c_header, root};
 
 /// Generates `src/ffi/operations_generated.rs`: one exported function for each operation and each waiter.
@@ -89,6 +90,9 @@ pub(crate) fn symbols(header: &str) -> Generated {
         text: format!("# {NOTICE}\n{}\n", names.join("\n")),
     }
 }
+
+/// Maximum length of a line of a comment, without its marker.
+const WIDTH: usize = 96;
 
 const OPERATIONS_FILE: &str = "src/ffi/operations_generated.rs";
 
@@ -455,33 +459,17 @@ fn error_parameter(text: &mut String) {
 
 /// Writes a paragraph whose continuation lines are indented.
 fn item(text: &mut String, paragraph: &str) {
-    let mut line = String::new();
-    for part in paragraph.split_whitespace() {
-        if line.len() + part.len() > 95 {
-            writeln!(text, "/// {line}").unwrap();
-            line = " ".to_owned();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(part);
-    }
-    writeln!(text, "/// {line}").unwrap();
+    push_lines(text, &wrapped(paragraph, WIDTH, "", "  "));
 }
 
 fn doc(text: &mut String, paragraph: &str) {
-    let mut line = String::new();
-    for part in paragraph.split_whitespace() {
-        if !line.is_empty() && line.len() + part.len() > 95 {
-            writeln!(text, "/// {line}").unwrap();
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(part);
+    push_lines(text, &wrapped(paragraph, WIDTH, "", ""));
+}
+
+fn push_lines(text: &mut String, lines: &[String]) {
+    for line in lines {
+        writeln!(text, "{}", format!("/// {line}").trim_end()).unwrap();
     }
-    writeln!(text, "{}", format!("/// {line}").trim_end()).unwrap();
 }
 
 fn type_name(kind: &BodyKind) -> String {
@@ -513,8 +501,4 @@ fn rust_path(operation: &Operation) -> String {
         place => place.rsplit('.').next().unwrap(),
     };
     format!("{module}::{}", name.to_uppercase())
-}
-
-fn sentence(name: &str) -> String {
-    name[..1].to_uppercase() + &name[1..]
 }

@@ -8,7 +8,9 @@ use camunda_admin::description::{
     BodyKind, Description, EnumValue, Field, OPERATIONS, Presence, TYPES, WAITERS,
 };
 
-/// Longest line of a comment, without its marker.
+use crate::prose::wrapped;
+
+/// Maximum length of a line of a comment, without its marker.
 const WIDTH: usize = 95;
 
 /// Returns the lines that document the fields of a body: one list item for each field, nested fields
@@ -145,16 +147,7 @@ fn json_name(name: &str) -> &str {
 
 /// Adds a list item, wrapped.
 fn push_item(lines: &mut Vec<String>, text: &str) {
-    let mut line = "-".to_owned();
-    for part in text.split(' ') {
-        if line.len() + part.len() + 1 > WIDTH {
-            lines.push(line);
-            line = " ".to_owned();
-        }
-        line.push(' ');
-        line.push_str(part);
-    }
-    lines.push(line);
+    lines.extend(wrapped(text, WIDTH, "- ", "  "));
 }
 
 /// Returns the constants of enumeration values and field names.

@@ -16,6 +16,7 @@ mod c_header;
 mod cpp;
 mod identifiers;
 mod licenses;
+mod prose;
 mod python;
 #[cfg(test)]
 mod rust_docs;

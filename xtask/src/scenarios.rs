@@ -7,7 +7,8 @@ use camunda_admin::description::{
     BodyKind, BodySchema, Description, Field, OPERATIONS, Operation, WAITERS, Waiter,
 };
 
-use crate::cpp::{cpp_name, is_passed_as_arguments, polled_type};
+use crate::cpp::{cpp_name, is_passed_as_arguments};
+use crate::identifiers::polled_type;
 use crate::{Generated, NOTICE};
 
 /// Calls that the drivers make by hand, because their results are not encoded as those of others.

@@ -9,6 +9,7 @@ use camunda_admin::description::{
     WAITERS, Waiter,
 };
 
+use crate::prose::sentence;
 use crate::{Generated, NOTICE};
 
 /// An example of a call that is more than the call with placeholders, which [`derived`] returns. C needs
@@ -651,15 +652,6 @@ fn plain(doc: &str) -> String {
     text.push_str(rest);
     let parts: Vec<&str> = text.split_whitespace().collect();
     parts.join(" ").replace('|', "\\|")
-}
-
-/// Returns the name with a capital letter.
-fn sentence(name: &str) -> String {
-    let mut letters = name.chars();
-    letters
-        .next()
-        .map(|first| first.to_uppercase().chain(letters).collect())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ import unittest
 
 import camunda_admin
 from camunda_admin import Cancel, CancelledError, ConfigError, FileError, doctor
+from camunda_admin import __main__ as program
 
 from support import BASE_URL, SandboxTest, stats
 
@@ -121,6 +122,17 @@ class Program(SandboxTest):
         ran = self.run_program("token", "--env-file", str(self.folder / "missing.env"))
         self.assertEqual((ran.returncode, ran.stdout), (1, ""))
         self.assertIn("missing.env", ran.stderr)
+
+    def test_last_line_counts_failures_and_warnings(self):
+        for statuses, expected in [
+            (["ok"], "0 failed, 0 warnings"),
+            (["failed", "warning", "ok"], "1 failed, 1 warning"),
+            (["failed", "failed", "warning", "warning"], "2 failed, 2 warnings"),
+        ]:
+            check = {"name": "a", "target": None, "message": "b", "advice": None, "duration_ms": None}
+            checks = [{**check, "status": status} for status in statuses]
+            report = {"version": "1", "settings": [], "checks": checks, "permissions": []}
+            self.assertEqual(program._text(report).splitlines()[-1], expected)
 
     def test_invalid_arguments_exit_with_2(self):
         for arguments in [

@@ -231,9 +231,33 @@ class Callbacks(SandboxTest):
 
         admin = self.client()
         admin.cluster(self.cluster()).update(description="changed")
-        with self.assertRaisesRegex(OSError, "full"):
+        with self.assertRaisesRegex(OSError, "full") as raised:
             admin.activity.csv(Full())
+        self.assertIsNone(raised.exception.__context__)
         admin.activity.csv(io.BytesIO())
+
+    def test_csv_is_not_truncated_by_a_file_that_would_block(self):
+        class Pipe(io.RawIOBase):
+            def __init__(self, result):
+                self.result = result
+                self.data = b""
+
+            def write(self, piece):
+                if isinstance(piece, str):
+                    raise TypeError("bytes expected")
+                if len(self.data) == 10:
+                    return self.result
+                part = piece[: 10 - len(self.data)]
+                self.data += part
+                return len(part)
+
+        admin = self.client()
+        admin.cluster(self.cluster()).update(description="changed")
+        for result in (None, 0):
+            pipe = Pipe(result)
+            with self.assertRaises(BlockingIOError):
+                admin.activity.csv(pipe)
+            self.assertEqual(len(pipe.data), 10)
 
     def test_progress_display_replaces_control_characters_and_repeats_nothing(self):
         class Terminal(io.StringIO):

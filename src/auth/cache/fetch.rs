@@ -11,7 +11,9 @@ use crate::auth::key::CacheKey;
 use crate::auth::record::{
     RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
 };
-use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store};
+use crate::auth::store::{
+    FoundRecord, LockResult, REMOTE_STORE_TIMEOUT, ReadScope, RecordStore, Store,
+};
 use crate::auth::time::{Clock, Timestamp};
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
@@ -57,7 +59,8 @@ const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5);
 /// longer, or on a machine that was, takes another permit: requests of other processes may have
 /// followed the first one.
 const MAX_SEND_DELAY: Duration = Duration::from_millis(250);
-/// How often it does, before it sends late on a machine that is always that slow.
+/// Maximum number of permits that expire in that way. After that the request is sent late: the machine
+/// is always that slow.
 const MAX_EXPIRED_PERMITS: u32 = 3;
 
 /// Purpose of a token request.
@@ -79,13 +82,15 @@ pub(super) struct TokenFetch<'a> {
     finished: bool,
 }
 
+/// Why no request is needed: another process has stored a token, or `None` if the token state has the
+/// reason why there is no new token.
+struct Resolution(Option<Token>);
+
 /// Result of waiting for the fetch lock.
 enum FetchLock {
     /// This process sends the request; with the record read under the lock.
     Acquired(HeldLock, TokenRecord),
-    /// No request is needed: another process has stored a token, or the token state has the reason
-    /// why there is none.
-    Resolved(Option<Token>),
+    Resolved(Resolution),
 }
 
 /// The fetch lock of this process.
@@ -95,6 +100,52 @@ struct HeldLock {
     lock: Option<StoreLock>,
     /// When its lease ends (monotonic), at the earliest.
     until: Duration,
+}
+
+/// The stores and the rate limiter, for one token request.
+struct Shared<'a> {
+    entry: &'a CacheEntry,
+    sharing: Sharing<'a>,
+    /// Absent without stores.
+    record_store: Option<RecordStore<'a>>,
+}
+
+impl Shared<'_> {
+    /// Writes the result of the request to the stores.
+    fn write(&self, record: &TokenRecord) {
+        if let Some(record_store) = &self.record_store {
+            let is_shared = record_store.write(self.sharing.call, record);
+            let now = self.entry.clock.now();
+            self.entry.unshared.set_record(record, is_shared, now);
+        }
+    }
+
+    /// Records in the rate limiter that a request sent at this time got a response, or none. Without a
+    /// time, shares what the rate limiter has recorded already: that no connection was established.
+    fn response_received(&self, sent: Option<Timestamp>) {
+        let (rate_limiter, sharing) = (&self.entry.rate_limiter, self.sharing);
+        match sent {
+            Some(sent) => rate_limiter.response_received(sharing, sent),
+            None => rate_limiter.share(sharing, Contended::Skip, |_| {}),
+        };
+    }
+}
+
+/// Result of sending a token request.
+enum Sending {
+    Done(Box<Exchange>),
+    Resolved(Resolution),
+}
+
+/// A token request and its response, or the error.
+struct Exchange {
+    result: Result<TokenResponse, FetchError>,
+    /// When the request was sent; `None` if no connection was established.
+    sent: Option<Timestamp>,
+    /// The record of the stores before the request.
+    known: TokenRecord,
+    /// Held until the result is shared.
+    lock: HeldLock,
 }
 
 impl HeldLock {
@@ -128,152 +179,176 @@ impl<'a> TokenFetch<'a> {
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
         let signer = RateLimitSigner::new(request);
-        let sharing = Sharing {
-            stores: &entry.stores,
-            signer: &signer,
-            clock: &entry.clock,
-            call,
+        let shared = Shared {
+            entry,
+            sharing: Sharing {
+                stores: &entry.stores,
+                signer: &signer,
+                clock: &entry.clock,
+                call,
+            },
+            record_store: RecordStore::new(&entry.stores, &entry.clock, request, key),
         };
-        let record_store = RecordStore::new(&entry.stores, &entry.clock, request, key);
-        let (mut lock, mut known) = match &record_store {
-            Some(record_store) => match self.acquire_fetch_lock(record_store, sharing)? {
+        let (lock, known) = match &shared.record_store {
+            Some(record_store) => match self.acquire_fetch_lock(record_store, shared.sharing)? {
                 FetchLock::Acquired(lock, known) => (lock, known),
-                FetchLock::Resolved(token) => return Ok(token),
+                FetchLock::Resolved(Resolution(token)) => return Ok(token),
             },
             None => Default::default(),
         };
-        let may_block = self.purpose == Purpose::Fetch;
         let limited = match self.purpose {
             Purpose::Fetch => None,
             Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
         };
-        let request_call = limited.as_ref().unwrap_or(call);
-        // Opened before the permit is granted: name resolution, TCP and TLS can take seconds, and
-        // requests with different permits would then arrive at the same time.
         let mut connection = Connection {
             endpoint,
             request,
-            call: request_call,
+            call: limited.as_ref().unwrap_or(call),
             clock: &entry.clock,
             open: None,
         };
-        let mut sent = None;
+        let exchange = match self.send(&shared, &mut connection, lock, known)? {
+            Sending::Done(exchange) => exchange,
+            Sending::Resolved(Resolution(token)) => return Ok(token),
+        };
+        count(&entry.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&entry.counters.refreshes);
+        }
+        self.record_result(&shared, *exchange, limited.as_ref())
+    }
+
+    /// Sends the request when it has a permit.
+    fn send(
+        &mut self,
+        shared: &Shared<'_>,
+        connection: &mut Connection<'_>,
+        mut lock: HeldLock,
+        mut known: TokenRecord,
+    ) -> Result<Sending, Error> {
+        let entry = self.entry;
+        let sharing = shared.sharing;
+        let call = sharing.call;
         let mut expired = 0;
-        let outcome = loop {
+        loop {
             let mut found = None;
             let is_resolved = || {
                 // In all stores: the owner of a second lock may not reach the shared store.
-                let known = record_store
+                let known = shared
+                    .record_store
                     .as_ref()
                     .map(|record_store| record_store.read(call, ReadScope::All));
                 found = known.filter(|known| self.is_resolved_by(&known.record));
                 found.is_some() || lock.expires(entry.clock.now(), entry.clock.remaining(call))
             };
+            // The connection is opened before the permit is granted: name resolution, TCP and TLS can
+            // take seconds, and requests with different permits would then arrive at the same time.
             let permit = entry.rate_limiter.acquire(
                 sharing,
-                may_block,
+                self.purpose == Purpose::Fetch,
                 |permit_at| self.expect_permit(permit_at),
                 is_resolved,
                 || connection.open(),
             );
             let granted = match permit {
                 Permit::Granted(granted) => granted,
-                Permit::NotConnected(error) => break Err(error),
+                Permit::NotConnected(error) => {
+                    return Ok(Sending::Done(Box::new(Exchange {
+                        result: Err(error),
+                        sent: None,
+                        known,
+                        lock,
+                    })));
+                }
                 Permit::NotNeeded => {
                     // Without stores, every request is needed.
-                    let Some(record_store) = &record_store else {
-                        return Ok(None);
+                    let Some(record_store) = &shared.record_store else {
+                        return Ok(Sending::Resolved(Resolution(None)));
                     };
                     if let Some(found) = found {
                         let resolved = self.merge(call, record_store, &found);
-                        return Ok(resolved.flatten());
+                        return Ok(Sending::Resolved(resolved.unwrap_or(Resolution(None))));
                     }
                     // After a long wait, another process may have the lock.
                     drop(lock);
                     (lock, known) = match self.acquire_fetch_lock(record_store, sharing)? {
                         FetchLock::Acquired(lock, known) => (lock, known),
-                        FetchLock::Resolved(token) => return Ok(token),
+                        FetchLock::Resolved(resolution) => {
+                            return Ok(Sending::Resolved(resolution));
+                        }
                     };
                     continue;
                 }
-                Permit::AfterDeadline(wait) if !may_block => {
-                    self.defer_refresh(wait);
-                    return Ok(None);
-                }
-                Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
-                Permit::TooLate if !may_block => {
-                    self.defer_refresh(Duration::ZERO);
-                    return Ok(None);
-                }
-                Permit::TooLate => {
-                    let message = "token request not sent: less than 250 ms left, too little to \
-                                   apply the rate limit of the token store";
-                    return Err(error(ErrorKind::Timeout, message));
-                }
+                Permit::AfterDeadline(wait) => return self.not_sent(wait, rate_limited(wait)),
+                Permit::NoTimeLeft => return self.not_sent(Duration::ZERO, no_time_left()),
                 Permit::Cancelled(stop) => return Err(stopped(call, stop)),
             };
-            let since = entry.clock.now().mono.saturating_sub(granted.mono);
-            let now = Instant::now();
-            let granted_at = now.checked_sub(since).unwrap_or(now);
-            let may_expire = expired < MAX_EXPIRED_PERMITS;
-            let send_by = may_expire.then(|| granted_at + MAX_SEND_DELAY);
-            let (response, sent_at) = connection.send(send_by);
-            if let Err(error) = &response
+            let (result, sent) = connection.send(granted, expired < MAX_EXPIRED_PERMITS);
+            if let Err(error) = &result
                 && error.kind == TokenErrorKind::PermitExpired
             {
                 expired += 1;
                 continue;
             }
-            // The thread may have been delayed since the permit.
-            let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
-            let sent_at = granted.after(delay.unwrap_or_default());
-            sent = Some(sent_at);
-            break response.map(|response| (response, sent_at));
-        };
-        count(&entry.counters.token_requests);
-        if self.purpose == Purpose::Refresh {
-            count(&entry.counters.refreshes);
+            return Ok(Sending::Done(Box::new(Exchange {
+                result,
+                sent: Some(sent),
+                known,
+                lock,
+            })));
         }
-        let share = |record: &TokenRecord| {
-            if let Some(record_store) = &record_store {
-                let is_shared = record_store.write(call, record);
-                entry
-                    .unshared
-                    .set_record(record, is_shared, entry.clock.now());
+    }
+
+    /// Ends the request without a permit: defers a refresh by at least `wait`, else fails.
+    fn not_sent(&mut self, wait: Duration, error: Error) -> Result<Sending, Error> {
+        match self.purpose {
+            Purpose::Fetch => Err(error),
+            Purpose::Refresh => {
+                self.defer_refresh(wait);
+                Ok(Sending::Resolved(Resolution(None)))
             }
-        };
+        }
+    }
+
+    /// Records the result of a request in the token state, the rate limiter and the stores. `limited`
+    /// is the call of a refresh.
+    fn record_result(
+        mut self,
+        shared: &Shared<'_>,
+        exchange: Exchange,
+        limited: Option<&CallContext>,
+    ) -> Result<Option<Token>, Error> {
+        let entry = self.entry;
+        let Exchange {
+            result,
+            sent,
+            known,
+            lock,
+        } = exchange;
         let now = entry.clock.now();
-        let outcome = outcome.and_then(|(response, sent)| {
+        let result = result.and_then(|response| {
             let generation = entry.lock().next_generation(known.generation, now);
+            let sent = sent.unwrap_or(now);
             token_of_response(response, generation, sent, now, entry.clock.jitter())
         });
-        let response_received = || {
-            match sent {
-                Some(sent) => entry.rate_limiter.response_received(sharing, sent),
-                // Recorded when it happened.
-                None => entry.rate_limiter.share(sharing, Contended::Skip, |_| {}),
-            };
-        };
-        match outcome {
+        match result {
             Ok((cached, record)) => {
                 let token = cached.token.clone();
-                log_obtained(&request.audience, &token, now, "token endpoint");
+                log_obtained(entry.audience(), &token, now, "token endpoint");
                 self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
-                share(&record);
+                shared.write(&record);
                 drop(lock);
-                response_received();
+                shared.response_received(sent);
                 Ok(Some(token))
             }
-            Err(FetchError { kind: cause, error }) => {
-                let timed_out = limited.as_ref().is_some_and(|limited| {
-                    cause == TokenErrorKind::Cancelled
-                        && limited.check() == Err(StopReason::Deadline)
-                });
+            Err(error) => {
+                let timed_out = error.kind == TokenErrorKind::Cancelled
+                    && limited.is_some_and(|limited| limited.check() == Err(StopReason::Deadline));
                 if timed_out {
-                    self.refresh_timed_out(known, share, now);
+                    self.refresh_timed_out(shared, known, now);
                     return Ok(None);
                 }
-                self.handle_failure(known, share, response_received, sharing, now, cause, error)
+                self.handle_failure(shared, sent, known, now, error)
             }
         }
     }
@@ -297,8 +372,8 @@ impl<'a> TokenFetch<'a> {
         let mut poll = INITIAL_POLL;
         // Reading needs no lock, and the shared store may have a token already.
         let known = record_store.read(call, ReadScope::Shared);
-        if let Some(resolved) = self.merge(call, record_store, &known) {
-            return Ok(FetchLock::Resolved(resolved));
+        if let Some(resolution) = self.merge(call, record_store, &known) {
+            return Ok(FetchLock::Resolved(resolution));
         }
         let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
         let lease = lease.min(MAX_LEASE);
@@ -315,8 +390,8 @@ impl<'a> TokenFetch<'a> {
                 LockResult::Acquired(_) | LockResult::Failed => ReadScope::All,
             };
             let known = record_store.read(call, scope);
-            if let Some(resolved) = self.merge(call, record_store, &known) {
-                return Ok(FetchLock::Resolved(resolved));
+            if let Some(resolution) = self.merge(call, record_store, &known) {
+                return Ok(FetchLock::Resolved(resolution));
             }
             match lock {
                 LockResult::Acquired(lock) => {
@@ -330,7 +405,7 @@ impl<'a> TokenFetch<'a> {
             }
             if self.purpose == Purpose::Refresh {
                 self.defer_refresh(Duration::ZERO);
-                return Ok(FetchLock::Resolved(None));
+                return Ok(FetchLock::Resolved(Resolution(None)));
             }
             entry.rate_limiter.merge(sharing);
             let now = entry.clock.now();
@@ -375,7 +450,7 @@ impl<'a> TokenFetch<'a> {
         call: &CallContext,
         record_store: &RecordStore<'_>,
         known: &FoundRecord<'_>,
-    ) -> Option<Option<Token>> {
+    ) -> Option<Resolution> {
         let entry = self.entry;
         let now = entry.clock.now();
         let record = &known.record;
@@ -386,7 +461,7 @@ impl<'a> TokenFetch<'a> {
             log_obtained(entry.audience(), &token, now, &source);
             self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
             record_store.propagate(call, known);
-            return Some(Some(token));
+            return Some(Resolution(Some(token)));
         }
         if let Some((auth_failure, left)) = self.auth_failure(record, now) {
             self.finish(|token_state, fetch_id| {
@@ -399,11 +474,11 @@ impl<'a> TokenFetch<'a> {
                 );
             });
             record_store.propagate(call, known);
-            return Some(None);
+            return Some(Resolution(None));
         }
         let pause = self.pause(record, now)?;
         self.defer_refresh(pause);
-        Some(None)
+        Some(Resolution(None))
     }
 
     /// Returns whether [`merge`](Self::merge) would end the request.
@@ -461,12 +536,7 @@ impl<'a> TokenFetch<'a> {
 
     /// Ends a refresh that got no response in time: the endpoint is slow, or holds back a
     /// rejection. Pauses the refreshes of all processes that share a store.
-    fn refresh_timed_out(
-        mut self,
-        mut known: TokenRecord,
-        share: impl Fn(&TokenRecord),
-        now: Timestamp,
-    ) {
+    fn refresh_timed_out(mut self, shared: &Shared<'_>, mut known: TokenRecord, now: Timestamp) {
         let recent = known.refresh_pause.filter(|pause| pause.counts(now));
         let before = recent.map_or(0, |pause| pause.count);
         let auth_failure = known.auth_failure.as_ref().filter(|it| it.counts(now));
@@ -482,52 +552,46 @@ impl<'a> TokenFetch<'a> {
             window.as_secs()
         );
         known.refresh_pause = Some(StoredPause::new(now, window, count));
-        share(&known);
+        shared.write(&known);
     }
 
     /// Records a failed request in the token state, the rate limiter and the stores. Returns the
     /// error if it applies to this call only.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one step of `run`, separate for readability"
-    )]
     fn handle_failure(
         mut self,
+        shared: &Shared<'_>,
+        sent: Option<Timestamp>,
         mut known: TokenRecord,
-        share: impl Fn(&TokenRecord),
-        response_received: impl Fn(),
-        sharing: Sharing<'_>,
         now: Timestamp,
-        cause: TokenErrorKind,
-        error: Error,
+        error: FetchError,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
+        let sharing = shared.sharing;
         let call = sharing.call;
+        let FetchError { kind, error } = error;
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
-        match cause {
+        match kind {
             TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error, jitter)
                 });
-                response_received();
+                shared.response_received(sent);
                 Ok(None)
             }
             TokenErrorKind::Permanent => {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error.clone(), jitter)
                 });
-                response_received();
+                shared.response_received(sent);
                 Err(error)
             }
             TokenErrorKind::InvalidClient => {
                 let recent = known
                     .auth_failure
                     .take()
-                    .filter(|auth_failure| auth_failure.counts(now));
-                let before =
-                    recent.filter(|auth_failure| entry.lock().is_failure_current(auth_failure.at));
-                let before = before.map_or(0, |auth_failure| auth_failure.count);
+                    .filter(|it| it.counts(now) && entry.lock().is_failure_current(it.at));
+                let before = recent.map_or(0, |auth_failure| auth_failure.count);
                 let shown = error.clone();
                 let mut rejected = (Duration::ZERO, 0);
                 self.finish(|token_state, fetch_id| {
@@ -535,8 +599,8 @@ impl<'a> TokenFetch<'a> {
                 });
                 let (window, count) = rejected;
                 known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));
-                share(&known);
-                response_received();
+                shared.write(&known);
+                shared.response_received(sent);
                 Ok(None)
             }
             TokenErrorKind::RateLimited { retry_after } => {
@@ -622,16 +686,25 @@ impl Connection<'_> {
         Ok(true)
     }
 
-    /// Sends the request, unless `send_by` is past. Returns the result, and when the first byte was
-    /// sent.
+    /// Sends the request with the permit that was granted at this time; with `may_expire`, only within
+    /// [`MAX_SEND_DELAY`] of it. Returns the result, and when the first byte was sent.
     fn send(
         &mut self,
-        send_by: Option<Instant>,
-    ) -> (Result<TokenResponse, FetchError>, Option<Instant>) {
-        match &mut self.open {
-            Some((open, _)) => (open.send(self.call, send_by), open.sent_at()),
-            None => unreachable!("a permit is granted to a request with a connection"),
-        }
+        granted: Timestamp,
+        may_expire: bool,
+    ) -> (Result<TokenResponse, FetchError>, Timestamp) {
+        let Some((open, _)) = &mut self.open else {
+            unreachable!("a permit is granted to a request with a connection");
+        };
+        let since = self.clock.now().mono.saturating_sub(granted.mono);
+        let now = Instant::now();
+        let granted_at = now.checked_sub(since).unwrap_or(now);
+        let send_by = may_expire.then(|| granted_at + MAX_SEND_DELAY);
+        let result = open.send(self.call, send_by);
+        // The thread may have been delayed since the permit.
+        let sent_at = open.sent_at();
+        let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
+        (result, granted.after(delay.unwrap_or_default()))
     }
 }
 
@@ -689,10 +762,20 @@ fn log_obtained(audience: &str, token: &Token, now: Timestamp, source: &str) {
     );
 }
 
-fn error(kind: ErrorKind, message: &str) -> Error {
+fn error(kind: ErrorKind, message: impl Into<String>) -> Error {
     Error::new(kind, Stage::Token, Outcome::NotSent, message)
 }
 
+fn no_time_left() -> Error {
+    let message = format!(
+        "token request not sent: less than {} ms left, too little to apply the rate limit of the token \
+         store",
+        REMOTE_STORE_TIMEOUT.as_millis()
+    );
+    error(ErrorKind::Timeout, message)
+}
+
 pub(super) fn stopped(call: &CallContext, stop: StopReason) -> Error {
-    call.stop_error(stop, Stage::Token, Outcome::NotSent)
+    let activity = Some("waiting for an access token");
+    call.stop_error_while(stop, Stage::Token, Outcome::NotSent, activity)
 }

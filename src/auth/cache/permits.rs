@@ -28,11 +28,12 @@ const _: () = assert!(LOCK_TIMEOUT.as_millis() < SHORT_LEASE.as_millis());
 /// server. If it is longer, this process was stopped, and the lock may have another owner.
 pub(super) const MAX_POLL_TIME: Duration = Duration::from_millis(500);
 
-/// Time after which an owner of the lock that has not written its record yet begins again: other
-/// processes may continue without the lock before the record can be read.
+/// Time after which an owner of the lock that has not written its record yet releases the lock and
+/// takes it again: other processes may continue without the lock before the record can be read.
 const MAX_READ_TIME: Duration = Duration::from_millis(1_000);
-/// How often it does, before it continues with a store that is always that slow.
-const MAX_LATE_PERMITS: u32 = 3;
+/// How often a call releases a lock that it held for too long. After that it keeps the lock: the store
+/// is always that slow.
+const MAX_OVERLONG_LOCKS: u32 = 3;
 /// How long a call whose response has arrived waits for the lock.
 const MAX_LOCK_WAIT: Duration = Duration::from_millis(50);
 
@@ -47,10 +48,11 @@ const CONNECT_AHEAD: Duration = MIN_REQUEST_INTERVAL;
 /// while the request waits.
 const MAX_CONNECTIONS: u32 = 3;
 
-/// How often a permit is written if writing takes longer than expected, how long it is expected to
-/// take at most, and by how much it may take longer.
+/// Maximum number of times that a permit is written: again if a write took longer than expected.
 const MAX_RECORD_WRITES: u32 = 3;
+/// Maximum time that a write is expected to take.
 const MAX_WRITE_TIME: Duration = Duration::from_millis(500);
+/// By how much a write may take longer than expected.
 const WRITE_TOLERANCE: Duration = Duration::from_millis(5);
 
 /// Two blocks whose ends differ by at most this are the same one, in two stores.
@@ -106,13 +108,13 @@ pub(super) enum Contended {
 enum StorePermit {
     Granted(Timestamp),
     /// Another process was faster; the rate limiter then knows its request.
-    Refused,
+    NotYet,
     /// The shared store is not available: other hosts may send requests now too.
     Unavailable,
-    /// The call has no time to read and write the record of the shared store.
-    TooLate,
-    /// It took so long that other processes may have continued without the lock.
-    Late,
+    /// The call has too little time left to read and write the record of the shared store.
+    NoTimeLeft,
+    /// The lock was held for so long that other processes may have continued without it.
+    HeldTooLong,
     /// According to a record that cannot be verified, another process was faster. The request may
     /// be sent after this time.
     Unverified(Duration),
@@ -127,8 +129,8 @@ pub(super) enum Permit {
     Granted(Timestamp),
     /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
-    /// The call has no time to get a permit from the shared store.
-    TooLate,
+    /// The call has too little time left to get a permit from the shared store.
+    NoTimeLeft,
     /// No connection can be opened: no permit was granted.
     NotConnected(FetchError),
     /// Another process has stored a result: send no request.
@@ -196,24 +198,15 @@ impl SharedRateLimiter {
             call,
             ..
         } = sharing;
-        let mut may_delay = may_block;
-        if may_delay && stores.is_unavailable() {
-            may_delay = false;
-            if let Err(stop) = delay_start(sharing) {
-                return Permit::Cancelled(stop);
-            }
-        }
-        let queued = QueueGuard {
-            limiter: self,
-            ticket: self.lock().enqueue(),
+        let mut acquisition = match Acquisition::start(self, sharing, may_block) {
+            Ok(acquisition) => acquisition,
+            Err(stop) => return Permit::Cancelled(stop),
         };
-        // Half of the time, so that the other half remains for the request.
-        let mut unverified_budget = MAX_UNVERIFIED_DELAY.min(clock.remaining(call) / 2);
+        let ticket = acquisition.queued.ticket;
         let mut expected = Duration::ZERO;
         let mut has_waited = false;
         let mut is_connected = false;
         let mut connections = 0;
-        let mut late = 0;
         loop {
             let step = match call.next_wait(Duration::MAX) {
                 Ok(step) => step,
@@ -221,7 +214,7 @@ impl SharedRateLimiter {
             };
             let now = clock.now();
             let rate_limiter = self.lock();
-            let permit_at = rate_limiter.permit_at(Some(queued.ticket), now);
+            let permit_at = rate_limiter.permit_at(Some(ticket), now);
             let wait = permit_at.saturating_sub(now.mono);
             let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
             if ends && has_waited {
@@ -251,46 +244,17 @@ impl SharedRateLimiter {
                 if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
                     continue;
                 }
-                if stores.is_empty() {
-                    let mut rate_limiter = self.lock();
-                    let now = clock.now();
-                    if rate_limiter.permit_at(Some(queued.ticket), now) > now.mono {
-                        continue;
+                let granted = match stores.is_empty() {
+                    true => self.grant_in_memory(ticket, clock).map(Permit::Granted),
+                    false => {
+                        has_waited = true;
+                        acquisition.try_stores()
                     }
-                    rate_limiter.record_request(now);
-                    return Permit::Granted(now);
+                };
+                match granted {
+                    Some(permit) => return permit,
+                    None => continue,
                 }
-                has_waited = true;
-                let may_be_late = late >= MAX_LATE_PERMITS;
-                match self.acquire_in_stores(
-                    sharing,
-                    queued.ticket,
-                    unverified_budget,
-                    may_delay,
-                    may_be_late,
-                ) {
-                    StorePermit::Granted(now) => return Permit::Granted(now),
-                    // If the call was cancelled, the next iteration returns that.
-                    StorePermit::TooLate if call.check().is_ok() => return Permit::TooLate,
-                    StorePermit::TooLate => {}
-                    StorePermit::Late => late += 1,
-                    StorePermit::Unavailable => {
-                        may_delay = false;
-                        if let Err(stop) = delay_start(sharing) {
-                            return Permit::Cancelled(stop);
-                        }
-                    }
-                    StorePermit::Unverified(wait) if !may_block => {
-                        return Permit::AfterDeadline(wait);
-                    }
-                    StorePermit::Unverified(wait) => {
-                        unverified_budget -= wait;
-                        // A call that ends is noticed at the beginning of the loop.
-                        let _ = call.sleep(clock.real_wait(wait));
-                    }
-                    StorePermit::Refused | StorePermit::Stopped => {}
-                }
-                continue;
             }
             if ends {
                 return Permit::AfterDeadline(wait);
@@ -311,79 +275,15 @@ impl SharedRateLimiter {
         }
     }
 
-    /// Records the permit in the stores too. Respects records that cannot be verified if the wait
-    /// is within `unverified_budget`. Only the first of the queue gets here, so one thread of a
-    /// process at a time.
-    fn acquire_in_stores(
-        &self,
-        sharing: Sharing<'_>,
-        ticket: QueueTicket,
-        unverified_budget: Duration,
-        may_delay: bool,
-        may_be_late: bool,
-    ) -> StorePermit {
-        let clock = sharing.clock;
-        let Ok((_lock, locked_at)) = self.lock_in_stores(sharing) else {
-            return StorePermit::Stopped;
-        };
-        let is_late = |limit| !may_be_late && clock.now().mono > locked_at.saturating_add(limit);
-        let unavailable = sharing.stores.is_unavailable();
-        let began = clock.now().mono;
-        let mut records = self.read_and_merge(sharing);
-        if sharing.stores.is_skipped(sharing.call) {
-            return StorePermit::TooLate;
-        }
-        if may_delay && sharing.stores.is_unavailable() {
-            return StorePermit::Unavailable;
-        }
-        if !unavailable && sharing.stores.is_unavailable() {
-            // The lock may be in this store only, if the fallback cannot lock.
-            return StorePermit::Refused;
-        }
+    /// Records a permit, without stores. Returns `None` if the permit is later now.
+    fn grant_in_memory(&self, ticket: QueueTicket, clock: &Clock) -> Option<Timestamp> {
+        let mut rate_limiter = self.lock();
         let now = clock.now();
-        {
-            let rate_limiter = self.lock();
-            if rate_limiter.permit_at(Some(ticket), now) > now.mono {
-                let block = rate_limiter.block_remaining(now);
-                drop(rate_limiter);
-                // Other hosts do not know a block that is in the fallback only.
-                let lacks_block = |known: Duration| known.saturating_add(SAME_BLOCK) < block;
-                if records[0].block.is_some_and(lacks_block) {
-                    self.write(sharing, &mut records);
-                }
-                return StorePermit::Refused;
-            }
-            let unverified = rate_limiter.unverified_until().saturating_sub(now.mono);
-            if !unverified.is_zero() && unverified <= unverified_budget {
-                return StorePermit::Unverified(unverified);
-            }
+        if rate_limiter.permit_at(Some(ticket), now) > now.mono {
+            return None;
         }
-        if is_late(MAX_READ_TIME) {
-            return StorePermit::Late;
-        }
-        // The request is sent after the record is written, so the record has a time at which it will
-        // have been sent: otherwise a process whose write is faster could send too early.
-        let mut write_time = now.mono.saturating_sub(began);
-        for _ in 0..MAX_RECORD_WRITES {
-            let began = clock.now();
-            let recorded = began.after(write_time.min(MAX_WRITE_TIME));
-            self.lock().record_request(recorded);
-            self.write(sharing, &mut records);
-            let now = clock.now().mono;
-            if now <= recorded.mono.saturating_add(WRITE_TOLERANCE) {
-                break;
-            }
-            write_time = now.saturating_sub(began.mono).saturating_mul(2);
-        }
-        if sharing.stores.is_skipped(sharing.call) {
-            return StorePermit::TooLate;
-        }
-        if is_late(LOCK_TIMEOUT) {
-            return StorePermit::Late;
-        }
-        let now = clock.now();
-        self.lock().request_sent(now);
-        StorePermit::Granted(now)
+        rate_limiter.record_request(now);
+        Some(now)
     }
 
     /// Takes the rate limiter's lock in the stores. Returns it with the time (monotonic) at which it
@@ -514,6 +414,29 @@ impl SharedRateLimiter {
         is_shared
     }
 
+    /// Records a permit, here and in the stores. `write_time` is how long a write is expected to take:
+    /// the request is sent after the record is written, so the record has a time at which it will have
+    /// been sent. Otherwise a process whose write is faster could send too early.
+    fn record_permit(
+        &self,
+        sharing: Sharing<'_>,
+        records: &mut [ReadRecord<'_>],
+        mut write_time: Duration,
+    ) {
+        let clock = sharing.clock;
+        for _ in 0..MAX_RECORD_WRITES {
+            let began = clock.now();
+            let recorded = began.after(write_time.min(MAX_WRITE_TIME));
+            self.lock().record_request(recorded);
+            self.write(sharing, records);
+            let now = clock.now().mono;
+            if now <= recorded.mono.saturating_add(WRITE_TOLERANCE) {
+                break;
+            }
+            write_time = now.saturating_sub(began.mono).saturating_mul(2);
+        }
+    }
+
     /// Records a response that is not a 429, here and in the stores.
     pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: Timestamp) -> bool {
         let now = sharing.clock.now();
@@ -595,6 +518,145 @@ impl SharedRateLimiter {
 
     fn lock(&self) -> MutexGuard<'_, RateLimiter> {
         self.state.lock()
+    }
+}
+
+/// A call that waits for a permit, in the queue of a rate limiter.
+struct Acquisition<'a> {
+    limiter: &'a SharedRateLimiter,
+    sharing: Sharing<'a>,
+    queued: QueueGuard<'a>,
+    may_block: bool,
+    /// Whether the call waits if the shared store becomes unavailable: it does so only once.
+    may_delay: bool,
+    /// How long records that cannot be verified may still delay the request.
+    unverified_budget: Duration,
+    /// How often the lock was held for too long.
+    overlong_locks: u32,
+}
+
+impl<'a> Acquisition<'a> {
+    /// Enters the queue, after a delay if the shared store is not available.
+    fn start(
+        limiter: &'a SharedRateLimiter,
+        sharing: Sharing<'a>,
+        may_block: bool,
+    ) -> Result<Self, StopReason> {
+        let mut may_delay = may_block;
+        if may_delay && sharing.stores.is_unavailable() {
+            may_delay = false;
+            delay_start(sharing)?;
+        }
+        let queued = QueueGuard {
+            limiter,
+            ticket: limiter.lock().enqueue(),
+        };
+        // Half of the time, so that the other half remains for the request.
+        let half = sharing.clock.remaining(sharing.call) / 2;
+        Ok(Acquisition {
+            limiter,
+            sharing,
+            queued,
+            may_block,
+            may_delay,
+            unverified_budget: MAX_UNVERIFIED_DELAY.min(half),
+            overlong_locks: 0,
+        })
+    }
+
+    /// Tries to get the permit from the stores. Returns `None` if the call has to check the queue
+    /// again, possibly after a wait.
+    fn try_stores(&mut self) -> Option<Permit> {
+        let Sharing { clock, call, .. } = self.sharing;
+        match self.permit_of_stores() {
+            StorePermit::Granted(now) => return Some(Permit::Granted(now)),
+            StorePermit::NoTimeLeft if call.check().is_ok() => return Some(Permit::NoTimeLeft),
+            StorePermit::HeldTooLong => self.overlong_locks += 1,
+            StorePermit::Unavailable => {
+                self.may_delay = false;
+                if let Err(stop) = delay_start(self.sharing) {
+                    return Some(Permit::Cancelled(stop));
+                }
+            }
+            StorePermit::Unverified(wait) if !self.may_block => {
+                return Some(Permit::AfterDeadline(wait));
+            }
+            StorePermit::Unverified(wait) => {
+                self.unverified_budget -= wait;
+                // The caller notices the end of the call.
+                let _ = call.sleep(clock.real_wait(wait));
+            }
+            // The caller notices the end of the call.
+            StorePermit::NotYet | StorePermit::NoTimeLeft | StorePermit::Stopped => {}
+        }
+        None
+    }
+
+    /// Records the permit in the stores too. Only the first of the queue gets here, so one thread of
+    /// a process at a time.
+    fn permit_of_stores(&self) -> StorePermit {
+        let (limiter, sharing) = (self.limiter, self.sharing);
+        let Sharing {
+            stores,
+            clock,
+            call,
+            ..
+        } = sharing;
+        let Ok((_lock, locked_at)) = limiter.lock_in_stores(sharing) else {
+            return StorePermit::Stopped;
+        };
+        let is_held_too_long = |limit| {
+            self.overlong_locks < MAX_OVERLONG_LOCKS
+                && clock.now().mono > locked_at.saturating_add(limit)
+        };
+        let was_unavailable = stores.is_unavailable();
+        let began = clock.now().mono;
+        let mut records = limiter.read_and_merge(sharing);
+        if stores.is_skipped(call) {
+            return StorePermit::NoTimeLeft;
+        }
+        if self.may_delay && stores.is_unavailable() {
+            return StorePermit::Unavailable;
+        }
+        if !was_unavailable && stores.is_unavailable() {
+            // The lock may be in this store only, if the fallback cannot lock.
+            return StorePermit::NotYet;
+        }
+        let now = clock.now();
+        if let Some(later) = self.later_permit(&mut records, now) {
+            return later;
+        }
+        if is_held_too_long(MAX_READ_TIME) {
+            return StorePermit::HeldTooLong;
+        }
+        limiter.record_permit(sharing, &mut records, now.mono.saturating_sub(began));
+        if stores.is_skipped(call) {
+            return StorePermit::NoTimeLeft;
+        }
+        if is_held_too_long(LOCK_TIMEOUT) {
+            return StorePermit::HeldTooLong;
+        }
+        let now = clock.now();
+        limiter.lock().request_sent(now);
+        StorePermit::Granted(now)
+    }
+
+    /// Returns why the permit is later than `now`, according to the records; `None` if it is not.
+    fn later_permit(&self, records: &mut [ReadRecord<'_>], now: Timestamp) -> Option<StorePermit> {
+        let rate_limiter = self.limiter.lock();
+        if rate_limiter.permit_at(Some(self.queued.ticket), now) > now.mono {
+            let block = rate_limiter.block_remaining(now);
+            drop(rate_limiter);
+            // Other hosts do not know a block that is in the fallback only.
+            let lacks_block = |known: Duration| known.saturating_add(SAME_BLOCK) < block;
+            if records[0].block.is_some_and(lacks_block) {
+                self.limiter.write(self.sharing, records);
+            }
+            return Some(StorePermit::NotYet);
+        }
+        let unverified = rate_limiter.unverified_until().saturating_sub(now.mono);
+        (!unverified.is_zero() && unverified <= self.unverified_budget)
+            .then_some(StorePermit::Unverified(unverified))
     }
 }
 

@@ -496,8 +496,9 @@ impl TokenCacheHandle {
         let now = entry.clock.now();
         entry.lock().clear_auth_failure(now);
         self.update_records(entry, call, |record| {
-            let refused = record.auth_failure.take().is_some();
-            record.refresh_pause.take().is_some() || refused
+            let had_failure = record.auth_failure.take().is_some();
+            let had_pause = record.refresh_pause.take().is_some();
+            had_failure || had_pause
         });
     }
 

@@ -123,8 +123,9 @@ impl FileStore {
         }
         for name in missing.into_iter().rev() {
             match rustix::fs::mkdirat(&directory, name, Mode::RWXU) {
+                Ok(()) => permit_owner(&directory, name)?,
                 // Created by another process in the meantime.
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
             directory = rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty())?;
@@ -222,14 +223,8 @@ impl TokenStore for FileStore {
             self.remove_stale_files(&directory);
         }
         let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", random::number()?);
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(
-            &directory,
-            &temp,
-            flags,
-            OWNER_ONLY_MODE,
-        )?);
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = create_file(&directory, &temp, flags)?;
         // Not synced to the disk: a value that a power failure damages does not open, and its token
         // is requested again.
         let written = file.write_all(value).and_then(|()| {
@@ -307,6 +302,27 @@ impl Timestamps for FileStore {
     }
 }
 
+/// Gives the owner all permissions on a new directory, if the umask of the process withheld some.
+/// Other programs use `~/.cache`, too.
+fn permit_owner(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
+    let mode = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    let mode = Mode::from_raw_mode(mode) | Mode::RWXU;
+    rustix::fs::chmodat(parent, name, mode, AtFlags::empty())
+}
+
+/// Creates a file with mode 0600, whatever the umask of the process. Fails if it exists.
+fn create_file(directory: &OwnedFd, name: &str, flags: OFlags) -> rustix::io::Result<File> {
+    let flags = flags | OFlags::CREATE | OFlags::EXCL;
+    let file = rustix::fs::openat(directory, name, flags, OWNER_ONLY_MODE)?;
+    if rustix::fs::fstat(&file)?.st_mode & 0o600 != 0o600 {
+        rustix::fs::fchmod(&file, OWNER_ONLY_MODE)?;
+    }
+    Ok(File::from(file))
+}
+
 /// Opens a lock file, and creates it if it does not exist.
 fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -315,12 +331,11 @@ fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
             Err(rustix::io::Errno::NOENT) => {}
             opened => return Ok(File::from(opened?)),
         }
-        let new = flags | OFlags::CREATE | OFlags::EXCL;
-        match rustix::fs::openat(directory, name, new, OWNER_ONLY_MODE) {
+        match create_file(directory, name, flags) {
             // Another process was faster.
             Err(rustix::io::Errno::EXIST) => {}
-            opened => {
-                let file = File::from(opened?);
+            created => {
+                let file = created?;
                 // The time of its creation is not that of a request. Without this, the first
                 // request waits as if it were.
                 let _ = set_times(directory, name, RateLimitTimes::default());
@@ -379,6 +394,7 @@ mod tests {
 
     use super::*;
     use crate::auth::tests::test_support::left_out;
+    use crate::fork::tests::forked_child::{Child, fork};
 
     const TTL: Duration = Duration::from_secs(3600);
     const OTHER_USER: u32 = 65534;
@@ -399,6 +415,31 @@ mod tests {
         for made in ["a", "a/b", "a/b/c", "d", "e", "f"] {
             let mode = fs::metadata(place.path().join(made)).unwrap().mode();
             assert_eq!(mode & 0o7777, 0o700, "{made}");
+        }
+    }
+
+    #[test]
+    fn directories_and_files_are_usable_whatever_the_umask() {
+        let place = tempfile::tempdir().unwrap();
+        for umask in [0o000, 0o177, 0o277, 0o777] {
+            let path = place.path().join(format!("{umask:03o}/camunda-admin"));
+            let store = FileStore::new(&path);
+            // In a child, because the umask applies to all threads of a process.
+            let child = fork(|| {
+                rustix::process::umask(Mode::from_raw_mode(umask));
+                store.put("token-1", b"1", TTL).is_ok()
+                    && store
+                        .try_lock("token-1", TTL)
+                        .is_ok_and(|lock| lock.is_some())
+            });
+            assert_eq!(child.wait(), Child::Passed, "{umask:03o}");
+            let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+            for directory in [path.parent().unwrap(), &path] {
+                assert_eq!(mode(directory), 0o700, "{umask:03o}: {directory:?}");
+            }
+            for file in ["token-1.value", "token-1.lock"] {
+                assert_eq!(mode(&path.join(file)), 0o600, "{umask:03o}: {file}");
+            }
         }
     }
 

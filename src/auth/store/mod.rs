@@ -52,7 +52,7 @@ use health::{Health, SUSPENSION, Suspension, is_unreachable};
 
 /// Time that an operation of a remote store may take. The store is skipped for a call that has less
 /// time left.
-const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
+pub(crate) const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Timestamps of a store's locks, which can be set without free space.
 pub(crate) trait Timestamps: Send + Sync {

@@ -112,7 +112,7 @@ impl RedisStore {
         if server.sends_unencrypted_password() {
             log::warn!(
                 "password is sent unencrypted, use rediss:// or valkeys://: store={:?}",
-                format!("Redis at {}", server.address())
+                server.describe()
             );
         }
         Ok(RedisStore(Arc::new(Inner {
@@ -362,7 +362,7 @@ impl Inner {
                 "permissions missing, tokens are shared in part or not at all; allow the commands \
                  GET, SET, DEL, EVAL and TIME and the keys {PREFIX}*: store={:?} \
                  missing={}",
-                format!("Redis at {}", self.server.address()),
+                self.server.describe(),
                 missing.join(",")
             );
         }
@@ -498,7 +498,7 @@ impl TokenStore for RedisStore {
     }
 
     fn describe(&self) -> String {
-        format!("Redis at {}", self.0.server.address())
+        self.0.server.describe()
     }
 }
 

@@ -39,10 +39,7 @@ impl Budget {
         let left = self.until.saturating_duration_since(Instant::now());
         // For a socket, zero means no timeout.
         match left.is_zero() {
-            true => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "no response in time",
-            )),
+            true => Err(no_response()),
             false => Ok(left),
         }
     }
@@ -107,6 +104,11 @@ impl Server {
             database,
             tls,
         })
+    }
+
+    /// Returns the name of the store in log records and reports.
+    pub(super) fn describe(&self) -> String {
+        format!("Redis at {}", self.address())
     }
 
     /// Returns the host and port, without user and password.
@@ -240,10 +242,7 @@ impl Connection {
         self.stream.socket().budget = budget;
         match self.parser.parse_value(&mut self.stream) {
             Ok(response) => Ok(response.extract_error()),
-            Err(error) if error.is_timeout() => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "no response in time",
-            )),
+            Err(error) if error.is_timeout() => Err(no_response()),
             Err(error) if error.is_connection_dropped() => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "connection closed by peer",
@@ -322,10 +321,14 @@ impl Write for Socket {
     }
 }
 
+fn no_response() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no response in time")
+}
+
 /// Unix reports the timeout of a socket as an operation that would block.
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "no response in time"),
+        io::ErrorKind::WouldBlock => no_response(),
         _ => error,
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn request() -> TokenRequest {
         client_secret: Secret::from("hunter2"),
         audience: "api.example".into(),
         scope: None,
-        encoding: TokenRequestFormat::Json,
+        format: TokenRequestFormat::Json,
     }
 }
 

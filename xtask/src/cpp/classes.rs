@@ -6,7 +6,7 @@ use camunda_admin::description::{BodyKind, Description, OPERATIONS, Operation, W
 
 use super::names::{cpp_name, doc};
 use super::types::{CREATED_CLUSTER, field_type, is_passed_as_arguments};
-use crate::identifiers::snake;
+use crate::identifiers::{polled_type, snake};
 
 /// C++ classes that have operations as methods.
 pub(super) const PLACES: &[Place] = &[
@@ -124,7 +124,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "token_request_format",
-        "Sets the encoding of token requests: `json` (default) or `form`.",
+        "Sets the format of token requests: `json` (default) or `form`.",
     ),
     (
         "max_response_bytes",
@@ -577,11 +577,4 @@ pub(super) fn waiter_arguments(waiter: &Waiter, with_default: bool) -> String {
         polled_type(waiter)
     ));
     declared.join(", ")
-}
-
-/// Returns the type that the progress callback of a waiter receives.
-pub(crate) fn polled_type(waiter: &Waiter) -> &'static str {
-    waiter
-        .response
-        .map_or("Cluster", |response| response.name())
 }

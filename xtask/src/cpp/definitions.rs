@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use camunda_admin::description::{OPERATIONS, Operation, WAITERS, Waiter};
 
 use super::classes::{
-    Argument, PLACES, arguments, class_of, is_csv, path_argument, place_of, polled_type,
-    response_types, signature, waiter_arguments,
+    Argument, PLACES, arguments, class_of, is_csv, path_argument, place_of, response_types,
+    signature, waiter_arguments,
 };
 use super::names::cpp_name;
+use crate::identifiers::polled_type;
 
 pub(super) fn push_definitions(text: &mut String) {
     for place in PLACES {

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 
 use crate::{Generated, NOTICE};
 
-pub(crate) use classes::polled_type;
 pub(crate) use names::cpp_name;
 pub(crate) use types::is_passed_as_arguments;
 

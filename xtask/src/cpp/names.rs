@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::prose::wrapped;
+
 /// Returns the C++ name of a Rust name: without `r#`, `remove` for `delete`, and with `_` after other C++
 /// keywords.
 pub(crate) fn cpp_name(name: &str) -> String {
@@ -20,17 +22,7 @@ pub(crate) fn cpp_name(name: &str) -> String {
 /// Writes a paragraph as a Doxygen comment, with intra-doc links of Rust as plain names.
 pub(super) fn doc(text: &mut String, indent: &str, paragraph: &str) {
     let plain = paragraph.replace("[`", "").replace("`]", "");
-    let width = 95 - indent.len();
-    let mut line = String::new();
-    for part in plain.split_whitespace() {
-        if !line.is_empty() && line.len() + part.len() > width {
-            writeln!(text, "{indent}/// {line}").unwrap();
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(part);
+    for line in wrapped(&plain, 96 - indent.len(), "", "") {
+        writeln!(text, "{indent}/// {line}").unwrap();
     }
-    writeln!(text, "{indent}/// {line}").unwrap();
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::prose::wrapped;
+
 /// A section of a docstring, such as `Args`: its title, and names with their descriptions.
 pub(super) type Section = (&'static str, Vec<(String, String)>);
 
@@ -41,25 +43,6 @@ pub(super) fn push_doc(text: &mut String, indent: usize, doc: &str, sections: &[
         writeln!(text, "{}", format!("{pad}{start}{line}").trim_end()).unwrap();
     }
     writeln!(text, "{pad}\"\"\"").unwrap();
-}
-
-fn wrapped(text: &str, width: usize, first: &str, other: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::from(first);
-    let mut empty = true;
-    for token in text.split_whitespace() {
-        if !empty && line.chars().count() + 1 + token.chars().count() > width {
-            lines.push(std::mem::replace(&mut line, other.to_owned()));
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(token);
-        empty = false;
-    }
-    lines.push(line);
-    lines
 }
 
 /// Converts Rust links and paths to plain code.

@@ -9,7 +9,7 @@ use camunda_admin::description::{
 
 use super::docstring::{Section, push_doc, quoted};
 use super::models::{Type, one_field, python_name};
-use crate::identifiers::snake;
+use crate::identifiers::{polled_type, snake};
 use crate::{Generated, NOTICE};
 
 /// The classes with the operations: the prefix of their `sdk_method`, the class name, its docstring.
@@ -433,13 +433,6 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
         passed.join(", ")
     )
     .unwrap();
-}
-
-/// The type of the resource that a waiter polls. One that returns nothing polls a cluster.
-fn polled_type(waiter: &Waiter) -> &'static str {
-    waiter
-        .response
-        .map_or("Cluster", |resource| resource.name())
 }
 
 fn decoder(description: &Description) -> String {

@@ -105,7 +105,9 @@ def _text(report: DoctorReport) -> str:
         access = permission["access"].replace("_", " ")
         lines.append(f"  {permission['resource']:<22}{access}{detail}")
     statuses = [check["status"] for check in report["checks"]]
-    lines += ["", f"{statuses.count('failed')} failed, {statuses.count('warning')} warnings"]
+    warnings = statuses.count("warning")
+    plural = "" if warnings == 1 else "s"
+    lines += ["", f"{statuses.count('failed')} failed, {warnings} warning{plural}"]
     return "\n".join(lines)
 
 

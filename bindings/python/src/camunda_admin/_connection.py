@@ -264,7 +264,10 @@ class Connection:
             raise wrong_type("file", file, "a file object with `write`")
         try:
             file.write("")
+            is_binary = False
         except TypeError:
+            is_binary = True
+        if is_binary:
             self._call_with_sink(function, lambda piece: _write_all(file, piece))
             return None
         # A piece may end within a character.
@@ -370,9 +373,14 @@ def _raise_failure(status: int, error: c_void_p) -> None:
 
 
 def _write_all(file: t.IO[t.Any], piece: bytes) -> None:
-    """Write to a binary file; an unbuffered one may write less than it is given."""
+    """Write to a binary file; an unbuffered one may write less than it is given, or nothing."""
+    import errno
+    import io
+
     while piece:
         written = file.write(piece)
+        if written == 0 or (written is None and isinstance(file, io.RawIOBase)):
+            raise BlockingIOError(errno.EAGAIN, "the file accepts no data without blocking")
         if not isinstance(written, int) or written >= len(piece):
             return
         piece = piece[written:]
