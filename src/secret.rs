@@ -287,10 +287,12 @@ pub(crate) trait ZeroizeAll {
 
 impl ZeroizeAll for Vec<u8> {
     fn zeroize(&mut self) {
+        // Apart from the spare capacity, because a debug build fills uninitialized bytes one by one.
+        wipe(self);
+        let spare = self.spare_capacity_mut();
+        spare.fill(MaybeUninit::new(0));
+        optimization_barrier(spare);
         self.clear();
-        let capacity = self.spare_capacity_mut();
-        capacity.fill(MaybeUninit::new(0));
-        optimization_barrier(capacity);
     }
 }
 

@@ -105,7 +105,7 @@ impl AdminClient {
         body: Option<&Json>,
     ) -> Result<Json> {
         let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
-        let response = self.request_json(idempotency, method, path, body)?;
+        let response = self.request_json(&self.call(), idempotency, method, path, body)?;
         operation::decode(&response).map_err(Error::invalid_argument)
     }
 
@@ -113,6 +113,7 @@ impl AdminClient {
     /// body.
     pub(crate) fn request_json(
         &self,
+        call: &CallContext,
         idempotency: Idempotency,
         method: Method,
         path: &str,
@@ -133,7 +134,7 @@ impl AdminClient {
             documented_rejections: &[],
             secret_fields: Vec::new(),
         };
-        self.transport.send(&request, &self.call(), |response| {
+        self.transport.send(&request, call, |response| {
             let json = operation::strip_bom(&response).trim_ascii();
             if json.is_empty() {
                 return Ok(Zeroizing::new(b"null".to_vec()));
