@@ -133,12 +133,12 @@ impl Shared<'_> {
 
 /// Result of sending a token request.
 enum Sending {
-    Done(Box<Exchange>),
+    Done(Box<Attempt>),
     Resolved(Resolution),
 }
 
 /// A token request and its response, or the error.
-struct Exchange {
+struct Attempt {
     result: Result<TokenResponse, FetchError>,
     /// When the request was sent; `None` if no connection was established.
     sent: Option<Timestamp>,
@@ -207,15 +207,15 @@ impl<'a> TokenFetch<'a> {
             clock: &entry.clock,
             open: None,
         };
-        let exchange = match self.send(&shared, &mut connection, lock, known)? {
-            Sending::Done(exchange) => exchange,
+        let attempt = match self.send(&shared, &mut connection, lock, known)? {
+            Sending::Done(attempt) => attempt,
             Sending::Resolved(Resolution(token)) => return Ok(token),
         };
         count(&entry.counters.token_requests);
         if self.purpose == Purpose::Refresh {
             count(&entry.counters.refreshes);
         }
-        self.record_result(&shared, *exchange, limited.as_ref())
+        self.record_result(&shared, *attempt, limited.as_ref())
     }
 
     /// Sends the request when it has a permit.
@@ -253,7 +253,7 @@ impl<'a> TokenFetch<'a> {
             let granted = match permit {
                 Permit::Granted(granted) => granted,
                 Permit::NotConnected(error) => {
-                    return Ok(Sending::Done(Box::new(Exchange {
+                    return Ok(Sending::Done(Box::new(Attempt {
                         result: Err(error),
                         sent: None,
                         known,
@@ -290,7 +290,7 @@ impl<'a> TokenFetch<'a> {
                 expired += 1;
                 continue;
             }
-            return Ok(Sending::Done(Box::new(Exchange {
+            return Ok(Sending::Done(Box::new(Attempt {
                 result,
                 sent: Some(sent),
                 known,
@@ -315,16 +315,16 @@ impl<'a> TokenFetch<'a> {
     fn record_result(
         mut self,
         shared: &Shared<'_>,
-        exchange: Exchange,
+        attempt: Attempt,
         limited: Option<&CallContext>,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
-        let Exchange {
+        let Attempt {
             result,
             sent,
             known,
             lock,
-        } = exchange;
+        } = attempt;
         let now = entry.clock.now();
         let result = result.and_then(|response| {
             let generation = entry.lock().next_generation(known.generation, now);
