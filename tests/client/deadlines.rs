@@ -184,18 +184,21 @@ fn with_api_at(url: &str, reached: impl Fn() -> bool + Send + Sync + 'static) ->
     (admin, Box::new(reached))
 }
 
+/// As [`with_api_at`], with an API that does not respond; unless it `reads`, it does not receive either.
+fn with_silent_api(scheme: &str, reads: bool) -> Blocked {
+    let (address, arrived) = silent_server(reads);
+    with_api_at(&format!("{scheme}://{address}"), move || {
+        arrived.load(Ordering::Acquire)
+    })
+}
+
 #[test]
 fn call_ends_while_api_does_not_respond() {
     check_deadline_and_cancellation(
         Stage::Request,
         "waiting for the response of http://127.0.0.1:",
         list,
-        || {
-            let (address, arrived) = silent_server(true);
-            with_api_at(&format!("http://{address}"), move || {
-                arrived.load(Ordering::Acquire)
-            })
-        },
+        || with_silent_api("http", true),
     );
 }
 
@@ -205,12 +208,7 @@ fn call_ends_during_tls_handshake() {
         Stage::Request,
         "waiting for the TLS handshake with https://127.0.0.1:",
         list,
-        || {
-            let (address, arrived) = silent_server(true);
-            with_api_at(&format!("https://{address}"), move || {
-                arrived.load(Ordering::Acquire)
-            })
-        },
+        || with_silent_api("https", true),
     );
 }
 
@@ -276,12 +274,7 @@ fn call_ends_while_sending() {
         Stage::Request,
         "sending the request to http://127.0.0.1:",
         send_large,
-        || {
-            let (address, arrived) = silent_server(false);
-            with_api_at(&format!("http://{address}"), move || {
-                arrived.load(Ordering::Acquire)
-            })
-        },
+        || with_silent_api("http", false),
     );
 }
 
