@@ -139,21 +139,18 @@ impl ExchangeGuard {
         buffer: &mut [u8],
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let change = |by: i32| {
-            ExchangeGuard::current(|state| {
-                let reading = state.reading.get().saturating_add_signed(by);
-                state.reading.set(reading);
-                reading
-            })
-        };
-        change(1);
         ExchangeGuard::current(|state| {
+            state.reading.set(state.reading.get() + 1);
             if state.connecting.get() == 0 {
                 state.step.set(Step::Receive);
             }
         });
         let result = read(buffer);
-        let reading = change(-1);
+        let reading = ExchangeGuard::current(|state| {
+            let reading = state.reading.get().saturating_sub(1);
+            state.reading.set(reading);
+            reading
+        });
         // The bytes of an outer read are the ciphertext of the connection inside the tunnel.
         if let (Ok(amount), Some(0)) = (&result, reading) {
             ExchangeGuard::current(|state| {
