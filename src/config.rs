@@ -194,6 +194,7 @@ impl Config {
         Ok(config)
     }
 
+    /// Sets the credentials, or the access token, from their variables.
     fn set_credential_variables(
         &mut self,
         read: impl Fn(&str) -> Result<Option<Zeroizing<String>>>,
@@ -229,7 +230,8 @@ impl Config {
         Ok(())
     }
 
-    /// The value of the variable is always a path: a directory can have the name `memory`.
+    /// Sets `token_cache` to the directory that a variable names. Its value is always a path: a directory
+    /// can have the name `memory`.
     fn set_token_cache_directory(&mut self, variable: &'static str, value: &str) -> Result<()> {
         if resembles_url(value) {
             return Err(Error::config(format!(
@@ -243,7 +245,8 @@ impl Config {
         Ok(())
     }
 
-    /// The variables that were read before are for the fallback.
+    /// Sets `token_cache` to the URL of the variable for Redis. The variables that were read before
+    /// determine the fallback.
     fn set_token_cache_redis(&mut self, value: &str) -> Result<()> {
         self.note_variable("token_cache", REDIS_VARIABLE);
         let url = redis_url(value).ok_or_else(|| {

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from functools import partial
 else:
-    # From where `functools`, which is slow to import, has it.
+    # The module from which `functools` imports it: importing `functools` takes long.
     from _functools import partial
 
 __all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "name_file", "take_error", "take_json"]
