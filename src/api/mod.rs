@@ -33,6 +33,8 @@ mod tests;
 pub(crate) mod timestamp;
 pub(crate) mod token_source;
 pub(crate) mod wait;
+mod wait_loop;
+pub(crate) mod wait_options;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use tests::round_trip_tests;

@@ -12,7 +12,7 @@ use crate::api::admin::AdminClient;
 use crate::api::cluster_clients;
 use crate::api::clusters::{ClusterId, IpAllowlistEntry};
 use crate::api::operation::Operation;
-use crate::api::wait::Wait;
+use crate::api::wait_options::Wait;
 use crate::error::{Error, Result};
 use crate::ffi::admin::{camunda_admin, encode};
 use crate::ffi::boundary::{bytes, handle, required, return_owned, set_null, text};
