@@ -303,18 +303,18 @@ impl TokenState {
         (window, self.auth_failures)
     }
 
-    /// Ends the request: another process stored a rejection of the credentials.
+    /// Ends the request: another process stored a rejection of the credentials, which applies until
+    /// this time (monotonic).
     pub(crate) fn auth_failure_loaded(
         &mut self,
         fetch_id: FetchId,
-        now: Timestamp,
-        left: Duration,
+        until: Duration,
         count: u32,
         error: Error,
     ) {
         self.clear_fetch(fetch_id);
         self.auth_failures = self.auth_failures.max(count);
-        self.suspend_until(now.mono.saturating_add(left), error);
+        self.suspend_until(until, error);
     }
 
     /// Returns whether a rejection at this time (milliseconds since 1970) was not cleared since.
@@ -537,7 +537,8 @@ pub(crate) fn rate_limited(wait: Duration) -> Error {
         ErrorKind::RateLimited,
         Stage::Token,
         Outcome::NotSent,
-        "token request not sent: the rate limit allows the next one only after this call's deadline",
+        "token request not sent: the rate limit allows the next one only after this call's \
+         deadline",
     )
     .with_retry_after(Some(wait))
 }
@@ -1008,7 +1009,8 @@ mod tests {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
         let left = Duration::from_secs(10);
-        token_state.auth_failure_loaded(fetch_id, START, left, 3, error(ErrorKind::Authentication));
+        let until = START.mono + left;
+        token_state.auth_failure_loaded(fetch_id, until, 3, error(ErrorKind::Authentication));
         assert_eq!(token_state.auth_failures(), 3);
         assert_eq!(
             token_state.suspended_for(START).map(|(left, _)| left),

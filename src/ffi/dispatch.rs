@@ -389,7 +389,8 @@ pub unsafe extern "C" fn camunda_request(
                 }
                 _ => {
                     return Err(Error::invalid_argument(format!(
-                        "idempotency is {idempotency}; expected CAMUNDA_IDEMPOTENCY_BY_METHOD to CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
+                        "idempotency is {idempotency}; expected CAMUNDA_IDEMPOTENCY_BY_METHOD to \
+                         CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
                     )));
                 }
             };

@@ -122,6 +122,16 @@ enum StorePermit {
     Stopped,
 }
 
+/// What a request does while it waits for a permit. No lock is held during the callbacks.
+pub(super) struct PermitCallbacks<Expect, IsResolved, Connect> {
+    /// Called with the expected time (monotonic) of the permit when that changes.
+    pub(super) expect: Expect,
+    /// Called after a wait; returns true if the request is no longer needed.
+    pub(super) is_resolved: IsResolved,
+    /// Called before the permit. Opens a connection if there is none, and returns whether it did.
+    pub(super) connect: Connect,
+}
+
 /// Result of waiting for a permit.
 #[derive(Debug)]
 pub(super) enum Permit {
@@ -179,18 +189,17 @@ impl SharedRateLimiter {
         }
     }
 
-    /// Waits for a permit and records it. Calls `expect` when the expected time of the permit
-    /// changes. Without `may_block`, grants only a permit that is available immediately. After a
-    /// wait, calls `is_resolved`, which returns true if the request is no longer needed. Calls
-    /// `connect` before the permit, which opens a connection if there is none, and returns whether it
-    /// did. No lock is held during the callbacks.
+    /// Waits for a permit and records it. Without `may_block`, grants only a permit that is available
+    /// immediately.
     pub(super) fn acquire(
         &self,
         sharing: Sharing<'_>,
         may_block: bool,
-        expect: impl Fn(Duration),
-        mut is_resolved: impl FnMut() -> bool,
-        mut connect: impl FnMut() -> Result<bool, FetchError>,
+        mut callbacks: PermitCallbacks<
+            impl Fn(Duration),
+            impl FnMut() -> bool,
+            impl FnMut() -> Result<bool, FetchError>,
+        >,
     ) -> Permit {
         let Sharing {
             stores,
@@ -219,7 +228,7 @@ impl SharedRateLimiter {
             let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
             if ends && has_waited {
                 drop(rate_limiter);
-                if is_resolved() {
+                if (callbacks.is_resolved)() {
                     return Permit::NotNeeded;
                 }
                 has_waited = false;
@@ -228,14 +237,9 @@ impl SharedRateLimiter {
             let is_near = !ends && wait <= CONNECT_AHEAD && rate_limiter.can_connect();
             if wait.is_zero() || (is_near && !is_connected) {
                 drop(rate_limiter);
-                let is_new = match connect() {
+                let is_new = match (callbacks.connect)() {
                     Ok(is_new) => is_new,
-                    Err(error) => {
-                        if error.kind != TokenErrorKind::Cancelled {
-                            self.lock().connection_failed(clock.now());
-                        }
-                        return Permit::NotConnected(error);
-                    }
+                    Err(error) => return self.not_connected(clock, error),
                 };
                 is_connected = true;
                 connections += u32::from(is_new);
@@ -244,17 +248,11 @@ impl SharedRateLimiter {
                 if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
                     continue;
                 }
-                let granted = match stores.is_empty() {
-                    true => self.grant_in_memory(ticket, clock).map(Permit::Granted),
-                    false => {
-                        has_waited = true;
-                        acquisition.try_stores()
-                    }
-                };
-                match granted {
-                    Some(permit) => return permit,
-                    None => continue,
+                has_waited |= !stores.is_empty();
+                if let Some(permit) = acquisition.try_grant() {
+                    return permit;
                 }
+                continue;
             }
             if ends {
                 return Permit::AfterDeadline(wait);
@@ -270,9 +268,17 @@ impl SharedRateLimiter {
                 // changed.
                 drop(rate_limiter);
                 expected = permit_at;
-                expect(permit_at);
+                (callbacks.expect)(permit_at);
             }
         }
+    }
+
+    /// Records that no connection was established, unless the call ended.
+    fn not_connected(&self, clock: &Clock, error: FetchError) -> Permit {
+        if error.kind != TokenErrorKind::Cancelled {
+            self.lock().connection_failed(clock.now());
+        }
+        Permit::NotConnected(error)
     }
 
     /// Records a permit, without stores. Returns `None` if the permit is later now.
@@ -562,6 +568,18 @@ impl<'a> Acquisition<'a> {
             unverified_budget: MAX_UNVERIFIED_DELAY.min(half),
             overlong_locks: 0,
         })
+    }
+
+    /// Tries to record a permit that is due. Returns `None` if the call has to check the queue again,
+    /// possibly after a wait.
+    fn try_grant(&mut self) -> Option<Permit> {
+        match self.sharing.stores.is_empty() {
+            true => self
+                .limiter
+                .grant_in_memory(self.queued.ticket, self.sharing.clock)
+                .map(Permit::Granted),
+            false => self.try_stores(),
+        }
     }
 
     /// Tries to get the permit from the stores. Returns `None` if the call has to check the queue

@@ -108,20 +108,14 @@ impl Cache {
                 .collect()
         });
         for (key, entry) in entries {
-            // Valid for the parent, so valid for the child.
-            let Ok(stores) = child.stores(&entry.choice) else {
-                continue;
-            };
             let token_state = lock_inherited(&entry.token_state)
                 .map(|token_state| token_state.inherited())
                 .unwrap_or_default();
-            let own = child.new_entry(
-                token_state,
-                &entry.rate_limiter.key,
-                stores,
-                &entry.choice,
-                &entry.names,
-            );
+            // Valid for the parent, so valid for the child.
+            let host = &entry.rate_limiter.key;
+            let Ok(own) = child.new_entry(token_state, host, &entry.choice, &entry.names) else {
+                continue;
+            };
             // Kept for a custom store too, since no client refers to the entry before its first use
             // in the child.
             child.entries.lock().insert(key, Retention::Process(own));
@@ -156,13 +150,12 @@ impl Cache {
         if let Some(entry) = known {
             return Ok(entry);
         }
-        let rate_limiter = TokenHostKey::of(&request.token_url);
-        let stores = self.stores(choice)?;
+        let host = TokenHostKey::of(&request.token_url);
         let names = EntryNames {
             label: label(request),
             audience: request.audience.clone(),
         };
-        let new = self.new_entry(TokenState::default(), &rate_limiter, stores, choice, &names);
+        let new = self.new_entry(TokenState::default(), &host, choice, &names)?;
         let now = self.clock.now();
         // Dropped after the lock is released: an entry can own a custom store.
         let mut removed = Vec::new();
@@ -204,40 +197,32 @@ impl Cache {
         self.stores.lock().insert(StoreChain::id(choice), kept);
     }
 
+    fn rate_limiter(&self, host: &TokenHostKey) -> Arc<SharedRateLimiter> {
+        let mut rate_limiters = self.rate_limiters.lock();
+        let new = || Arc::new(SharedRateLimiter::new(host.clone(), RateLimiter::default()));
+        Arc::clone(rate_limiters.entry(host.clone()).or_insert_with(new))
+    }
+
     fn new_entry(
         &self,
         token_state: TokenState,
-        rate_limiter: &TokenHostKey,
-        stores: Arc<StoreChain>,
+        host: &TokenHostKey,
         choice: &TokenCacheConfig,
         names: &EntryNames,
-    ) -> Arc<CacheEntry> {
-        let rate_limiter = {
-            let mut rate_limiters = self.rate_limiters.lock();
-            let new = || {
-                Arc::new(SharedRateLimiter::new(
-                    rate_limiter.clone(),
-                    RateLimiter::default(),
-                ))
-            };
-            Arc::clone(
-                rate_limiters
-                    .entry(rate_limiter.clone())
-                    .or_insert_with(new),
-            )
-        };
-        Arc::new(CacheEntry {
+    ) -> Result<Arc<CacheEntry>, Error> {
+        let stores = self.stores(choice)?;
+        Ok(Arc::new(CacheEntry {
             clock: self.clock.clone(),
             token_state: Mutex::new(token_state),
             changed: Signal::new(),
-            rate_limiter,
+            rate_limiter: self.rate_limiter(host),
             stores,
             choice: choice.clone(),
             names: names.clone(),
             number: self.entries_created.fetch_add(1, Ordering::Relaxed) + 1,
             counters: Arc::clone(&self.counters),
             unshared: Unshared::default(),
-        })
+        }))
     }
 }
 

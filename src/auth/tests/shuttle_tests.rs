@@ -13,6 +13,9 @@ mod entry;
 #[path = "../cache/fetch.rs"]
 mod fetch;
 #[allow(clippy::duplicate_mod)]
+#[path = "../cache/lock_wait.rs"]
+mod lock_wait;
+#[allow(clippy::duplicate_mod)]
 #[path = "../cache/permits.rs"]
 mod permits;
 #[allow(clippy::duplicate_mod, dead_code)]
