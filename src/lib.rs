@@ -187,6 +187,7 @@ mod fork;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod json_text;
 #[cfg(test)]
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]

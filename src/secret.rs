@@ -12,6 +12,8 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
+use crate::json_text::{self, Piece};
+
 /// Message of the decode error of a secret that is not a string.
 pub(crate) const NOT_A_STRING: &str = "invalid type: a secret is a string";
 
@@ -178,7 +180,7 @@ impl Visitor<'_> for RawText {
             .and_then(|text| text.strip_suffix('"'));
         let inside = inside.ok_or_else(not_a_string)?;
         match inside.contains('\\') {
-            true => unescape(inside)
+            true => decoded(inside)
                 .map(Secret)
                 .ok_or_else(|| E::custom("a secret has an invalid escape")),
             false => Ok(Secret::new(inside)),
@@ -194,44 +196,18 @@ impl Visitor<'_> for RawText {
 /// secrets are decoded as in any other format.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Resolves the escapes of a JSON string. Returns `None` if one is invalid.
-fn unescape(text: &str) -> Option<Zeroizing<String>> {
-    let mut unescaped = SecretBuffer::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        unescaped.push_str(&rest[..at]);
-        let escape = *rest.as_bytes().get(at + 1)?;
-        rest = rest.get(at + 2..)?;
-        unescaped.push(match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let high = hex(&mut rest)?;
-                match high {
-                    0xd800..0xdc00 => {
-                        rest = rest.strip_prefix("\\u")?;
-                        let low = hex(&mut rest)?;
-                        char::decode_utf16([high, low]).next()?.ok()?
-                    }
-                    _ => char::from_u32(u32::from(high))?,
-                }
-            }
-            _ => return None,
-        });
+/// Decodes the bytes between the quotes of a JSON string, without a copy that is not zeroized. Returns
+/// `None` if an escape is not valid.
+fn decoded(written: &str) -> Option<Zeroizing<String>> {
+    let mut text = SecretBuffer::with_capacity(written.len());
+    for piece in json_text::pieces(written.as_bytes()) {
+        match piece {
+            Piece::Bytes(bytes) => text.extend(bytes),
+            Piece::Char(c) => text.push(c),
+            Piece::Invalid => return None,
+        }
     }
-    unescaped.push_str(rest);
-    unescaped.into_string()
-}
-
-/// Parses four hexadecimal digits and removes them from `rest`.
-fn hex(rest: &mut &str) -> Option<u16> {
-    let digits = rest.get(..4)?;
-    *rest = &rest[4..];
-    u16::from_str_radix(digits, 16).ok()
+    text.into_string()
 }
 
 /// String or buffer that is zeroized on drop, for example a response body, which may contain

@@ -16,7 +16,6 @@ pub(crate) mod extra;
 mod handle_macro;
 pub(crate) mod json;
 pub(crate) mod json_index;
-pub(crate) mod json_text;
 pub(crate) mod json_walk;
 pub(crate) mod members;
 pub(crate) mod meta;

@@ -11,7 +11,7 @@ use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::callback::camunda_write_fn;
-use crate::ffi::dispatch::{{self, CallPointers}};
+use crate::ffi::dispatch::{self, CallPointers};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::value::camunda_value;
 
