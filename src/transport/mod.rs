@@ -141,8 +141,8 @@ impl Request<'_> {
 ///
 /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a certificate or key cannot be used.
 pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
-    let mut choice = config.token_cache().clone();
-    if let TokenCacheConfig::Redis { url, tls, .. } = &mut choice
+    let mut token_cache = config.token_cache().clone();
+    if let TokenCacheConfig::Redis { url, tls, .. } = &mut token_cache
         && (url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:"))
     {
         *tls = Some(StoreTls {
@@ -150,7 +150,7 @@ pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
             id: tls::identity(config)?,
         });
     }
-    Ok(choice)
+    Ok(token_cache)
 }
 
 /// The HTTP connections, counters and token provider that all clones of a client share.

@@ -21,7 +21,7 @@ pub(in crate::auth) struct CacheEntry {
     pub(super) changed: Signal,
     pub(super) rate_limiter: Arc<SharedRateLimiter>,
     pub(super) stores: Arc<StoreChain>,
-    pub(super) choice: TokenCacheConfig,
+    pub(super) config: TokenCacheConfig,
     pub(super) names: EntryNames,
     /// Distinguishes entries of one process that have the same names.
     pub(super) number: u64,

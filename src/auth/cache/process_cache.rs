@@ -38,9 +38,9 @@ static PROCESS_CACHE: PerProcess<Cache> = PerProcess::new();
 /// Returns the handle for these credentials in the process-wide cache.
 pub(crate) fn token_cache_handle(
     request: TokenRequest,
-    choice: &TokenCacheConfig,
+    config: &TokenCacheConfig,
 ) -> Result<Arc<TokenCacheHandle>, Error> {
-    Cache::of_this_process().handle(request, choice)
+    Cache::of_this_process().handle(request, config)
 }
 
 /// Returns the state of all tokens of this process.
@@ -113,7 +113,7 @@ impl Cache {
                 .unwrap_or_default();
             // Valid for the parent, so valid for the child.
             let host = &entry.rate_limiter.key;
-            let Ok(own) = child.new_entry(token_state, host, &entry.choice, &entry.names) else {
+            let Ok(own) = child.new_entry(token_state, host, &entry.config, &entry.names) else {
                 continue;
             };
             // Kept for a custom store too, since no client refers to the entry before its first use
@@ -126,15 +126,15 @@ impl Cache {
     pub(crate) fn handle(
         &self,
         request: TokenRequest,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
     ) -> Result<Arc<TokenCacheHandle>, Error> {
         let key = CacheKey::of(&request);
-        let entry = self.entry(key, &request, choice)?;
-        let choice = choice.clone();
+        let entry = self.entry(key, &request, config)?;
+        let config = config.clone();
         Ok(Arc::new(TokenCacheHandle {
             request,
             key,
-            choice,
+            config,
             entry: PerProcess::with(entry),
         }))
     }
@@ -143,9 +143,9 @@ impl Cache {
         &self,
         key: CacheKey,
         request: &TokenRequest,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
     ) -> Result<Arc<CacheEntry>, Error> {
-        let id = (key, StoreChain::id(choice));
+        let id = (key, StoreChain::id(config));
         let known = self.entries.lock().get(&id).and_then(Retention::get);
         if let Some(entry) = known {
             return Ok(entry);
@@ -155,7 +155,7 @@ impl Cache {
             label: label(request),
             audience: request.audience.clone(),
         };
-        let new = self.new_entry(TokenState::default(), &host, choice, &names)?;
+        let new = self.new_entry(TokenState::default(), &host, config, &names)?;
         let now = self.clock.now();
         // Dropped after the lock is released: an entry can own a custom store.
         let mut removed = Vec::new();
@@ -176,25 +176,25 @@ impl Cache {
                 Retention::WhileReferenced(_) => true,
             });
         }
-        Ok(Retention::insert(&mut entries, id, &new, choice))
+        Ok(Retention::insert(&mut entries, id, &new, config))
     }
 
-    fn stores(&self, choice: &TokenCacheConfig) -> Result<Arc<StoreChain>, Error> {
-        let id = StoreChain::id(choice);
+    fn stores(&self, config: &TokenCacheConfig) -> Result<Arc<StoreChain>, Error> {
+        let id = StoreChain::id(config);
         let known = self.stores.lock().get(&id).and_then(Retention::get);
         if let Some(stores) = known {
             return Ok(stores);
         }
-        let new = Arc::new(StoreChain::new(choice, &self.clock)?);
+        let new = Arc::new(StoreChain::new(config, &self.clock)?);
         let mut stores = self.stores.lock();
-        Ok(Retention::insert(&mut stores, id, &new, choice))
+        Ok(Retention::insert(&mut stores, id, &new, config))
     }
 
     /// Uses these stores for a configuration.
     #[cfg(test)]
-    pub(in crate::auth) fn use_stores(&self, choice: &TokenCacheConfig, stores: StoreChain) {
+    pub(in crate::auth) fn use_stores(&self, config: &TokenCacheConfig, stores: StoreChain) {
         let kept = Retention::Process(Arc::new(stores));
-        self.stores.lock().insert(StoreChain::id(choice), kept);
+        self.stores.lock().insert(StoreChain::id(config), kept);
     }
 
     fn rate_limiter(&self, host: &TokenHostKey) -> Arc<SharedRateLimiter> {
@@ -207,17 +207,17 @@ impl Cache {
         &self,
         token_state: TokenState,
         host: &TokenHostKey,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
         names: &EntryNames,
     ) -> Result<Arc<CacheEntry>, Error> {
-        let stores = self.stores(choice)?;
+        let stores = self.stores(config)?;
         Ok(Arc::new(CacheEntry {
             clock: self.clock.clone(),
             token_state: Mutex::new(token_state),
             changed: Signal::new(),
             rate_limiter: self.rate_limiter(host),
             stores,
-            choice: choice.clone(),
+            config: config.clone(),
             names: names.clone(),
             number: self.entries_created.fetch_add(1, Ordering::Relaxed) + 1,
             counters: Arc::clone(&self.counters),
@@ -235,8 +235,8 @@ enum Retention<T> {
 }
 
 impl<T> Retention<T> {
-    fn new(value: Arc<T>, choice: &TokenCacheConfig) -> Self {
-        match choice {
+    fn new(value: Arc<T>, config: &TokenCacheConfig) -> Self {
+        match config {
             TokenCacheConfig::Custom(_) => Retention::WhileReferenced(Arc::downgrade(&value)),
             _ => Retention::Process(value),
         }
@@ -259,13 +259,13 @@ impl<T> Retention<T> {
         map: &mut BTreeMap<K, Retention<T>>,
         key: K,
         value: &Arc<T>,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
     ) -> Arc<T> {
         if let Some(value) = map.get(&key).and_then(Retention::get) {
             return value;
         }
         map.retain(|_, kept| !kept.is_dropped());
-        map.insert(key, Retention::new(Arc::clone(value), choice));
+        map.insert(key, Retention::new(Arc::clone(value), config));
         Arc::clone(value)
     }
 }
@@ -317,7 +317,7 @@ impl Cache {
 pub(crate) struct TokenCacheHandle {
     request: TokenRequest,
     key: CacheKey,
-    choice: TokenCacheConfig,
+    config: TokenCacheConfig,
     pub(in crate::auth) entry: PerProcess<Arc<CacheEntry>>,
 }
 
@@ -542,7 +542,7 @@ impl TokenCacheHandle {
     #[inline]
     fn current(&self) -> &CacheEntry {
         self.entry.inherit(|parents| {
-            let entry = Cache::of_this_process().entry(self.key, &self.request, &self.choice);
+            let entry = Cache::of_this_process().entry(self.key, &self.request, &self.config);
             // Valid for the parent, so valid for the child.
             entry.unwrap_or_else(|_| Arc::clone(parents))
         })

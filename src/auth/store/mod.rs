@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn remote_store_is_skipped_for_calls_that_cannot_wait() {
         let store = Arc::new(MemoryStore::default());
-        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+        let stores = StoreChain::new(&store.config(), &Clock::Real).unwrap();
         let shared = stores.shared().expect("a store");
         let cancel = Cancel::new();
         cancel.cancel();
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn store_that_cannot_write_still_locks_and_reads() {
         let store = Arc::new(MemoryStore::default());
-        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+        let stores = StoreChain::new(&store.config(), &Clock::Real).unwrap();
         let shared = stores.shared().expect("a store");
         assert!(shared.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
         store.writes_fail.store(true, Ordering::SeqCst);
@@ -423,8 +423,8 @@ mod tests {
             }
         }
         let store = Arc::new(Unreachable(0.into()));
-        let choice = TokenCacheConfig::Custom(store.clone());
-        let stores = StoreChain::new(&choice, &Clock::Real).unwrap();
+        let config = TokenCacheConfig::Custom(store.clone());
+        let stores = StoreChain::new(&config, &Clock::Real).unwrap();
         let shared = stores.shared().expect("a store");
         assert!(shared.read(&call(), "a").is_none());
         assert!(!shared.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));

@@ -69,7 +69,7 @@ fn names_of_the_first_release_are_kept() {
 fn token_record_of_the_first_release_is_used() {
     let clock = Clock::Simulated(ManualClock::frozen());
     let handle = Cache::new(clock.clone())
-        .handle(request(), &store().choice())
+        .handle(request(), &store().config())
         .unwrap();
     let endpoint = Endpoint::new(&clock, []);
     let token = handle.token(&*endpoint, &call()).unwrap();
@@ -90,7 +90,7 @@ fn rate_limit_record_of_the_first_release_delays_requests() {
     request.audience = "other.example".into();
     let store = store();
     let handle = Cache::new(clock.clone())
-        .handle(request, &store.choice())
+        .handle(request, &store.config())
         .unwrap();
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
     let endpoint = Endpoint::new(&clock, [limited]);

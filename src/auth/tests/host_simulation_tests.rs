@@ -666,13 +666,13 @@ fn run_process(
 ) {
     let scheduler = &process.scheduler;
     let clock = Clock::Process(Arc::clone(process) as Arc<dyn ProcessClock>);
-    let choice = TokenCacheConfig::Directory(PathBuf::from("/simulated"));
+    let config = TokenCacheConfig::Directory(PathBuf::from("/simulated"));
     let started = || {
         let cache = Cache::new(clock.clone());
         let files = kind.has_files.then(|| Arc::clone(files));
         let server = server.clone();
         let stores = StoreChain::simulated(server.map(Arc::new), files.map(Arc::new), &clock);
-        cache.use_stores(&choice, stores);
+        cache.use_stores(&config, stores);
         cache
     };
     let endpoint = Endpoint {
@@ -693,7 +693,7 @@ fn run_process(
             audience: audience.clone(),
             ..request()
         };
-        let handle = cache.handle(request, &choice).unwrap();
+        let handle = cache.handle(request, &config).unwrap();
         process.cancel.reset();
         *process.deadline.lock().unwrap() = scheduler.now() + kind.timeout;
         // The deadline of the simulation cancels the call.

@@ -645,7 +645,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
         issued: Mutex::default(),
     };
     let store = Arc::new(MemoryStore::default());
-    let choice = if shares { store.choice() } else { MEMORY };
+    let config = if shares { store.config() } else { MEMORY };
     let processes = [0, 1].map(|_| Cache::new(clock.clone()));
     let tokens: [[Arc<TokenCacheHandle>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
@@ -655,7 +655,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
                         audience: audience.into(),
                         ..request()
                     },
-                    &choice,
+                    &config,
                 )
                 .unwrap()
         })

@@ -199,7 +199,7 @@ pub(crate) struct MemoryStore {
 }
 
 impl MemoryStore {
-    pub(crate) fn choice(self: &Arc<Self>) -> TokenCacheConfig {
+    pub(crate) fn config(self: &Arc<Self>) -> TokenCacheConfig {
         TokenCacheConfig::Custom(Arc::clone(self) as Arc<dyn TokenStore>)
     }
 
