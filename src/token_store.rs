@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::fork::generation;
+use crate::fork::fork_count;
 
 /// A store in which processes share tokens and rate limits: one of the library's, or a custom one.
 ///
@@ -58,7 +58,7 @@ pub trait TokenStore: Send + Sync {
 pub struct StoreLock {
     /// Released when dropped; `None` only during `drop`.
     inner: Option<Box<dyn Send>>,
-    generation: u32,
+    fork_count: u32,
 }
 
 impl StoreLock {
@@ -66,14 +66,14 @@ impl StoreLock {
     pub fn new(inner: impl Send + 'static) -> Self {
         StoreLock {
             inner: Some(Box::new(inner)),
-            generation: generation(),
+            fork_count: fork_count(),
         }
     }
 }
 
 impl Drop for StoreLock {
     fn drop(&mut self) {
-        if self.generation != generation() {
+        if self.fork_count != fork_count() {
             std::mem::forget(self.inner.take());
         }
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ffi::boundary;
 use crate::ffi::callback::camunda_write_fn;
 use crate::ffi::shutdown::call_back;
-use crate::fork::generation;
+use crate::fork::fork_count;
 
 /// Reads the value of `name`: passes it to `write`, in one or several chunks, with `value` as the
 /// `user` of `write`. Does not call `write` if there is no value or if it has expired. Returns 0 on
@@ -116,8 +116,8 @@ pub(super) struct Store {
     free: camunda_token_store_free_fn,
     user: *mut c_void,
     description: String,
-    /// Fork generation of the process that created the store; only this process calls `free`.
-    generation: u32,
+    /// Fork count of the process that created the store; only this process calls `free`.
+    fork_count: u32,
 }
 
 // SAFETY: the library passes the pointer only to the caller's functions, which must be thread-safe
@@ -154,7 +154,7 @@ impl Store {
             free: None,
             user,
             description: String::from("custom token store"),
-            generation: generation(),
+            fork_count: fork_count(),
         };
         if let Some(describe) = table.describe {
             // SAFETY: the caller guarantees that `user` is valid for this function.
@@ -171,7 +171,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(free) = self.free
-            && self.generation == generation()
+            && self.fork_count == fork_count()
         {
             // SAFETY: the caller guarantees that `user` is valid for this function. No other thread uses it.
             call_back(|| unsafe { free(self.user) });

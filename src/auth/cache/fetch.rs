@@ -15,7 +15,7 @@ use crate::auth::record::{
 use crate::auth::store::{
     FoundRecord, LockResult, REMOTE_STORE_TIMEOUT, ReadScope, RecordStore, Store,
 };
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::{Clock, ClockTime};
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
 use crate::auth::{
@@ -112,7 +112,7 @@ impl Shared<'_> {
 
     /// Records in the rate limiter that a request sent at this time got a response, or none. Without a
     /// time, shares what the rate limiter has recorded already: that no connection was established.
-    fn response_received(&self, sent: Option<Timestamp>) {
+    fn response_received(&self, sent: Option<ClockTime>) {
         let (rate_limiter, sharing) = (&self.entry.rate_limiter, self.sharing);
         match sent {
             Some(sent) => rate_limiter.response_received(sharing, sent),
@@ -125,7 +125,7 @@ impl Shared<'_> {
 struct FailedRequest {
     error: FetchError,
     /// When it was sent; `None` if no connection was established.
-    sent: Option<Timestamp>,
+    sent: Option<ClockTime>,
     /// The record of the stores before the request.
     known: TokenRecord,
 }
@@ -140,7 +140,7 @@ enum Sending {
 struct Attempt {
     result: Result<TokenResponse, FetchError>,
     /// When the request was sent; `None` if no connection was established.
-    sent: Option<Timestamp>,
+    sent: Option<ClockTime>,
     /// The record of the stores before the request.
     known: TokenRecord,
     /// Held until the result is shared.
@@ -149,7 +149,7 @@ struct Attempt {
 
 impl HeldLock {
     /// Returns whether the lease may end before the response to a request that is sent now.
-    fn expires(&self, now: Timestamp, remaining: Duration) -> bool {
+    fn expires(&self, now: ClockTime, remaining: Duration) -> bool {
         let needed = FETCH_LOCK_TIMEOUT.min(remaining);
         self.lock.is_some() && self.until < now.mono.saturating_add(needed)
     }
@@ -478,7 +478,7 @@ impl<'a> TokenFetch<'a> {
 
     /// Returns the token of a record if it is newer than the cached one, and not due if this is a
     /// refresh.
-    fn newer_token(&self, record: &TokenRecord, now: Timestamp) -> Option<CachedToken> {
+    fn newer_token(&self, record: &TokenRecord, now: ClockTime) -> Option<CachedToken> {
         let cached = cached_from_record(record, now, self.entry.clock.jitter())?;
         let is_newer =
             record.generation > self.entry.lock().max_generation() && cached.is_valid(now);
@@ -490,7 +490,7 @@ impl<'a> TokenFetch<'a> {
     fn auth_failure<'r>(
         &self,
         record: &'r TokenRecord,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Option<(&'r StoredAuthFailure, Duration)> {
         let auth_failure = record.auth_failure.as_ref()?;
         let left = auth_failure.remaining(now)?;
@@ -499,7 +499,7 @@ impl<'a> TokenFetch<'a> {
     }
 
     /// Returns how long no process refreshes the token of a record.
-    fn pause(&self, record: &TokenRecord, now: Timestamp) -> Option<Duration> {
+    fn pause(&self, record: &TokenRecord, now: ClockTime) -> Option<Duration> {
         let pause = record.refresh_pause?;
         let counts =
             self.purpose == Purpose::Refresh && self.entry.lock().is_failure_current(pause.at);
@@ -523,7 +523,7 @@ impl<'a> TokenFetch<'a> {
 
     /// Ends a refresh that got no response in time: the endpoint is slow, or holds back a
     /// rejection. Pauses the refreshes of all processes that share a store.
-    fn refresh_timed_out(mut self, shared: &Shared<'_>, mut known: TokenRecord, now: Timestamp) {
+    fn refresh_timed_out(mut self, shared: &Shared<'_>, mut known: TokenRecord, now: ClockTime) {
         let recent = known.refresh_pause.filter(|pause| pause.counts(now));
         let before = recent.map_or(0, |pause| pause.count);
         let auth_failure = known.auth_failure.as_ref().filter(|it| it.counts(now));
@@ -548,7 +548,7 @@ impl<'a> TokenFetch<'a> {
         mut self,
         shared: &Shared<'_>,
         failed: FailedRequest,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
         let sharing = shared.sharing;
@@ -680,9 +680,9 @@ impl Connection<'_> {
     /// [`MAX_SEND_DELAY`] of it. Returns the result, and when the first byte was sent.
     fn send(
         &mut self,
-        granted: Timestamp,
+        granted: ClockTime,
         may_expire: bool,
-    ) -> (Result<TokenResponse, FetchError>, Timestamp) {
+    ) -> (Result<TokenResponse, FetchError>, ClockTime) {
         let Some((open, _)) = &mut self.open else {
             unreachable!("a permit is granted to a request with a connection");
         };
@@ -702,8 +702,8 @@ impl Connection<'_> {
 fn token_of_response(
     response: TokenResponse,
     generation: u64,
-    sent: Timestamp,
-    now: Timestamp,
+    sent: ClockTime,
+    now: ClockTime,
     jitter: f64,
 ) -> Result<(CachedToken, TokenRecord), FetchError> {
     let life = lifetime(&response, sent, now);
@@ -734,7 +734,7 @@ fn token_of_response(
 /// Returns the token of a record if it is valid.
 pub(crate) fn cached_from_record(
     record: &TokenRecord,
-    now: Timestamp,
+    now: ClockTime,
     jitter: f64,
 ) -> Option<CachedToken> {
     let stored = record.token.as_ref()?;
@@ -744,7 +744,7 @@ pub(crate) fn cached_from_record(
     Some(CachedToken::new(token, life, left, now, jitter))
 }
 
-fn log_obtained(audience: &str, token: &Token, now: Timestamp, source: &str) {
+fn log_obtained(audience: &str, token: &Token, now: ClockTime, source: &str) {
     let lifetime = token.expires_at().duration_since(now.system_time());
     log::debug!(
         "access token obtained: audience={audience:?} lifetime={}s source={source:?}",

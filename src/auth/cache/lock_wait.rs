@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::entry::CacheEntry;
 use super::permits::MAX_POLL_TIME;
-use crate::auth::time::Timestamp;
+use crate::auth::time::ClockTime;
 use crate::call::CallContext;
 
 /// Maximum wait for another process that fetches the token: longer than the token endpoint holds
@@ -59,7 +59,7 @@ impl<'a> LockWait<'a> {
     }
 
     /// Returns what to do after an attempt to take the lock that ended at `now`.
-    pub(super) fn next_step(&mut self, now: Timestamp) -> LockStep {
+    pub(super) fn next_step(&mut self, now: ClockTime) -> LockStep {
         self.give_up_at += now
             .mono
             .saturating_sub(self.polled_at)

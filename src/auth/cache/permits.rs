@@ -12,7 +12,7 @@ use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::store::{
     INITIAL_SERVER_SUSPENSION, LockResult, SHORT_LEASE, Store, StoreChain, StoreTime,
 };
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{FetchError, StoreLock, TokenErrorKind};
 use crate::call::{CallContext, StopReason};
 
@@ -106,7 +106,7 @@ pub(super) enum Contended {
 
 /// Result of trying to get a permit from the stores.
 enum StorePermit {
-    Granted(Timestamp),
+    Granted(ClockTime),
     /// Another process was faster; the rate limiter then knows its request.
     NotYet,
     /// The shared store is not available: other hosts may send requests now too.
@@ -136,7 +136,7 @@ pub(super) struct PermitCallbacks<Expect, IsResolved, Connect> {
 #[derive(Debug)]
 pub(super) enum Permit {
     /// The permit is granted and recorded at this time: send the request.
-    Granted(Timestamp),
+    Granted(ClockTime),
     /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
     /// The call has too little time left to get a permit from the shared store.
@@ -169,16 +169,16 @@ impl SharedRateLimiter {
     }
 
     /// Returns the time (monotonic) of the permit for a caller who joins the queue now.
-    pub(super) fn permit_at(&self, now: Timestamp) -> Duration {
+    pub(super) fn permit_at(&self, now: ClockTime) -> Duration {
         self.lock().permit_at(None, now)
     }
 
     /// Returns the rest of the block after a 429.
-    pub(super) fn block_remaining(&self, now: Timestamp) -> Duration {
+    pub(super) fn block_remaining(&self, now: ClockTime) -> Duration {
         self.lock().block_remaining(now)
     }
 
-    pub(super) fn report(&self, now: Timestamp) -> RateLimiterReport {
+    pub(super) fn report(&self, now: ClockTime) -> RateLimiterReport {
         let rate_limiter = self.lock();
         RateLimiterReport {
             token_host: self.key.as_str().to_owned(),
@@ -282,7 +282,7 @@ impl SharedRateLimiter {
     }
 
     /// Records a permit, without stores. Returns `None` if the permit is later now.
-    fn grant_in_memory(&self, ticket: QueueTicket, clock: &Clock) -> Option<Timestamp> {
+    fn grant_in_memory(&self, ticket: QueueTicket, clock: &Clock) -> Option<ClockTime> {
         let mut rate_limiter = self.lock();
         let now = clock.now();
         if rate_limiter.permit_at(Some(ticket), now) > now.mono {
@@ -444,7 +444,7 @@ impl SharedRateLimiter {
     }
 
     /// Records a response that is not a 429, here and in the stores.
-    pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: Timestamp) -> bool {
+    pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: ClockTime) -> bool {
         let now = sharing.clock.now();
         // Other processes wrote their records before this response.
         self.share(sharing, Contended::Skip, |rate_limiter| {
@@ -660,7 +660,7 @@ impl<'a> Acquisition<'a> {
     }
 
     /// Returns why the permit is later than `now`, according to the records; `None` if it is not.
-    fn later_permit(&self, records: &mut [ReadRecord<'_>], now: Timestamp) -> Option<StorePermit> {
+    fn later_permit(&self, records: &mut [ReadRecord<'_>], now: ClockTime) -> Option<StorePermit> {
         let rate_limiter = self.limiter.lock();
         if rate_limiter.permit_at(Some(self.queued.ticket), now) > now.mono {
             let block = rate_limiter.block_remaining(now);

@@ -13,12 +13,12 @@ use crate::auth::key::{CacheKey, TokenHostKey};
 use crate::auth::record::{
     RateLimitRecord, RateLimitSigner, RecordCipher, StoredRateLimit, is_of_other_version,
 };
-use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::time::{Clock, ClockTime, ManualClock};
 use crate::auth::{TokenErrorKind, TokenStore};
 use crate::error::ErrorKind;
 
 /// The time at which the records were written, and to which a manual clock is set.
-const NOW: Timestamp = Timestamp {
+const NOW: ClockTime = ClockTime {
     mono: Duration::from_secs(1_000),
     wall: Duration::from_secs(1_780_000_000),
 };

@@ -19,7 +19,7 @@ use super::test_support::{failure, request};
 use crate::auth::cache::Cache;
 use crate::auth::record::RateLimitTimes;
 use crate::auth::store::{ServerClock, StoreChain, Timestamps};
-use crate::auth::time::{Clock, ProcessClock, Timestamp};
+use crate::auth::time::{Clock, ClockTime, ProcessClock};
 use crate::auth::{
     FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
     TokenRequest, TokenResponse, TokenStore,
@@ -34,7 +34,7 @@ const LONG_HISTORIES: u64 = 6;
 /// Of those in which processes are stopped, which rarely happens at a critical moment.
 const STOP_HISTORIES: u64 = 40;
 
-const EPOCH: Timestamp = Timestamp {
+const EPOCH: ClockTime = ClockTime {
     mono: Duration::from_secs(1_000),
     wall: Duration::from_secs(1_780_000_000),
 };
@@ -360,7 +360,7 @@ impl fmt::Debug for Process {
 }
 
 impl ProcessClock for Process {
-    fn now(&self) -> Timestamp {
+    fn now(&self) -> ClockTime {
         EPOCH.after(self.scheduler.now())
     }
 
