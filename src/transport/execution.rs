@@ -148,10 +148,7 @@ impl<'a> Execution<'a> {
                 self.transport.stats.count_token_call();
                 tokens.token(self.transport, self.call).map(Some)
             }
-            None => Err(Error::config(
-                "no credentials: set `client_id` and `client_secret` \
-                 (CAMUNDA_CONSOLE_CLIENT_ID, CAMUNDA_CONSOLE_CLIENT_SECRET)",
-            )),
+            None => Err(no_credentials()),
         }
     }
 
@@ -281,6 +278,14 @@ fn result_of<T>(
         false => consume(response),
     };
     consumed.map_err(|error| context.body_error(status, is_html, error))
+}
+
+/// Returns the error of a client without credentials that needs an access token.
+pub(crate) fn no_credentials() -> Error {
+    Error::config(
+        "no credentials: set `client_id` and `client_secret`, or `access_token`; `from_env` reads them \
+         from CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET",
+    )
 }
 
 /// Returns the detail of the error of a request with a supplied token that the API rejected.

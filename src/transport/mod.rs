@@ -42,6 +42,7 @@ use crate::secret::{Secret, Zeroizing};
 
 use agent::Agents;
 use execution::Execution;
+pub(crate) use execution::no_credentials;
 use response::BodyError;
 pub(crate) use response::{is_markup, strip_bom};
 
