@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::fork::fork_count;
 
+/// Maximum size of a value that is read, in bytes; the library stores a few thousand.
+pub(crate) const MAX_VALUE_BYTES: u64 = 1024 * 1024;
+
 /// A store in which processes share tokens and rate limits: one of the library's, or a custom one.
 ///
 /// Values are small, names consist of lower-case letters, digits and `-`. Both are safe to show:

@@ -45,7 +45,7 @@ use crate::secret::Secret;
 pub(crate) use crate::token_config::{
     Fallback, StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
 };
-pub(crate) use crate::token_store::{StoreLock, TokenStore};
+pub(crate) use crate::token_store::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 
 /// Opens connections to token endpoints; implemented by the transport.
 pub(crate) trait TokenEndpoint {

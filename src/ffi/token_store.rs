@@ -5,7 +5,7 @@ use std::io;
 use std::ptr;
 use std::time::Duration;
 
-use crate::auth::{StoreLock, TokenStore, millis};
+use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore, millis};
 use crate::error::{Error, Result};
 use crate::ffi::boundary;
 use crate::ffi::callback::camunda_write_fn;
@@ -98,9 +98,6 @@ pub struct camunda_token_store {
     /// child. May be NULL.
     pub free: camunda_token_store_free_fn,
 }
-
-/// Maximum size of a value; the library stores much smaller ones.
-const MAX_VALUE_BYTES: usize = 1024 * 1024;
 
 /// The functions of a table and their `user` pointer.
 pub(super) struct Store {
@@ -247,7 +244,8 @@ unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len:
         return -1;
     };
     let value = value.get_or_insert_default();
-    if len > MAX_VALUE_BYTES - value.len() || (data.is_null() && len > 0) {
+    let room = MAX_VALUE_BYTES - value.len() as u64;
+    if len as u64 > room || (data.is_null() && len > 0) {
         return -1;
     }
     if len > 0 {

@@ -33,7 +33,7 @@ use super::diagnostics::{StoreReport, StoreRole};
 use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::Clock;
-use super::{StoreLock, TokenStore};
+use super::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::call::CallContext;
 use crate::fork::{Mutex, MutexGuard};
 
@@ -87,12 +87,12 @@ pub(crate) struct Store {
 /// Returns a value of acceptable size. Another tenant of a store can write a value of any size.
 fn limited(value: Option<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     match &value {
-        Some(value) if value.len() as u64 > file_names::MAX_VALUE_BYTES => Err(io::Error::new(
+        Some(value) if value.len() as u64 > MAX_VALUE_BYTES => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
                 "value of {} bytes; at most {} are read",
                 value.len(),
-                file_names::MAX_VALUE_BYTES
+                MAX_VALUE_BYTES
             ),
         )),
         _ => Ok(value),
@@ -439,10 +439,10 @@ mod tests {
 
     #[test]
     fn limited_rejects_values_that_are_too_large() {
-        let largest = vec![b'x'; file_names::MAX_VALUE_BYTES as usize];
+        let largest = vec![b'x'; MAX_VALUE_BYTES as usize];
         assert_eq!(limited(Some(largest.clone())).unwrap(), Some(largest));
         assert_eq!(limited(None).unwrap(), None);
-        let too_large = vec![b'x'; file_names::MAX_VALUE_BYTES as usize + 1];
+        let too_large = vec![b'x'; MAX_VALUE_BYTES as usize + 1];
         let error = limited(Some(too_large)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
