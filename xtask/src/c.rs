@@ -199,7 +199,7 @@ fn functions() -> String {
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
-         use crate::ffi::dispatch::{{self, CallPointers}};\n\
+         use crate::ffi::dispatch::{self, CallPointers};\n\
          use crate::ffi::error::{camunda_error, camunda_status};\n\
          use crate::ffi::value::camunda_value;\n",
     );
