@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::buffers::OUTPUT_BUFFER;
-use super::connect_error::{ConnectError, ProxyFailure};
+use super::connect_error::{ConnectError, ProxyFailure, shown_proxy};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
@@ -306,10 +306,7 @@ impl Agents {
         if proxy.is_no_proxy(uri) {
             return None;
         }
-        Some((
-            super::connect_error::shown_proxy(proxy),
-            self.settings.proxy_source,
-        ))
+        Some((shown_proxy(proxy), self.settings.proxy_source))
     }
 
     /// Removes all addresses from the DNS cache, so that the next connection resolves names again.
@@ -452,10 +449,11 @@ impl Connector<()> for TunnelConnector {
         if details.uri.host().is_some_and(is_loopback) {
             return Ok(None);
         }
-        match (
-            self.connector.connect(details, chained),
-            details.config.proxy(),
-        ) {
+        let proxy = details.config.proxy();
+        if let Some(proxy) = proxy {
+            ExchangeGuard::through_proxy(shown_proxy(proxy));
+        }
+        match (self.connector.connect(details, chained), proxy) {
             (Err(error), Some(proxy)) if !ExchangeGuard::is_stopped() => {
                 let failure = ProxyFailure::new(proxy, self.source, error);
                 Err(ConnectError::Proxy(failure).into())

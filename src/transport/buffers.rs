@@ -13,6 +13,9 @@ use crate::secret::wipe;
 /// Size in bytes; larger than a TLS record, since responses are larger than requests.
 pub(super) const INPUT_BUFFER: usize = 32 * 1024;
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
+/// Maximum number of bytes of output that wait for more: the head of a request and a small body are sent
+/// together.
+const MAX_PENDING: usize = OUTPUT_BUFFER / 2;
 /// Part of the output buffer that ureq uses for bodies of unknown length, which the client never sends.
 const TEMPORARY: usize = 1024;
 
@@ -26,6 +29,8 @@ pub(super) struct ZeroizingBuffers {
     /// End of the bytes that were ever written: those after it are zero.
     written: usize,
     output: Vec<u8>,
+    /// Number of bytes at the start of `output` that wait to be sent.
+    pending: usize,
     /// Whether the last reader of the input consumed any of it.
     progress: bool,
     /// Whether the next input is the beginning of a response: output was written since the last input.
@@ -40,9 +45,24 @@ impl ZeroizingBuffers {
             end: 0,
             written: 0,
             output: Vec::new(),
+            pending: 0,
             progress: false,
             expects_response: false,
         }
+    }
+
+    /// Adds what ureq has written to [`output`](Buffers::output) to the bytes that wait to be sent.
+    /// Returns whether they are to be sent now; otherwise the transport sends them before it waits for
+    /// input.
+    pub(super) fn add_pending(&mut self, amount: usize) -> bool {
+        self.pending += amount;
+        self.pending > MAX_PENDING
+    }
+
+    /// Returns the bytes that wait to be sent, for the caller to send.
+    pub(super) fn take_pending(&mut self) -> &[u8] {
+        let pending = std::mem::take(&mut self.pending);
+        &self.output[..pending]
     }
 
     fn wipe(&mut self) {
@@ -70,7 +90,7 @@ impl Buffers for ZeroizingBuffers {
             self.output = vec![0; OUTPUT_BUFFER];
         }
         self.expects_response = true;
-        &mut self.output
+        &mut self.output[self.pending..]
     }
 
     fn input(&self) -> &[u8] {
@@ -107,7 +127,8 @@ impl Buffers for ZeroizingBuffers {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        let (output, temporary) = self.output().split_at_mut(OUTPUT_BUFFER - TEMPORARY);
+        let output = self.output();
+        let (output, temporary) = output.split_at_mut(output.len() - TEMPORARY);
         (temporary, output)
     }
 
@@ -178,6 +199,23 @@ mod tests {
         buffers.input_consume(INPUT_BUFFER);
         assert!(!buffers.can_use_input(), "nothing is left");
         assert_eq!(buffers.input_append_buf().len(), INPUT_BUFFER);
+    }
+
+    #[test]
+    fn pending_output_is_before_what_is_written_next() {
+        let mut buffers = ZeroizingBuffers::new();
+        assert!(buffers.take_pending().is_empty());
+        buffers.output()[..4].copy_from_slice(b"head");
+        assert!(!buffers.add_pending(4));
+        let (_, output) = buffers.tmp_and_output();
+        output[..4].copy_from_slice(b"body");
+        assert_eq!(output.len(), OUTPUT_BUFFER - 4 - TEMPORARY);
+        assert!(!buffers.add_pending(4));
+        assert_eq!(buffers.take_pending(), b"headbody");
+        assert!(buffers.take_pending().is_empty());
+        assert_eq!(buffers.output().len(), OUTPUT_BUFFER);
+        assert!(!buffers.add_pending(MAX_PENDING));
+        assert!(buffers.add_pending(1), "too much to wait");
     }
 
     #[test]

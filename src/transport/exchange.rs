@@ -47,6 +47,8 @@ struct ExchangeState {
     stopped: Cell<Option<StopReason>>,
     /// Number of connections being established: one inside the other if there is a proxy.
     connecting: Cell<u32>,
+    /// The URL of the proxy that the new connection leads through.
+    proxy: RefCell<Option<String>>,
     step: Cell<Step>,
     /// Whether bytes that are written now belong to the request.
     sending: Cell<bool>,
@@ -100,6 +102,7 @@ impl ExchangeGuard {
             call: call.clone(),
             stopped: Cell::new(None),
             connecting: Cell::new(0),
+            proxy: RefCell::default(),
             step: Cell::new(Step::Send),
             sending: Cell::new(false),
             sent_at: Cell::new(None),
@@ -243,12 +246,16 @@ impl ExchangeGuard {
 
     /// Returns what the exchange with the server of `url` does, as a part of an error message.
     pub(super) fn activity(&self, url: &str) -> String {
+        let proxy = match &*self.state.proxy.borrow() {
+            Some(proxy) => format!("the proxy {proxy}"),
+            None => "the proxy".to_owned(),
+        };
         let of_proxy = self.state.connecting.get() > 1;
-        let peer = if of_proxy { "the proxy" } else { url };
+        let peer = if of_proxy { &proxy } else { url };
         match self.state.step.get() {
             Step::Resolve => format!("resolving the host name of {peer}"),
             Step::Connect => format!("connecting to {peer}"),
-            Step::Tunnel => format!("waiting for the proxy to connect to {url}"),
+            Step::Tunnel => format!("waiting for {proxy} to connect to {url}"),
             Step::Handshake => format!("waiting for the TLS handshake with {peer}"),
             Step::Send => format!("sending the request to {url}"),
             Step::Receive => format!("waiting for the response of {url}"),
@@ -299,6 +306,11 @@ impl ExchangeGuard {
             state.connecting.set(state.connecting.get() + 1);
             state.step.set(Step::Connect);
         });
+    }
+
+    /// Records that the connection that is being established leads through this proxy.
+    pub(super) fn through_proxy(url: String) {
+        ExchangeGuard::current(|state| state.proxy.replace(Some(url)));
     }
 
     /// Records that the exchange waits for a DNS resolution, or that this has ended.

@@ -330,6 +330,16 @@ impl PlainTransport {
     pub(super) fn into_socket(self) -> Socket {
         self.socket
     }
+
+    fn send_pending(&mut self) -> io::Result<()> {
+        match self.buffers.take_pending() {
+            [] => Ok(()),
+            pending => {
+                ExchangeGuard::begin_to_send();
+                self.socket.write_all(pending)
+            }
+        }
+    }
 }
 
 impl Transport for PlainTransport {
@@ -338,11 +348,14 @@ impl Transport for PlainTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        ExchangeGuard::begin_to_send();
-        Ok(self.socket.write_all(&self.buffers.output()[..amount])?)
+        if self.buffers.add_pending(amount) {
+            self.send_pending()?;
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        self.send_pending()?;
         let room = self.buffers.input_append_buf();
         let amount =
             ExchangeGuard::receive(room, |room| self.socket.read(room)).map_err(unexpected_eof)?;
@@ -356,7 +369,7 @@ impl Transport for PlainTransport {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::TcpListener;
 
     use super::*;
@@ -409,6 +422,64 @@ mod tests {
         assert!(exchange.stopped().is_none());
         assert!(connect(&[silent.address(), closed]).is_err());
         assert!(exchange.stopped().is_some());
+    }
+
+    fn connected() -> (PlainTransport, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_, stream) = connect(&[listener.local_addr().unwrap()]).unwrap();
+        let transport = PlainTransport {
+            socket: Socket::new(stream),
+            buffers: ZeroizingBuffers::new(),
+        };
+        (transport, listener.accept().unwrap().0)
+    }
+
+    /// The timeout of ureq, which is not used.
+    pub(crate) fn no_timeout() -> NextTimeout {
+        NextTimeout {
+            after: ureq::unversioned::transport::time::Duration::NotHappening,
+            reason: ureq::Timeout::SendRequest,
+            per_read: None,
+            per_write: None,
+        }
+    }
+
+    fn transmit(transport: &mut PlainTransport, bytes: &[u8]) {
+        transport.buffers().output()[..bytes.len()].copy_from_slice(bytes);
+        transport
+            .transmit_output(bytes.len(), no_timeout())
+            .unwrap();
+    }
+
+    #[test]
+    fn head_and_small_body_are_sent_together_before_the_response_is_awaited() {
+        let _exchange = within(Duration::from_secs(20));
+        let (mut transport, mut peer) = connected();
+        let mut received = [0; 100];
+        transmit(&mut transport, b"head");
+        transmit(&mut transport, b"body");
+        peer.set_nonblocking(true).unwrap();
+        let error = peer.read(&mut received).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "nothing was sent");
+        peer.set_nonblocking(false).unwrap();
+        peer.write_all(b"response").unwrap();
+        assert!(transport.await_input(no_timeout()).unwrap());
+        assert_eq!(transport.buffers().input(), b"response");
+        let count = peer.read(&mut received).unwrap();
+        assert_eq!(&received[..count], b"headbody");
+    }
+
+    #[test]
+    fn large_body_is_sent_while_it_is_written() {
+        let _exchange = within(Duration::from_secs(20));
+        let (mut transport, mut peer) = connected();
+        let chunk = [b'x'; OUTPUT_BUFFER - 1024];
+        for _ in 0..3 {
+            transmit(&mut transport, &chunk);
+            let mut received = [0; OUTPUT_BUFFER - 1024];
+            peer.read_exact(&mut received).unwrap();
+            assert_eq!(received, chunk);
+        }
     }
 
     #[test]

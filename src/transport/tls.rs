@@ -296,11 +296,30 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
         let mut connection =
             ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
         ExchangeGuard::begin_handshake();
-        connection.complete_io(&mut wire)?;
+        complete_handshake(&mut connection, &mut wire)?;
         ExchangeGuard::connected();
         let stream = StreamOwned::new(connection, wire);
         Ok(Some(Either::B(TlsTransport::new(stream))))
     }
+}
+
+/// Exchanges messages until the handshake is complete for this side. With TLS 1.3 the last message is
+/// not sent yet: it is sent together with the request, which saves a packet.
+fn complete_handshake(connection: &mut ClientConnection, wire: &mut Wire) -> io::Result<()> {
+    while connection.is_handshaking() {
+        while connection.wants_write() {
+            connection.write_tls(wire)?;
+        }
+        if connection.read_tls(wire)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Err(error) = connection.process_new_packets() {
+            // The alert tells the peer why; that it cannot be sent is not the error to report.
+            let _ = connection.write_tls(wire);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    }
+    Ok(())
 }
 
 /// The connection below TLS.
@@ -354,6 +373,22 @@ impl TlsTransport {
             buffers: ZeroizingBuffers::new(),
         }
     }
+
+    /// Encrypts and sends the bytes that wait, with what is left of the handshake before them.
+    fn send_pending(&mut self) -> io::Result<()> {
+        let StreamOwned { conn, sock } = &mut self.stream;
+        match self.buffers.take_pending() {
+            [] => return Ok(()),
+            pending => {
+                ExchangeGuard::begin_to_send();
+                conn.writer().write_all(pending)?;
+            }
+        }
+        while conn.wants_write() {
+            conn.write_tls(sock)?;
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for TlsTransport {
@@ -371,11 +406,14 @@ impl Transport for TlsTransport {
         if let Some(rejection) = self.rejection.take() {
             return Err(io::Error::other(rejection).into());
         }
-        ExchangeGuard::begin_to_send();
-        Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
+        if self.buffers.add_pending(amount) {
+            self.send_pending()?;
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        self.send_pending()?;
         let room = self.buffers.input_append_buf();
         let amount =
             ExchangeGuard::receive(room, |room| self.stream.read(room)).map_err(unexpected_eof)?;
@@ -431,6 +469,7 @@ mod tests {
 
     use super::*;
     use crate::call::{CallContext, CallOptions};
+    use crate::transport::socket::tests::no_timeout;
 
     #[cfg(all(unix, not(target_vendor = "apple")))]
     fn roots(variables: &[(&str, &str)]) -> Result<Option<RootCertStore>> {
@@ -462,24 +501,26 @@ mod tests {
         assert_eq!(names, expected);
     }
 
-    #[test]
-    fn rejection_after_the_handshake_is_the_error_of_the_request() {
-        let call = CallContext::start(&CallOptions::new(), Duration::from_secs(30));
-        let _exchange = ExchangeGuard::enter(&call);
-        let identity = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    /// Settings of a server with a certificate of its own, and of a client that trusts it.
+    fn settings(requires_client_certificate: bool) -> (ServerConfig, ClientConfig) {
+        let identity = rcgen::generate_simple_self_signed([SERVER.to_owned()]).unwrap();
         let certificate = identity.cert.der();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(roots.clone().into(), provider.clone())
-                .build()
-                .unwrap();
-        let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der()).into();
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_client_cert_verifier(verifier)
+            .unwrap();
+        let server = match requires_client_certificate {
+            true => server.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(roots.clone().into(), provider.clone())
+                    .build()
+                    .unwrap(),
+            ),
+            false => server.with_no_client_auth(),
+        };
+        let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der()).into();
+        let server = server
             .with_single_cert(vec![certificate.clone()], key)
             .unwrap();
         let client = ClientConfig::builder_with_provider(provider)
@@ -487,7 +528,65 @@ mod tests {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        (server, client)
+    }
 
+    const SERVER: &str = "a.example";
+
+    #[test]
+    fn end_of_the_handshake_is_sent_with_head_and_body_of_the_first_request() {
+        let call = CallContext::start(&CallOptions::new(), Duration::from_secs(30));
+        let _exchange = ExchangeGuard::enter(&call);
+        let (server, client) = settings(false);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let hello = thread::spawn(move || {
+            let mut connection = ServerConnection::new(server.into()).unwrap();
+            connection.read_tls(&mut peer).unwrap();
+            connection.process_new_packets().unwrap();
+            while connection.wants_write() {
+                connection.write_tls(&mut peer).unwrap();
+            }
+            (connection, peer)
+        });
+        let mut wire = Wire::Socket(Socket::new(stream));
+        let name = ServerName::try_from(SERVER).unwrap();
+        let mut connection = ClientConnection::new(client.into(), name).unwrap();
+        complete_handshake(&mut connection, &mut wire).unwrap();
+        let (mut connection_of_peer, mut peer) = hello.join().unwrap();
+
+        let mut transport = TlsTransport::new(StreamOwned::new(connection, wire));
+        for part in [b"head", b"body"] {
+            transport.buffers().output()[..part.len()].copy_from_slice(part);
+            transport.transmit_output(part.len(), no_timeout()).unwrap();
+        }
+        peer.set_nonblocking(true).unwrap();
+        let error = peer.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "nothing was sent");
+        peer.set_nonblocking(false).unwrap();
+        transport.send_pending().unwrap();
+
+        assert!(connection_of_peer.is_handshaking());
+        connection_of_peer.read_tls(&mut peer).unwrap();
+        connection_of_peer.process_new_packets().unwrap();
+        let mut received = [0; 100];
+        let count = connection_of_peer.reader().read(&mut received).unwrap();
+        assert_eq!(&received[..count], b"headbody");
+        let response = connection_of_peer.writer().write(b"response").unwrap();
+        while connection_of_peer.wants_write() {
+            connection_of_peer.write_tls(&mut peer).unwrap();
+        }
+        assert!(transport.await_input(no_timeout()).unwrap());
+        assert_eq!(transport.buffers().input(), b"response");
+        assert_eq!(response, b"response".len());
+    }
+
+    #[test]
+    fn rejection_after_the_handshake_is_the_error_of_the_request() {
+        let call = CallContext::start(&CallOptions::new(), Duration::from_secs(30));
+        let _exchange = ExchangeGuard::enter(&call);
+        let (server, client) = settings(true);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let rejected = thread::spawn(move || {
@@ -496,20 +595,14 @@ mod tests {
             connection.complete_io(&mut stream).unwrap_err();
         });
         let mut wire = Wire::Socket(Socket::new(stream));
-        let name = ServerName::try_from("a.example").unwrap();
+        let name = ServerName::try_from(SERVER).unwrap();
         let mut connection = ClientConnection::new(client.into(), name).unwrap();
         connection.complete_io(&mut wire).unwrap();
         rejected.join().unwrap();
 
         let mut transport = TlsTransport::new(StreamOwned::new(connection, wire));
         assert!(transport.is_open());
-        let timeout = NextTimeout {
-            after: ureq::unversioned::transport::time::Duration::NotHappening,
-            reason: ureq::Timeout::SendRequest,
-            per_read: None,
-            per_write: None,
-        };
-        let error = transport.transmit_output(1, timeout).unwrap_err();
+        let error = transport.transmit_output(1, no_timeout()).unwrap_err();
         assert!(error.to_string().contains("CertificateRequired"), "{error}");
     }
 

@@ -216,7 +216,7 @@ fn call_ends_during_tls_handshake() {
 fn call_ends_while_proxy_does_not_respond() {
     check_deadline_and_cancellation(
         Stage::Request,
-        "waiting for the proxy to connect to https://service.example",
+        "waiting for the proxy http://127.0.0.1:",
         list,
         || {
             let (address, arrived) = silent_server(true);
