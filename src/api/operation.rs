@@ -419,7 +419,7 @@ pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
         Ok(text) => {
             serde_json::from_str(text).map_err(|error| error_path::with_json_path(json, &error))
         }
-        Err(invalid) => Err(error_path::of_invalid_utf8(json, invalid, |text| {
+        Err(invalid) => Err(error_path::of_invalid_utf8(json, invalid, &|text| {
             serde_json::from_str::<T>(text).err()
         })),
     }

@@ -78,6 +78,62 @@ class Asyncio(SandboxTest):
 
         asyncio.run(main())
 
+    def test_cancelled_task_has_the_result_of_a_completed_call(self):
+        handle = self.client().cluster(self.cluster())
+        causes = []
+
+        async def create(pool):
+            try:
+                await to_thread(handle.clients.create, "worker", executor=pool)
+            except asyncio.CancelledError as cancelled:
+                causes.append(cancelled.__cause__)
+                raise
+
+        async def main():
+            with ThreadPoolExecutor(1) as pool:
+                task = asyncio.ensure_future(create(pool))
+                await asyncio.sleep(0)
+                # The event loop is blocked until the call has completed.
+                pool.submit(int).result()
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+
+        asyncio.run(main())
+        (cause,) = causes
+        self.assertIs(type(cause), CancelledError)
+        self.assertEqual(cause.outcome, "completed")
+        (listed,) = handle.clients.list()
+        self.assertEqual(cause.result.client_id, listed.client_id)
+        self.assertGreater(len(cause.result.client_secret), 10)
+
+    def test_task_that_is_cancelled_twice_has_the_outcome_of_the_call(self):
+        admin = self.client()
+        admin.token()
+        handle = admin.cluster(self.cluster())
+        self.fault(CREATE, stall=True, when="after")
+        causes = []
+
+        async def create():
+            try:
+                await to_thread(handle.clients.create, "twin")
+            except asyncio.CancelledError as cancelled:
+                causes.append(cancelled.__cause__)
+                raise
+
+        async def main():
+            task = asyncio.ensure_future(create())
+            while not handle.clients.list():
+                await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+        self.assertIsInstance(causes[0], OutcomeUnknownError)
+
     def test_call_that_waits_for_a_thread_is_not_made(self):
         admin = self.client()
         release, made = threading.Event(), []

@@ -10,6 +10,7 @@ import json
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -19,10 +20,11 @@ import warnings
 import weakref
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import camunda_admin
-from camunda_admin import AdminClient, CancelledError, TokenStore
-from camunda_admin._library import library_name
+from camunda_admin import AdminClient, CancelledError, NotFoundError, TokenStore, _connection
+from camunda_admin._library import lib, library_name
 from camunda_admin._native_handle import NativeHandle
 from camunda_admin._progress import ProgressDisplay
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
@@ -110,6 +112,57 @@ class Signals(SandboxTest):
         self.assert_in_time(attempt)
         # The exception is not raised again by the next call.
         self.client().cluster(self.cluster()).get()
+
+    def interrupted(self, call, after):
+        """Make a call that Ctrl-C ends when this function of the C ABI has returned."""
+        function = getattr(lib, after)
+
+        def interrupt(*arguments):
+            function(*arguments)
+            signal.raise_signal(signal.SIGINT)
+
+        with mock.patch.object(lib, after, interrupt), self.assertRaises(KeyboardInterrupt) as raised:
+            call()
+        return raised.exception.__cause__
+
+    def test_ctrl_c_has_the_result_of_a_completed_call(self):
+        handle = self.client().cluster(self.cluster())
+        cause = self.interrupted(
+            lambda: handle.clients.create("worker"), after="camunda_cluster_client_create"
+        )
+        self.assertIs(type(cause), CancelledError)
+        self.assertEqual(cause.outcome, "completed")
+        self.assertEqual(str(cause), "create client: completed before it was interrupted")
+        (listed,) = handle.clients.list()
+        self.assertEqual(cause.result.client_id, listed.client_id)
+        self.assertGreater(len(cause.result.client_secret), 10)
+        self.assertNotIn(cause.result.client_secret, repr(cause) + repr(cause.result))
+        copy = pickle.loads(pickle.dumps(cause))
+        self.assertEqual((copy.outcome, copy.result), ("completed", cause.result))
+
+    def test_ctrl_c_has_the_result_of_a_response_that_is_being_decoded(self):
+        handle = self.client().cluster(self.cluster())
+        with mock.patch.object(
+            _connection, "decode", mock.Mock(side_effect=[KeyboardInterrupt, "result"])
+        ):
+            with self.assertRaises(KeyboardInterrupt) as raised:
+                handle.clients.create("worker")
+        self.assertEqual(raised.exception.__cause__.result, "result")
+
+    def test_ctrl_c_has_the_outcome_of_a_call_that_has_ended(self):
+        handle = self.client().cluster(self.cluster())
+        client_id = handle.clients.create("worker").client_id
+
+        def delete():
+            handle.clients.delete(client_id)
+
+        cause = self.interrupted(delete, after="camunda_cluster_client_delete")
+        self.assertIs(type(cause), CancelledError)
+        self.assertEqual((cause.outcome, cause.result), ("completed", None))
+        self.assertEqual(handle.clients.list(), [])
+        cause = self.interrupted(delete, after="camunda_cluster_client_delete")
+        self.assertIs(type(cause), NotFoundError)
+        self.assertEqual(cause.outcome, "rejected")
 
     def test_wait_ends_on_ctrl_c(self):
         def attempt():

@@ -10,7 +10,7 @@ use ring::digest;
 use super::custom::CustomStore;
 #[cfg(feature = "redis")]
 use super::redis::RedisStore;
-use super::{LockResult, Store, file};
+use super::{LockResult, SECOND_LOCK, Store, file};
 use crate::auth::diagnostics::{StoreReport, StoreRole};
 use crate::auth::time::Clock;
 use crate::auth::{Fallback, StoreLock, StoreTls, TokenCacheConfig};
@@ -165,7 +165,7 @@ impl StoreChain {
         name: &str,
         lease: Duration,
     ) -> LockResult {
-        self.try_lock(call, &format!("{name}-second"), lease)
+        self.try_lock(call, &format!("{name}{SECOND_LOCK}"), lease)
     }
 
     /// Returns whether the shared store is remote and lacks an ability: other hosts may then send

@@ -9,7 +9,8 @@
 //! Locks are files beside the values that are never deleted, since a lock on a deleted file
 //! excludes no other process: one for each cache key, held during its token request, so that slow
 //! credentials do not delay others, and one for each token host, held for a moment. The kernel
-//! releases them when their owner terminates.
+//! releases them when their owner terminates. On a file system that cannot lock, files with a lease
+//! replace them.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -26,6 +27,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::Timestamps;
+use super::file_lease::{cannot_lock, try_lease};
 use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
 use crate::auth::record::RateLimitTimes;
 use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
@@ -34,7 +36,7 @@ use crate::private_file::ensure_owner_access;
 use crate::random;
 
 /// Flags for opening directories.
-const DIRECTORY: OFlags = OFlags::RDONLY
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -44,6 +46,8 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 pub(crate) struct FileStore {
     path: PathBuf,
     stale_files_removed: AtomicBool,
+    /// Whether the log has a record that the file system cannot lock.
+    uses_leases: AtomicBool,
 }
 
 impl FileStore {
@@ -51,6 +55,7 @@ impl FileStore {
         FileStore {
             path: path.to_owned(),
             stale_files_removed: AtomicBool::new(false),
+            uses_leases: AtomicBool::new(false),
         }
     }
 
@@ -239,7 +244,7 @@ impl TokenStore for FileStore {
         written
     }
 
-    fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
         let directory = self.open()?;
         let file = ProcessOwned::new(open_lock(&directory, &format!("{name}.{LOCK}"))?);
         let stat = rustix::fs::fstat(&*file)?;
@@ -254,9 +259,21 @@ impl TokenStore for FileStore {
                 "lock file not used: other users can open {name}.{LOCK}; set its mode to 600"
             )));
         }
-        match file.try_lock() {
+        match flock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) if cannot_lock(&error) => {
+                if !self.uses_leases.swap(true, Ordering::Relaxed) {
+                    log::info!(
+                        "file system cannot lock, locks are files with a lease: store={:?} \
+                         error={:?}",
+                        self.describe(),
+                        error.to_string()
+                    );
+                }
+                let lease = try_lease(&directory, &self.path, name, lease)?;
+                return Ok(lease.map(StoreLock::new));
+            }
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // The directory may have been cleared after the file was opened; a lock on a deleted file
@@ -316,7 +333,11 @@ fn permit_owner(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
 }
 
 /// Creates a file with mode 0600, whatever the umask of the process. Fails if it exists.
-fn create_file(directory: &OwnedFd, name: &str, flags: OFlags) -> rustix::io::Result<File> {
+pub(super) fn create_file(
+    directory: &OwnedFd,
+    name: &str,
+    flags: OFlags,
+) -> rustix::io::Result<File> {
     let flags = flags | OFlags::CREATE | OFlags::EXCL;
     let file = File::from(rustix::fs::openat(directory, name, flags, OWNER_ONLY_MODE)?);
     ensure_owner_access(&file)?;
@@ -381,13 +402,26 @@ fn replace(directory: &OwnedFd, new: &str, name: &str) -> io::Result<()> {
     Ok(rustix::fs::renameat(directory, new, directory, name)?)
 }
 
-fn is_own_file(stat: &Stat) -> bool {
+pub(super) fn is_own_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         && stat.st_uid == geteuid().as_raw()
 }
 
-fn permission_denied(why: &str) -> io::Error {
+pub(super) fn permission_denied(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
+/// Name of a variable with the number of an error that locking a file then fails with.
+#[cfg(test)]
+pub(crate) const FLOCK_ERROR: &str = "CAMUNDA_ADMIN_TEST_FLOCK_ERROR";
+
+fn flock(file: &File) -> Result<(), TryLockError> {
+    #[cfg(test)]
+    if let Ok(error) = std::env::var(FLOCK_ERROR) {
+        let error = error.parse().expect("the number of an error");
+        return Err(TryLockError::Error(io::Error::from_raw_os_error(error)));
+    }
+    file.try_lock()
 }
 
 /// A locked file.

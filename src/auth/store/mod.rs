@@ -14,8 +14,12 @@ mod chain;
 mod custom;
 #[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
+#[cfg(unix)]
+mod file_lease;
 mod file_names;
 mod health;
+#[cfg(any(unix, feature = "redis"))]
+mod lock_owner;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
@@ -38,6 +42,8 @@ use crate::call::CallContext;
 use crate::fork::{Mutex, MutexGuard};
 
 pub(crate) use chain::{StoreChain, StoreId};
+#[cfg(all(test, unix))]
+pub(crate) use file::FLOCK_ERROR;
 #[cfg(test)]
 pub(crate) use file::FileStore;
 #[cfg(test)]
@@ -53,6 +59,9 @@ use health::{Health, SUSPENSION, Suspension, is_unreachable};
 /// Time that an operation of a remote store may take. The store is skipped for a call that has less
 /// time left.
 pub(crate) const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Suffix of the name of a lock for callers who no longer wait for the owner of the first.
+const SECOND_LOCK: &str = "-second";
 
 /// Timestamps of a store's locks, which can be set without free space.
 pub(crate) trait Timestamps: Send + Sync {

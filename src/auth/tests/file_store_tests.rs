@@ -48,7 +48,22 @@ fn put_removes_only_old_files_with_names_of_the_store() {
             HOUR / 2,
             true,
         ),
+        (
+            "token-0123456789abcdef0123456789abcdef-second-00000001.lease",
+            2 * HOUR,
+            false,
+        ),
+        (
+            "rate-limit-0123456789abcdef0123456789abcdef-00000001.lease",
+            HOUR / 2,
+            true,
+        ),
         // Created by other programs.
+        (
+            "token-0123456789abcdef0123456789abcdef-third-00000001.lease",
+            61 * DAY,
+            true,
+        ),
         ("notes.new", 61 * DAY, true),
         ("face.value", 61 * DAY, true),
         ("token-.value", 61 * DAY, true),

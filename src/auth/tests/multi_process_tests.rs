@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::test_support::{RespondToTokenRequest, call_within, failure, left_out, request};
 use crate::auth::cache::Cache;
+use crate::auth::store::FLOCK_ERROR;
 use crate::auth::time::Clock;
 use crate::auth::{
     Fallback, FetchError, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
@@ -63,6 +64,8 @@ pub(super) struct Scenario {
     /// Number of bytes added to each token.
     pub(super) padding: usize,
     pub(super) response_delay: Duration,
+    /// Number of the error with which the file system fails to lock files.
+    pub(super) flock_error: Option<i32>,
     pub(super) timeout: Duration,
 }
 
@@ -84,6 +87,7 @@ impl Scenario {
             mode: EndpointMode::Tokens,
             padding: 0,
             response_delay: Duration::from_millis(50),
+            flock_error: None,
             timeout: Duration::from_secs(30),
         }
     }
@@ -110,6 +114,9 @@ impl Scenario {
                 .env("LD_PRELOAD", library)
                 .env("FAKETIME", format!("{:+.3}", self.clock_skew as f64 / 1e3))
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        if let Some(error) = self.flock_error {
+            command.env(FLOCK_ERROR, error.to_string());
         }
         command
             .args([
@@ -496,6 +503,100 @@ fn invariant_06_stopped_process_has_one_successor() {
     }
     // That of the stopped process, and one.
     assert_eq!(scenario.requests().len(), 2);
+}
+
+/// Errors of `flock` on a file system that cannot lock.
+fn errors_of_flock() -> [i32; 3] {
+    use rustix::io::Errno;
+    [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP].map(Errno::raw_os_error)
+}
+
+#[test]
+fn invariants_01_and_03_hold_on_a_file_system_that_cannot_lock() {
+    for error in errors_of_flock() {
+        for mode in [EndpointMode::Tokens, EndpointMode::BadCredentials] {
+            let place = place();
+            let scenario = Scenario {
+                threads: 2,
+                mode,
+                flock_error: Some(error),
+                ..Scenario::new(&place)
+            };
+            let processes = (0..6).map(|_| scenario.start()).collect();
+            let outcomes = scenario.run(processes);
+            assert_eq!(outcomes.len(), 12);
+            for outcome in &outcomes {
+                match mode {
+                    EndpointMode::Tokens => assert_eq!(outcome.token(), outcomes[0].token()),
+                    _ => {
+                        let (kind, _) = outcome.result.as_ref().unwrap_err();
+                        assert_eq!(kind, "Authentication");
+                    }
+                }
+                assert_eq!(outcome.store_failures, 0);
+                assert_eq!(outcome.warnings, Vec::<String>::new());
+            }
+            assert_eq!(scenario.requests().len(), 1, "{error} {mode:?}");
+            let late = scenario.run(vec![scenario.start()]);
+            assert_eq!(late[0].result, outcomes[0].result);
+            assert_eq!(scenario.requests().len(), 1, "{error} {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn invariant_02_holds_on_a_file_system_that_cannot_lock() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        separate_credentials: true,
+        flock_error: Some(errors_of_flock()[0]),
+        ..Scenario::new(&place)
+    };
+    let outcomes = scenario.run((0..6).map(|_| scenario.start()).collect());
+    let requests = scenario.requests();
+    assert_eq!((outcomes.len(), requests.len()), (6, 6));
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    assert_apart(&requests);
+}
+
+#[test]
+fn invariant_06_holds_on_a_file_system_that_cannot_lock() {
+    for stops in [false, true] {
+        let place = place();
+        let first = Scenario {
+            threads: 1,
+            response_delay: Duration::from_secs(3600),
+            flock_error: Some(errors_of_flock()[0]),
+            ..Scenario::new(&place)
+        };
+        let owner = first.start();
+        fs::write(&first.go, "").unwrap();
+        while first.requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&first.go).unwrap();
+        // Other processes wait for a stopped process for two thirds of their time.
+        let scenario = Scenario {
+            response_delay: Duration::from_millis(1_500),
+            timeout: Duration::from_secs(12),
+            ..first.clone()
+        };
+        let processes = (0..4).map(|_| scenario.start()).collect();
+        match stops {
+            true => owner.signal(rustix::process::Signal::STOP),
+            false => owner.signal(rustix::process::Signal::KILL),
+        }
+        let outcomes = scenario.run(processes);
+        for outcome in &outcomes {
+            assert_eq!(outcome.token(), outcomes[0].token());
+        }
+        // That of the first process, and one.
+        let requests = scenario.requests();
+        assert_eq!(requests.len(), 2, "{stops}");
+        assert_apart(&requests);
+        owner.kill();
+    }
 }
 
 #[test]

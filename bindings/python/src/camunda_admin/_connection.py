@@ -12,11 +12,11 @@ from ctypes import byref, c_void_p
 from . import _callbacks
 from ._arguments import check_id, check_seconds, encode_segment, wrong_type
 from ._callbacks import SignalWatch, on_main_thread, pop_exception, store_unraisable
-from ._errors import InvalidArgumentError
+from ._errors import CamundaError, CancelledError, DecodeError, InvalidArgumentError
 from ._json import decode
 from ._lazy import t, types
 from ._library import lib
-from ._native_handle import NativeHandle, check, take_error, take_json
+from ._native_handle import NativeHandle, borrow_json, check, take_error, take_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ __all__ = [
     "SharedClient",
     "encode_cluster_id",
 ]
+
+#: Value of an error pointer that no function of the C ABI has set yet.
+_NOT_CALLED = 1
 
 
 class Cancel:
@@ -200,16 +203,32 @@ class Connection:
     ) -> T:
         """Call a function that returns a value."""
         value = c_void_p()
+        encoded: t.Union[str, bytes, None] = None
         try:
-            self._call(function, (*arguments, value))
-        except BaseException:
-            lib.camunda_value_free(value)
+            self._call(function, operation, (*arguments, value))
+            encoded = borrow_json(value.value)
+            # Before decoding, which takes memory too. An interruption here frees nothing twice.
+            pointer, value.value = value.value, None
+            lib.camunda_value_free(pointer)
+            return decode(encoded, operation, convert)
+        except DecodeError:
+            encoded = None
             raise
-        return decode(take_json(value), operation, convert)
+        except BaseException as error:
+            # If there is a response, a signal handler raised after the call had succeeded. The API
+            # may return the response only once.
+            if encoded is None and value:
+                encoded = borrow_json(value.value)
+            if encoded is not None and isinstance(error.__cause__, (CancelledError, type(None))):
+                error.__cause__ = _completed(operation, encoded, convert)
+            encoded = None
+            raise
+        finally:
+            lib.camunda_value_free(value)
 
     def call_void(self, function: t.Any, operation: str, *arguments: t.Any) -> None:
         """Call a function that returns nothing."""
-        self._call(function, arguments)
+        self._call(function, operation, arguments)
 
     def wait_value(
         self,
@@ -257,7 +276,7 @@ class Connection:
 
         if file is None:
             buffer = io.BytesIO()
-            self._call_with_sink(function, buffer.write)
+            self._call_with_sink(function, operation, buffer.write)
             buffer.seek(0)
             return iter(io.TextIOWrapper(buffer, encoding="utf-8", newline=""))
         if not hasattr(file, "write"):
@@ -268,11 +287,11 @@ class Connection:
         except TypeError:
             is_binary = True
         if is_binary:
-            self._call_with_sink(function, lambda piece: _write_all(file, piece))
+            self._call_with_sink(function, operation, lambda piece: _write_all(file, piece))
             return None
         # A piece may end within a character.
         decoder = codecs.getincrementaldecoder("utf-8")()
-        self._call_with_sink(function, lambda piece: file.write(decoder.decode(piece)))
+        self._call_with_sink(function, operation, lambda piece: file.write(decoder.decode(piece)))
         file.write(decoder.decode(b"", final=True))
         return None
 
@@ -283,10 +302,10 @@ class Connection:
             raise InvalidArgumentError("client is closed; use it within its `with` block")
         return handle
 
-    def _call(self, function: t.Any, arguments: t.Tuple[t.Any, ...]) -> None:
+    def _call(self, function: t.Any, operation: str, arguments: t.Tuple[t.Any, ...]) -> None:
         handle = self.handle()
         # Passed by reference, as declared; faster than with `byref`.
-        error = c_void_p()
+        error = c_void_p(_NOT_CALLED)
         if not on_main_thread():
             plain = self._plain
             call = None if plain is None else plain.pointer
@@ -300,9 +319,15 @@ class Connection:
                         status = function(handle.pointer, options.pointer, *arguments, error)
                 else:
                     status = function(handle.pointer, options.pointer, *arguments, error)
+            except BaseException as interrupted:
+                # A signal handler raised before or after the call.
+                if error.value != _NOT_CALLED and interrupted.__cause__ is None:
+                    status = lib.camunda_error_status(error) if error else 0
+                    interrupted.__cause__ = _outcome(status, error, operation)
+                raise
             finally:
                 watch.busy = False
-        _raise_failure(status, error)
+        _raise_failure(status, error, operation)
 
     def _watched_options(self) -> t.Tuple[SignalWatch, NativeHandle]:
         """Return a watch that no call uses, and the options with it; cached unless calls are nested."""
@@ -356,20 +381,51 @@ class Connection:
                         status = function(handle.pointer, call.pointer, *arguments, byref(error))
         _raise_failure(status, error)
 
-    def _call_with_sink(self, function: t.Any, write: t.Callable[[bytes], object]) -> None:
+    def _call_with_sink(
+        self, function: t.Any, operation: str, write: t.Callable[[bytes], object]
+    ) -> None:
         with _callbacks.CallbackTarget(write) as number, store_unraisable():
-            self._call(function, (_callbacks.sink, number))
+            self._call(function, operation, (_callbacks.sink, number))
 
 
-def _raise_failure(status: int, error: c_void_p) -> None:
-    """Raise the exception that a callback stored, else that of a failed call, if any."""
+def _raise_failure(status: int, error: c_void_p, operation: t.Optional[str] = None) -> None:
+    """Raise the exception that a callback stored, else that of a failed call, if any.
+
+    `operation` is None for a waiter.
+    """
     stored = pop_exception()
     if stored is not None:
         # The outcome of the call is available as the cause.
-        if status and stored.__cause__ is None:
-            stored.__cause__ = take_error(status, error)
+        if stored.__cause__ is None:
+            stored.__cause__ = _outcome(status, error, operation)
         raise stored
     check(status, error)
+
+
+def _outcome(
+    status: int, error: c_void_p, operation: t.Optional[str]
+) -> t.Optional[CamundaError]:
+    """Return the exception with the outcome of a call that another exception ends."""
+    if status:
+        return take_error(status, error)
+    return None if operation is None else _completed(operation)
+
+
+def _completed(
+    operation: str, encoded: t.Union[str, bytes, None] = None, convert: t.Any = None
+) -> CamundaError:
+    """Return the exception of a completed call whose result the caller does not receive."""
+    try:
+        result = None if encoded is None else decode(encoded, operation, convert)
+    except DecodeError as error:
+        return error
+    return CancelledError(
+        f"{operation}: completed before it was interrupted",
+        stage="request",
+        outcome="completed",
+        operation=operation,
+        result=result,
+    )
 
 
 def _write_all(file: t.Any, piece: bytes) -> None:

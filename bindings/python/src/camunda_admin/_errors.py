@@ -197,9 +197,21 @@ class TimeoutError(CamundaError, builtins.TimeoutError):
 
 
 class CancelledError(CamundaError):
-    """The call was cancelled with a `Cancel`."""
+    """The call was cancelled with a `Cancel`.
+
+    Also the `__cause__` of the exception that ends a call instead: `KeyboardInterrupt`, that of another
+    signal handler, or `asyncio.CancelledError`. Its `outcome` is that of the call.
+
+    Attributes:
+        result: What the method returned, if the call had completed before the exception ended it; else
+            None. The API may return it only once, for example the secret of a new client.
+    """
 
     kind = "cancelled"
+
+    def __init__(self, message: str, *, result: t.Any = None, **fields: t.Any) -> None:
+        super().__init__(message, **fields)
+        self.result: t.Any = result
 
 
 class OutcomeUnknownError(CamundaError):

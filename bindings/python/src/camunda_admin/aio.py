@@ -18,6 +18,7 @@ from concurrent.futures import Executor
 from typing import Any, Callable, Optional, TypeVar
 
 from ._connection import Cancel
+from ._errors import CancelledError
 
 __all__ = ["to_thread"]
 
@@ -32,8 +33,10 @@ async def to_thread(
     `asyncio.to_thread` leaves the thread running when its task is cancelled, by Ctrl-C or
     `asyncio.wait_for` for example, and the interpreter waits for that thread when it exits. This
     function cancels the call, waits until it has ended, which takes at most 100 ms, and then raises
-    `asyncio.CancelledError`. Its `__cause__` is the exception of the call, if any, whose `outcome`
-    is whether a change was applied.
+    `asyncio.CancelledError`. Its `__cause__` is the exception of the call, whose `outcome` is whether a
+    change was applied. If the call had completed already, it is a `CancelledError` of this package
+    whose `outcome` is `completed` and whose `result` is what the method returned. None if the call was
+    not started.
 
     Args:
         function: A method that has a parameter `cancel`, such as `admin.clusters.list`.
@@ -59,9 +62,24 @@ async def to_thread(
     except asyncio.CancelledError as cancelled:
         cancel.cancel()
         if started:
-            await asyncio.wait([future])
-            cancelled.__cause__ = future.exception()
+            while not future.done():
+                try:
+                    await asyncio.wait([future])
+                except asyncio.CancelledError:
+                    # Cancelled again, which changes nothing: the call ends within 100 ms.
+                    pass
+            cancelled.__cause__ = future.exception() or _completed(future.result())
         else:
             # It waits for a thread of the executor. If it starts all the same, it sends nothing.
             future.cancel()
         raise
+
+
+def _completed(result: Any) -> CancelledError:
+    """Return the exception of a call that had completed when its task was cancelled."""
+    return CancelledError(
+        "the call completed before its task was cancelled",
+        stage="request",
+        outcome="completed",
+        result=result,
+    )
