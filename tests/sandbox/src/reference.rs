@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn listed_operations_exist() {
         let all = operations();
-        for (method, path) in NON_IDEMPOTENT.iter().chain(&DEPRECATED) {
+        for (method, path) in NON_IDEMPOTENT.iter().chain(DEPRECATED) {
             assert!(
                 all.iter()
                     .any(|operation| operation.method == *method && operation.path == *path),
