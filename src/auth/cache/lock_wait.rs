@@ -23,11 +23,11 @@ const MAX_FETCH_POLL_TIME: Duration = MAX_POLL_TIME.saturating_mul(4);
 pub(super) struct LockWait<'a> {
     entry: &'a CacheEntry,
     call: &'a CallContext,
-    /// When its owner is no longer waited for (monotonic).
+    /// When the wait for its owner ends (monotonic).
     give_up_at: Duration,
     polled_at: Duration,
     poll: Duration,
-    /// Whether the owner is no longer waited for. One waiting process then continues in its place, the
+    /// Whether the wait for the owner has ended. One waiting process then continues in its place, the
     /// others wait for that one.
     is_overdue: bool,
 }

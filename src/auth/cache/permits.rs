@@ -126,7 +126,7 @@ enum StorePermit {
 pub(super) struct PermitCallbacks<Expect, IsResolved, Connect> {
     /// Called with the expected time (monotonic) of the permit when that changes.
     pub(super) expect: Expect,
-    /// Called after a wait; returns true if the request is no longer needed.
+    /// Called after a wait; returns true if another process has stored a result meanwhile.
     pub(super) is_resolved: IsResolved,
     /// Called before the permit. Opens a connection if there is none, and returns whether it did.
     pub(super) connect: Connect,
