@@ -239,7 +239,7 @@ enum PollState {
     Ready,
     /// Another state, with its description.
     Pending(String),
-    /// The wanted state, which the next poll must confirm.
+    /// The wanted state, but only if the previous or the next poll has the same result.
     Confirming(String),
     /// The wanted state can no longer be reached. The reason follows the name of the resource.
     Unreachable(String),
@@ -389,7 +389,6 @@ impl ClusterHandle {
             }
         };
         let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
-        let mut in_a_row = 0;
         poll(
             &self.admin,
             waiter,
@@ -407,16 +406,9 @@ impl ClusterHandle {
                     return PollState::Unreachable(reason);
                 }
                 // The components become healthy one by one: a single healthy poll can be premature.
-                let healthy = cluster.status.ready == ClusterComponentStatus::Healthy;
-                in_a_row = if healthy && wanted(cluster) {
-                    in_a_row + 1
-                } else {
-                    0
-                };
-                match in_a_row {
-                    0 => PollState::Pending(state(cluster)),
-                    1 => PollState::Confirming(state(cluster)),
-                    _ => PollState::Ready,
+                match cluster.status.ready == ClusterComponentStatus::Healthy && wanted(cluster) {
+                    true => PollState::Confirming(state(cluster)),
+                    false => PollState::Pending(state(cluster)),
                 }
             },
         )
@@ -622,7 +614,7 @@ fn poll<T, P>(
     wait: &Wait<'_, P>,
     request: impl Fn(&AdminClient) -> Result<T>,
     progress: impl Fn(&T, &Wait<'_, P>),
-    mut classify: impl FnMut(&T) -> PollState,
+    classify: impl Fn(&T) -> PollState,
 ) -> Result<T> {
     let mut waiting = Waiting {
         waiter,
@@ -634,6 +626,8 @@ fn poll<T, P>(
     };
     let poll_timeout = admin.call().timeout();
     let mut polling = Polling::new(wait.max_poll_interval);
+    // Whether the previous poll has to be confirmed. A failed poll confirms nothing.
+    let mut confirming = false;
     loop {
         if let Err(stop) = waiting.call.check() {
             return Err(waiting.stop_error(stop));
@@ -653,6 +647,7 @@ fn poll<T, P>(
                 progress(&polled, wait);
                 let (event, state) = match classify(&polled) {
                     PollState::Ready => return Ok(polled),
+                    PollState::Confirming(_) if confirming => return Ok(polled),
                     PollState::Unreachable(reason) => return Err(waiting.unreachable(&reason)),
                     PollState::Pending(state) => (Event::Pending, state),
                     PollState::Confirming(state) => (Event::Confirming, state),
@@ -680,6 +675,7 @@ fn poll<T, P>(
                 (event, Some(error))
             }
         };
+        confirming = event == Event::Confirming;
         let delay = match (polling.next(&event, took, waiting.call.remaining()), error) {
             (Action::Fail, Some(error)) => return Err(waiting.failed(error, "")),
             (Action::FailBeforeRetryAfter, Some(error)) => {
