@@ -300,7 +300,8 @@ impl Transport {
         let error = match (deleted, request.idempotency) {
             (true, _) => error
                 .prefixed("already deleted, by an attempt of this call whose response was lost")
-                .with_outcome(Outcome::Completed),
+                .with_outcome(Outcome::Completed)
+                .of_change("do not repeat it"),
             (_, Idempotency::Safe) => {
                 let outcome = retry_state.merge_outcome(error.outcome());
                 error.with_outcome(outcome)
