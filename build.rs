@@ -9,41 +9,61 @@ fn main() {
     if !cfg!(feature = "capi") {
         return;
     }
-    // Before 1.0 a minor version may change the C ABI, so it is part of the name.
     let number = |part: &str| env::var(format!("CARGO_PKG_VERSION_{part}")).expect("cargo sets it");
-    let abi = match number("MAJOR").as_str() {
-        "0" => format!("0.{}", number("MINOR")),
-        major => major.to_owned(),
-    };
-    match env::var("CARGO_CFG_TARGET_OS").as_deref() {
-        Ok("linux" | "android" | "freebsd" | "netbsd" | "openbsd") => {
-            let name = format!("libcamunda_admin.so.{abi}");
-            println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{name}");
-            link_to("libcamunda_admin.so", &name);
-        }
-        Ok("macos") => {
-            let name = format!("libcamunda_admin.{abi}.dylib");
-            println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/{name}");
-            link_to("libcamunda_admin.dylib", &name);
-        }
-        _ => {}
-    }
-}
-
-/// Creates a symbolic link beside the library that cargo leaves in the folder of the profile, so that
-/// programs which are linked with it from there find it.
-#[cfg(unix)]
-fn link_to(library: &str, name: &str) {
-    let out = env::var("OUT_DIR").expect("cargo sets it");
-    // PROFILE/build/PACKAGE/out
-    let Some(profile) = Path::new(&out).ancestors().nth(3) else {
+    let os = env::var("CARGO_CFG_TARGET_OS").expect("cargo sets it");
+    let Some(names) = names(&os, &number("MAJOR"), &number("MINOR")) else {
         return;
     };
-    if profile.join("build").is_dir() {
-        // Fails if it exists, and in a read-only folder, where nothing is linked either.
-        let _ = std::os::unix::fs::symlink(library, profile.join(name));
+    let argument = match os.as_str() {
+        "macos" => format!("-install_name,@rpath/{}", names.loaded),
+        _ => format!("-soname,{}", names.loaded),
+    };
+    println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    // PROFILE/build/PACKAGE/out
+    if let Some(profile) = Path::new(&out).ancestors().nth(3)
+        && profile.join("build").is_dir()
+    {
+        names.link(profile);
     }
 }
 
-#[cfg(not(unix))]
-fn link_to(_: &str, _: &str) {}
+/// Names of the shared library.
+pub(crate) struct Names {
+    /// The file that cargo leaves in the folder of the profile.
+    built: &'static str,
+    /// The name under which the dynamic loader looks for the library.
+    loaded: String,
+}
+
+/// Returns the names on an operating system; `None` if it has one name only.
+pub(crate) fn names(os: &str, major: &str, minor: &str) -> Option<Names> {
+    // Before 1.0 a minor version may change the C ABI, so it is part of the name.
+    let abi = match major {
+        "0" => format!("0.{minor}"),
+        major => major.to_owned(),
+    };
+    match os {
+        "linux" | "android" | "freebsd" | "netbsd" | "openbsd" => Some(Names {
+            built: "libcamunda_admin.so",
+            loaded: format!("libcamunda_admin.so.{abi}"),
+        }),
+        "macos" => Some(Names {
+            built: "libcamunda_admin.dylib",
+            loaded: format!("libcamunda_admin.{abi}.dylib"),
+        }),
+        _ => None,
+    }
+}
+
+impl Names {
+    /// Creates a symbolic link beside the built library, so that programs which are linked with it from
+    /// there find it.
+    pub(crate) fn link(&self, folder: &Path) {
+        // Fails if it exists, and in a read-only folder, where nothing is linked either.
+        #[cfg(unix)]
+        let _ = std::os::unix::fs::symlink(self.built, folder.join(&self.loaded));
+        #[cfg(not(unix))]
+        let _ = (self.built, folder);
+    }
+}

@@ -11,14 +11,14 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-use crate::fork::{ForkSensitive, generation};
+use crate::fork::{ForkSensitive, fork_count};
 
 /// A limit on the number of threads of one kind, per process: a forked child has none of its
 /// parent's threads.
 pub(crate) struct ThreadLimit {
     name: &'static str,
     limit: u32,
-    /// The fork generation of the process, and below it the number of permits in use.
+    /// The fork count of the process, and below it the number of permits in use.
     used: AtomicU64,
 }
 
@@ -38,7 +38,7 @@ impl ThreadLimit {
     /// other calls need.
     pub(crate) fn acquire(&'static self) -> Option<ThreadPermit> {
         let sensitive = ForkSensitive::begin();
-        let process = generation();
+        let process = fork_count();
         let acquired = self
             .used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn acquire_does_not_count_permits_of_another_process() {
         let threads = limit(1);
-        let parent = generation().wrapping_add(1);
+        let parent = fork_count().wrapping_add(1);
         threads.used.store(packed(parent, 1), Ordering::SeqCst);
         let permit = threads.acquire().unwrap();
         assert!(threads.acquire().is_none());

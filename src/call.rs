@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::fork::generation;
+use crate::fork::fork_count;
 
 /// Maximum time between two checks of the [`Cancel`] during a wait.
 ///
@@ -228,7 +228,7 @@ pub(crate) struct CallContext {
     deadline: Option<Instant>,
     options: CallOptions,
     /// The process that makes the call; each fork increments it.
-    generation: u32,
+    fork_count: u32,
     /// Time of the last interrupt check, which can be expensive (Python acquires the GIL).
     last_interrupt_check: Cell<Instant>,
 }
@@ -243,7 +243,7 @@ impl CallContext {
             timeout,
             deadline: started.checked_add(timeout),
             options: options.begin(),
-            generation: generation(),
+            fork_count: fork_count(),
             last_interrupt_check: Cell::new(started),
         }
     }
@@ -260,7 +260,7 @@ impl CallContext {
             timeout: limit.min(self.timeout),
             deadline,
             options: self.options.clone(),
-            generation: self.generation,
+            fork_count: self.fork_count,
             last_interrupt_check: Cell::new(self.last_interrupt_check.get()),
         }
     }
@@ -303,7 +303,7 @@ impl CallContext {
     }
 
     fn check_at(&self, now: Instant) -> Result<(), StopReason> {
-        if self.generation != generation() {
+        if self.fork_count != fork_count() {
             return Err(StopReason::Forked);
         }
         if self
@@ -322,7 +322,7 @@ impl CallContext {
             if interrupt() {
                 return Err(StopReason::Cancelled);
             }
-            if self.generation != generation() {
+            if self.fork_count != fork_count() {
                 return Err(StopReason::Forked);
             }
         }

@@ -641,6 +641,7 @@ mod tests {
             "http://api.cloud.camunda.io",
             "http://localhost.example.com",
             "http://10.0.0.1",
+            "http://[::ffff:127.0.0.1]",
             "ftp://localhost",
             "localhost",
             "https://",

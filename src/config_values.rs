@@ -10,7 +10,8 @@ use http::Uri;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// Returns whether a host is a loopback host, for which plain HTTP is allowed.
+/// Returns whether a host is a loopback host, to which credentials may be sent unencrypted: `localhost`
+/// or a loopback address, but not an IPv6 address that contains one of IPv4.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")

@@ -187,6 +187,7 @@ mod fork;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod json_text;
 #[cfg(test)]
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
@@ -220,7 +221,7 @@ pub use api::timestamp::Timestamp;
 pub use api::token_source::TokenSource;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
-pub use api::wait::Wait;
+pub use api::wait_options::Wait;
 pub use auth::{
     CounterReport, Diagnostics, RateLimiterReport, StoreReport, StoreRole, Token, TokenReport,
     TokenStatus,

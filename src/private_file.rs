@@ -44,6 +44,18 @@ pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
 #[cfg(not(unix))]
 pub(crate) fn warn_if_open_to_others(_: &str, _: &Path) {}
 
+/// Sets the mode of a file that was created with mode 0600 again if the umask of the process withheld
+/// a part of it.
+#[cfg(unix)]
+pub(crate) fn ensure_owner_access(file: &File) -> rustix::io::Result<()> {
+    use rustix::fs::Mode;
+
+    if rustix::fs::fstat(file)?.st_mode & 0o600 != 0o600 {
+        rustix::fs::fchmod(file, Mode::RUSR | Mode::WUSR)?;
+    }
+    Ok(())
+}
+
 /// New credential file without credentials. Dropping it before [`fill`](NewFile::fill) removes the
 /// file.
 #[derive(Debug)]
@@ -75,27 +87,10 @@ impl NewFile {
             file,
             filled: false,
         };
-        created
-            .permit_owner()
-            .map_err(|error| io_error(path, "cannot be created", error))?;
+        #[cfg(unix)]
+        ensure_owner_access(&created.file)
+            .map_err(|error| io_error(path, "cannot be created", error.into()))?;
         Ok(created)
-    }
-
-    /// Sets the mode to 0600 if the umask of the process withheld a part of it.
-    #[cfg(unix)]
-    fn permit_owner(&self) -> io::Result<()> {
-        use std::os::unix::fs::PermissionsExt;
-
-        if self.file.metadata()?.permissions().mode() & 0o600 == 0o600 {
-            return Ok(());
-        }
-        let permissions = PermissionsExt::from_mode(0o600);
-        self.file.set_permissions(permissions)
-    }
-
-    #[cfg(not(unix))]
-    fn permit_owner(&self) -> io::Result<()> {
-        Ok(())
     }
 
     /// Reserves disk space by writing a comment and padding, so that `fill` cannot fail because of

@@ -12,6 +12,8 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
+use crate::json_text::{self, Piece};
+
 /// Message of the decode error of a secret that is not a string.
 pub(crate) const NOT_A_STRING: &str = "invalid type: a secret is a string";
 
@@ -82,112 +84,111 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SecretVisitor;
-
-        impl Visitor<'_> for SecretVisitor {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret::new(text))
-            }
-
-            fn visit_string<E: de::Error>(self, text: String) -> Result<Secret, E> {
-                Ok(Secret::new(text))
-            }
-
-            // The errors of the provided methods quote the value.
-            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
-                Err(not_a_string())
-            }
-
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
-                Err(not_a_string())
-            }
-
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
-                Err(not_a_string())
-            }
-
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
-                Err(not_a_string())
-            }
-        }
-
-        fn not_a_string<E: de::Error>() -> E {
-            E::custom(NOT_A_STRING)
-        }
-
-        /// Visitor of a `serde_json` raw value: the unmodified JSON text.
-        struct Raw;
-
-        impl<'de> Visitor<'de> for Raw {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            // `serde_json` presents a raw value as a map with one field.
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Secret, M::Error> {
-                map.next_key::<IgnoredAny>()?;
-                map.next_value_seed(RawText)
-            }
-
-            // Other formats present a newtype.
-            fn visit_newtype_struct<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Secret, D::Error> {
-                // Not `deserialize_string`, whose own error would quote a number.
-                deserializer.deserialize_any(SecretVisitor)
-            }
-        }
-
-        struct RawText;
-
-        impl<'de> DeserializeSeed<'de> for RawText {
-            type Value = Secret;
-
-            fn deserialize<D: Deserializer<'de>>(
-                self,
-                deserializer: D,
-            ) -> Result<Secret, D::Error> {
-                deserializer.deserialize_any(self)
-            }
-        }
-
-        impl Visitor<'_> for RawText {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: de::Error>(self, json: &str) -> Result<Secret, E> {
-                let text = json.trim_ascii();
-                let inside = text
-                    .strip_prefix('"')
-                    .and_then(|text| text.strip_suffix('"'));
-                let inside = inside.ok_or_else(not_a_string)?;
-                match inside.contains('\\') {
-                    true => unescape(inside)
-                        .map(Secret)
-                        .ok_or_else(|| E::custom("a secret has an invalid escape")),
-                    false => Ok(Secret::new(inside)),
-                }
-            }
-
-            fn visit_string<E: de::Error>(self, json: String) -> Result<Secret, E> {
-                self.visit_str(&Zeroizing::new(json))
-            }
-        }
-
         // As raw JSON, since `serde_json` would unescape it into a buffer that it does not zeroize.
-        deserializer.deserialize_newtype_struct(RAW_VALUE, Raw)
+        deserializer.deserialize_newtype_struct(RAW_VALUE, RawValue)
+    }
+}
+
+/// Visitor of a decoded string.
+struct SecretVisitor;
+
+impl Visitor<'_> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret::new(text))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Secret, E> {
+        Ok(Secret::new(text))
+    }
+
+    // The errors of the provided methods quote the value.
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+        Err(not_a_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+        Err(not_a_string())
+    }
+}
+
+fn not_a_string<E: de::Error>() -> E {
+    E::custom(NOT_A_STRING)
+}
+
+/// Visitor of a `serde_json` raw value, which contains the JSON text of the secret.
+struct RawValue;
+
+impl<'de> Visitor<'de> for RawValue {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    // `serde_json` presents a raw value as a map with one field.
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Secret, M::Error> {
+        map.next_key::<IgnoredAny>()?;
+        map.next_value_seed(RawText)
+    }
+
+    // Other formats present a newtype.
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Secret, D::Error> {
+        // Not `deserialize_string`, whose own error would quote a number.
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+/// Visitor of the JSON text of a string.
+struct RawText;
+
+impl<'de> DeserializeSeed<'de> for RawText {
+    type Value = Secret;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for RawText {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, json: &str) -> Result<Secret, E> {
+        let text = json.trim_ascii();
+        let inside = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let inside = inside.ok_or_else(not_a_string)?;
+        match inside.contains('\\') {
+            true => decoded(inside)
+                .map(Secret)
+                .ok_or_else(|| E::custom("a secret has an invalid escape")),
+            false => Ok(Secret::new(inside)),
+        }
+    }
+
+    fn visit_string<E: de::Error>(self, json: String) -> Result<Secret, E> {
+        self.visit_str(&Zeroizing::new(json))
     }
 }
 
@@ -195,44 +196,18 @@ impl<'de> Deserialize<'de> for Secret {
 /// secrets are decoded as in any other format.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Resolves the escapes of a JSON string. Returns `None` if one is invalid.
-fn unescape(text: &str) -> Option<Zeroizing<String>> {
-    let mut unescaped = SecretBuffer::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        unescaped.push_str(&rest[..at]);
-        let escape = *rest.as_bytes().get(at + 1)?;
-        rest = rest.get(at + 2..)?;
-        unescaped.push(match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let high = hex(&mut rest)?;
-                match high {
-                    0xd800..0xdc00 => {
-                        rest = rest.strip_prefix("\\u")?;
-                        let low = hex(&mut rest)?;
-                        char::decode_utf16([high, low]).next()?.ok()?
-                    }
-                    _ => char::from_u32(u32::from(high))?,
-                }
-            }
-            _ => return None,
-        });
+/// Decodes the bytes between the quotes of a JSON string, without a copy that is not zeroized. Returns
+/// `None` if an escape is not valid.
+fn decoded(written: &str) -> Option<Zeroizing<String>> {
+    let mut text = SecretBuffer::with_capacity(written.len());
+    for piece in json_text::pieces(written.as_bytes()) {
+        match piece {
+            Piece::Bytes(bytes) => text.extend(bytes),
+            Piece::Char(c) => text.push(c),
+            Piece::Invalid => return None,
+        }
     }
-    unescaped.push_str(rest);
-    unescaped.into_string()
-}
-
-/// Parses four hexadecimal digits and removes them from `rest`.
-fn hex(rest: &mut &str) -> Option<u16> {
-    let digits = rest.get(..4)?;
-    *rest = &rest[4..];
-    u16::from_str_radix(digits, 16).ok()
+    text.into_string()
 }
 
 /// String or buffer that is zeroized on drop, for example a response body, which may contain

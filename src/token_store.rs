@@ -4,7 +4,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::fork::generation;
+use crate::fork::fork_count;
+
+/// Maximum size of a value that is read, in bytes; the library stores a few thousand.
+pub(crate) const MAX_VALUE_BYTES: u64 = 1024 * 1024;
 
 /// A store in which processes share tokens and rate limits: one of the library's, or a custom one.
 ///
@@ -58,7 +61,7 @@ pub trait TokenStore: Send + Sync {
 pub struct StoreLock {
     /// Released when dropped; `None` only during `drop`.
     inner: Option<Box<dyn Send>>,
-    generation: u32,
+    fork_count: u32,
 }
 
 impl StoreLock {
@@ -66,14 +69,14 @@ impl StoreLock {
     pub fn new(inner: impl Send + 'static) -> Self {
         StoreLock {
             inner: Some(Box::new(inner)),
-            generation: generation(),
+            fork_count: fork_count(),
         }
     }
 }
 
 impl Drop for StoreLock {
     fn drop(&mut self) {
-        if self.generation != generation() {
+        if self.fork_count != fork_count() {
             std::mem::forget(self.inner.take());
         }
     }

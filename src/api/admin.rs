@@ -19,6 +19,16 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
 use crate::transport::{Idempotency, Method, Request, Stats, Transport};
 
+/// A request to an endpoint that this version has no operation for.
+pub(crate) struct RawRequest<'a> {
+    pub(crate) idempotency: Idempotency,
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: &'a str,
+    /// JSON.
+    pub(crate) body: Option<Zeroizing<Vec<u8>>>,
+}
+
 /// Client for the Camunda 8 Administration API.
 ///
 /// Cloning is cheap; a client can be shared between threads. Clones share the connection pool and
@@ -105,20 +115,28 @@ impl AdminClient {
         body: Option<&Json>,
     ) -> Result<Json> {
         let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
-        let response = self.request_json(&self.call(), idempotency, method, path, body)?;
+        let request = RawRequest {
+            idempotency,
+            method,
+            path,
+            body,
+        };
+        let response = self.send_raw(&self.call(), request)?;
         operation::decode(&response).map_err(Error::invalid_argument)
     }
 
-    /// Sends a request with an encoded body and returns the encoded response: `null` if it has no
-    /// body.
-    pub(crate) fn request_json(
+    /// Sends a request and returns the encoded response: `null` if it has no body.
+    pub(crate) fn send_raw(
         &self,
         call: &CallContext,
-        idempotency: Idempotency,
-        method: Method,
-        path: &str,
-        body: Option<Zeroizing<Vec<u8>>>,
+        request: RawRequest<'_>,
     ) -> Result<Zeroizing<Vec<u8>>> {
+        let RawRequest {
+            idempotency,
+            method,
+            path,
+            body,
+        } = request;
         check_path(path)?;
         let request = Request {
             operation: REQUEST,
@@ -267,23 +285,12 @@ impl AdminClient {
         body: Option<Zeroizing<Vec<u8>>>,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
-        self.execute_in(&self.call(), operation, arguments, body, decode)
-    }
-
-    /// Calls an operation as one of several steps of `call`.
-    pub(crate) fn execute_in<T>(
-        &self,
-        call: &CallContext,
-        operation: &Operation,
-        arguments: &[&str],
-        body: Option<Zeroizing<Vec<u8>>>,
-        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
-    ) -> Result<T> {
         let request = self.request_for(operation, arguments, body)?;
-        self.transport.send(&request, call, decode)
+        self.transport.send(&request, &self.call(), decode)
     }
 
-    fn request_for<'a>(
+    /// Returns the request of an operation.
+    pub(super) fn request_for<'a>(
         &self,
         operation: &'a Operation,
         arguments: &[&str],

@@ -401,21 +401,21 @@ impl ClusterClients {
         body: Zeroizing<Vec<u8>>,
     ) -> Result<(CreatedClusterClient, Zeroizing<Vec<u8>>)> {
         let id = [self.cluster.as_str()];
-        CREATE.check_lists(&body)?;
+        let get = self
+            .admin
+            .request_for(&cluster_operations::GET, &id, None)?;
+        let create = self.admin.request_for(&CREATE, &id, Some(body))?;
+        let transport = self.admin.transport();
         let call = self.admin.call();
         let decode = |response| cluster_operations::GET.decode::<Cluster>(response);
-        let (links, region_name) =
-            match self
-                .admin
-                .execute_in(&call, &cluster_operations::GET, &id, None, decode)
-            {
-                // No permission to read clusters; creating a client requires another one.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
-                read => {
-                    let cluster = read?;
-                    (cluster.links, cluster.region.name)
-                }
-            };
+        let (links, region_name) = match transport.send(&get, &call, decode) {
+            // No permission to read clusters; creating a client requires another one.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
+            read => {
+                let cluster = read?;
+                (cluster.links, cluster.region.name)
+            }
+        };
         let mut file = NewFile::create(path).map_err(|error| error.with_operation(CREATE.name))?;
         file.reserve(
             "Reserved for the credentials of a client that is being created.\n\
@@ -427,13 +427,13 @@ impl ClusterClients {
             let created: CreatedClusterClient = CREATE.decode(response.clone())?;
             Ok((created, response))
         };
-        let (created, response) = self
-            .admin
-            .execute_in(&call, &CREATE, &id, Some(body), decode)
-            .map_err(|error| match error.outcome() {
-                Outcome::NotSent | Outcome::Rejected => error,
-                _ => error.with_note(format!("{} was removed", path.display())),
-            })?;
+        let (created, response) =
+            transport
+                .send(&create, &call, decode)
+                .map_err(|error| match error.outcome() {
+                    Outcome::NotSent | Outcome::Rejected => error,
+                    _ => error.with_note(format!("{} was removed", path.display())),
+                })?;
         let credentials = created.credentials_for(&self.cluster, &links, &region_name);
         let filled = credentials
             .to_env_text()

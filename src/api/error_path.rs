@@ -49,7 +49,7 @@ fn message_at(json: &[u8], offset: usize, message: String) -> String {
 pub(super) fn of_invalid_utf8(
     json: &[u8],
     invalid: Utf8Error,
-    decode: impl FnOnce(&str) -> Option<serde_json::Error>,
+    decode: &dyn Fn(&str) -> Option<serde_json::Error>,
 ) -> String {
     let mut replaced = Zeroizing::new(Vec::with_capacity(json.len()));
     for chunk in json.utf8_chunks() {

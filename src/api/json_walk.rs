@@ -6,8 +6,8 @@
 //! slower. Known structures are nested no deeper than their schema; other values use no stack.
 
 use crate::api::json_index::{ESCAPED, Entry, Index, MAX_BYTES, Open};
-use crate::api::json_text::{self, are_equal};
 use crate::api::schema::{Description, Direction, Field, JsonSchema, Presence, UnknownField};
+use crate::json_text::{self, are_equal};
 
 /// Result of an accepted text.
 #[derive(Debug)]

@@ -16,7 +16,6 @@ pub(crate) mod extra;
 mod handle_macro;
 pub(crate) mod json;
 pub(crate) mod json_index;
-pub(crate) mod json_text;
 pub(crate) mod json_walk;
 pub(crate) mod members;
 pub(crate) mod meta;
@@ -33,6 +32,8 @@ mod tests;
 pub(crate) mod timestamp;
 pub(crate) mod token_source;
 pub(crate) mod wait;
+mod wait_loop;
+pub(crate) mod wait_options;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use tests::round_trip_tests;

@@ -16,7 +16,9 @@ use crate::api::json_index::Index;
 use crate::api::json_index::MAX_BYTES;
 use crate::api::json_walk::{Walked, walk};
 use crate::api::path_segment::check_segment;
-use crate::api::schema::{Describe, Description, HasSchema, JsonSchema, UnknownField};
+use crate::api::schema::{
+    Describe, Description, Field, HasSchema, JsonSchema, Presence, UnknownField,
+};
 use crate::edit_distance::nearest;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing, to_json};
@@ -358,21 +360,24 @@ impl BodySchema {
         };
         match body.walk(json) {
             Ok(walked) => Ok(walked.unknown),
-            // A required field that is misspelt is missing, too.
-            Err(problem) if problem.starts_with("missing field") => {
-                self.unknown_field_of(json).map(Some).ok_or(problem)
-            }
-            Err(problem) => Err(problem),
+            Err(problem) => self.misspelt_field(json).map(Some).ok_or(problem),
         }
     }
 
-    /// Returns a field of an object that its type does not have.
-    fn unknown_field_of(&self, json: &[u8]) -> Option<UnknownField> {
+    /// Returns a field of an object that its type does not have, if the object lacks a required one: it
+    /// probably is that one, misspelt.
+    fn misspelt_field(&self, json: &[u8]) -> Option<UnknownField> {
         let BodyKind::Object(Description::Object { name, fields, .. }) = &self.kind else {
             return None;
         };
         let (of, fields) = (*name, *fields);
         let present: BTreeMap<String, IgnoredAny> = serde_json::from_slice(strip_bom(json)).ok()?;
+        let is_absent = |field: &Field| {
+            field.presence == Presence::Required && !present.contains_key(field.json)
+        };
+        if !fields.iter().any(is_absent) {
+            return None;
+        }
         present
             .into_keys()
             .find(|name| fields.iter().all(|field| field.json != name))
@@ -414,7 +419,7 @@ pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
         Ok(text) => {
             serde_json::from_str(text).map_err(|error| error_path::with_json_path(json, &error))
         }
-        Err(invalid) => Err(error_path::of_invalid_utf8(json, invalid, |text| {
+        Err(invalid) => Err(error_path::of_invalid_utf8(json, invalid, &|text| {
             serde_json::from_str::<T>(text).err()
         })),
     }

@@ -11,7 +11,7 @@ use crate::credentials::ClusterCredentials;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
-use crate::transport::{self, Stats, Transport};
+use crate::transport::{self, Stats, Transport, no_credentials};
 
 impl AdminClient {
     /// Returns an access token of this client's credentials for an audience. `api.cloud.camunda.io`
@@ -196,10 +196,6 @@ impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource").finish_non_exhaustive()
     }
-}
-
-fn no_credentials() -> Error {
-    Error::config("no credentials: set `client_id` and `client_secret`, or `access_token`")
 }
 
 #[cfg(test)]

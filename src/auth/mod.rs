@@ -5,7 +5,7 @@
 //!   Both perform no I/O; time and events are parameters.
 //! - `cache`: clocks, locks and waiting around them; `store`: records shared between processes.
 //! - `provider`: client credentials or a supplied token; `token`: a token and its lifetime; `record`:
-//!   the formats of the stores; `time`: timestamps on two clocks; `key`: cache keys and names;
+//!   the formats of the stores; `time`: times on two clocks; `key`: cache keys and names;
 //!   `diagnostics`: reports.
 //!
 //! Sends no bytes itself: the transport implements [`TokenEndpoint`]. Must not depend on
@@ -45,7 +45,7 @@ use crate::secret::Secret;
 pub(crate) use crate::token_config::{
     Fallback, StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
 };
-pub(crate) use crate::token_store::{StoreLock, TokenStore};
+pub(crate) use crate::token_store::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 
 /// Opens connections to token endpoints; implemented by the transport.
 pub(crate) trait TokenEndpoint {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
-use super::time::{Timestamp, millis};
+use super::time::{ClockTime, millis};
 use crate::backoff::exponential;
 
 /// Minimum time between two token requests.
@@ -102,7 +102,7 @@ impl RateLimiter {
     }
 
     /// Returns the time of the permit for a queued ticket, or (`None`) for a caller who joins now.
-    pub(crate) fn permit_at(&self, ticket: Option<QueueTicket>, now: Timestamp) -> Duration {
+    pub(crate) fn permit_at(&self, ticket: Option<QueueTicket>, now: ClockTime) -> Duration {
         let ahead = match ticket {
             Some(ticket) => self.queue.range(..ticket).count(),
             None => self.queue.len(),
@@ -114,13 +114,13 @@ impl RateLimiter {
     }
 
     /// Records a request. Must be called before it is sent, since one that fails counts too.
-    pub(crate) fn record_request(&mut self, now: Timestamp) {
+    pub(crate) fn record_request(&mut self, now: ClockTime) {
         self.connection_failed = false;
         self.last_request = Some(now.mono);
     }
 
     /// Records that no connection could be opened, which counts as a request.
-    pub(crate) fn connection_failed(&mut self, now: Timestamp) {
+    pub(crate) fn connection_failed(&mut self, now: ClockTime) {
         self.connection_failed = true;
         self.request_sent(now);
     }
@@ -132,7 +132,7 @@ impl RateLimiter {
     }
 
     /// Records when the first byte of a request was sent, if that is later than its permit.
-    pub(crate) fn request_sent(&mut self, at: Timestamp) {
+    pub(crate) fn request_sent(&mut self, at: ClockTime) {
         self.last_request = self.last_request.max(Some(at.mono));
     }
 
@@ -141,7 +141,7 @@ impl RateLimiter {
     /// The endpoint received the request at some time between sending and response. Counting the
     /// interval from the response keeps it even if the first request had to open a connection and
     /// the next one has not. A response that took longer than the interval changes nothing.
-    pub(crate) fn response_received(&mut self, sent: Timestamp, now: Timestamp) {
+    pub(crate) fn response_received(&mut self, sent: ClockTime, now: ClockTime) {
         self.consecutive_429s = 0;
         self.request_sent(sent);
         if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL {
@@ -153,7 +153,7 @@ impl RateLimiter {
     /// number from 0 to 1.
     pub(crate) fn rate_limited(
         &mut self,
-        now: Timestamp,
+        now: ClockTime,
         retry_after: Option<Duration>,
         remaining: Duration,
         jitter: f64,
@@ -169,7 +169,7 @@ impl RateLimiter {
 
     /// Returns the record for other processes to [`merge`](RateLimiter::merge); `now` is the time
     /// of the store that it is written to.
-    pub(crate) fn record(&self, merged: &mut MergedState, now: Timestamp) -> RateLimitRecord {
+    pub(crate) fn record(&self, merged: &mut MergedState, now: ClockTime) -> RateLimitRecord {
         let was_blocked = self.blocked_at > Duration::ZERO;
         let record = RateLimitRecord {
             last_request_at: self.last_request.map_or(0, |at| store_millis(at, now)),
@@ -199,7 +199,7 @@ impl RateLimiter {
         &mut self,
         record: RateLimitRecord,
         merged: &mut MergedState,
-        now: Timestamp,
+        now: ClockTime,
     ) {
         if record.last_request_at != merged.record.last_request_at {
             self.last_request = self
@@ -232,7 +232,7 @@ impl RateLimiter {
         &mut self,
         last_request_at: u64,
         merged: &mut MergedState,
-        now: Timestamp,
+        now: ClockTime,
     ) {
         if last_request_at != merged.unverified_request_at {
             merged.unverified_request_at = last_request_at;
@@ -253,7 +253,7 @@ impl RateLimiter {
         &mut self,
         times: RateLimitTimes,
         merged: &mut MergedState,
-        now: Timestamp,
+        now: ClockTime,
     ) {
         if times == merged.times {
             return;
@@ -286,12 +286,12 @@ impl RateLimiter {
     }
 
     /// Returns whether a 429 blocks requests now.
-    pub(crate) fn blocked(&self, now: Timestamp) -> bool {
+    pub(crate) fn blocked(&self, now: ClockTime) -> bool {
         self.blocked_until > now.mono
     }
 
     /// Returns the rest of the block after a 429.
-    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+    pub(crate) fn block_remaining(&self, now: ClockTime) -> Duration {
         self.blocked_until.saturating_sub(now.mono)
     }
 
@@ -308,7 +308,7 @@ impl RateLimiter {
 }
 
 /// Converts a time of the monotonic clock to milliseconds of a store's clock.
-fn store_millis(mono: Duration, now: Timestamp) -> u64 {
+fn store_millis(mono: Duration, now: ClockTime) -> u64 {
     let wall = match mono.checked_sub(now.mono) {
         Some(ahead) => now.wall.saturating_add(ahead),
         None => now.wall.saturating_sub(now.mono - mono),
@@ -318,7 +318,7 @@ fn store_millis(mono: Duration, now: Timestamp) -> u64 {
 
 /// Converts milliseconds of a store's clock to a time of the monotonic clock. A time from the future
 /// is now.
-fn mono_of(store_millis: u64, now: Timestamp) -> Duration {
+fn mono_of(store_millis: u64, now: ClockTime) -> Duration {
     let age = now.wall_millis().saturating_sub(store_millis);
     now.mono.saturating_sub(Duration::from_millis(age))
 }
@@ -355,7 +355,7 @@ pub(super) fn block_after_429(
 mod tests {
     use super::*;
 
-    const START: Timestamp = Timestamp {
+    const START: ClockTime = ClockTime {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
@@ -363,7 +363,7 @@ mod tests {
     /// Remaining time of a call, longer than any block.
     const LONG: Duration = Duration::from_secs(24 * 3_600);
 
-    fn at(millis: u64) -> Timestamp {
+    fn at(millis: u64) -> ClockTime {
         START.after(Duration::from_millis(millis))
     }
 
@@ -375,15 +375,15 @@ mod tests {
     }
 
     impl Process {
-        fn record(&mut self, now: Timestamp) -> RateLimitRecord {
+        fn record(&mut self, now: ClockTime) -> RateLimitRecord {
             self.rate_limiter.record(&mut self.merged, now)
         }
 
-        fn merge(&mut self, record: RateLimitRecord, now: Timestamp) {
+        fn merge(&mut self, record: RateLimitRecord, now: ClockTime) {
             self.rate_limiter.merge(record, &mut self.merged, now);
         }
 
-        fn merge_times(&mut self, times: RateLimitTimes, now: Timestamp) {
+        fn merge_times(&mut self, times: RateLimitTimes, now: ClockTime) {
             self.rate_limiter.merge_times(times, &mut self.merged, now);
         }
     }
@@ -762,7 +762,7 @@ mod tests {
         let mut other = Process::default();
         other.merge(rate_limiter.record(START), START);
         // By more than has elapsed: the second 429 seems to be older than the first.
-        let set_back = |millis| Timestamp {
+        let set_back = |millis| ClockTime {
             wall: at(millis).wall - Duration::from_secs(3_600),
             ..at(millis)
         };
@@ -796,7 +796,7 @@ mod tests {
         let mut other = Process::default();
         other.merge(rate_limiter.record(START), START);
         for wall in [Duration::ZERO, START.wall + Duration::from_secs(9_000)] {
-            let now = Timestamp { wall, ..at(1_000) };
+            let now = ClockTime { wall, ..at(1_000) };
             let record = rate_limiter.record(START);
             rate_limiter.merge(record, now);
             other.merge(record, now);
@@ -808,9 +808,9 @@ mod tests {
     }
 
     /// The same time on a machine whose wall clock differs.
-    fn skewed(now: Timestamp, millis: i64) -> Timestamp {
+    fn skewed(now: ClockTime, millis: i64) -> ClockTime {
         let wall = now.wall_millis().saturating_add_signed(millis);
-        Timestamp {
+        ClockTime {
             wall: Duration::from_millis(wall),
             ..now
         }

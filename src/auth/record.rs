@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::TokenRequest;
 use super::key::{CacheKey, TokenHostKey, hex, key_material};
-use super::time::{Timestamp, millis};
+use super::time::{ClockTime, millis};
 use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::random;
@@ -131,7 +131,7 @@ pub(crate) struct StoredPause {
 }
 
 impl StoredPause {
-    pub(crate) fn new(at: Timestamp, window: Duration, count: u32) -> Self {
+    pub(crate) fn new(at: ClockTime, window: Duration, count: u32) -> Self {
         StoredPause {
             at: at.wall_millis(),
             until: at.after(window).wall_millis(),
@@ -140,13 +140,13 @@ impl StoredPause {
     }
 
     /// Returns the rest of the pause; `None` once it is over, and for one from the future.
-    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn remaining(&self, now: ClockTime) -> Option<Duration> {
         pause_remaining(self.at, self.until, now)
     }
 
     /// Returns whether it is recent enough for the next refresh without a response to be
     /// consecutive.
-    pub(crate) fn counts(&self, now: Timestamp) -> bool {
+    pub(crate) fn counts(&self, now: ClockTime) -> bool {
         is_recent(self.at, now)
     }
 }
@@ -154,7 +154,7 @@ impl StoredPause {
 impl StoredToken {
     /// Returns the total lifetime and the remaining one; `None` if the token is expired, or from
     /// the future, so that its age is unknown.
-    pub(crate) fn lifetime(&self, now: Timestamp) -> Option<(Duration, Duration)> {
+    pub(crate) fn lifetime(&self, now: ClockTime) -> Option<(Duration, Duration)> {
         let now = now.wall_millis();
         let plausible = self.issued_at <= now.saturating_add(millis(MAX_CLOCK_SKEW));
         let life = Duration::from_millis(self.expires_at.saturating_sub(self.issued_at));
@@ -164,7 +164,7 @@ impl StoredToken {
 }
 
 impl StoredAuthFailure {
-    pub(crate) fn new(at: Timestamp, window: Duration, count: u32, error: &Error) -> Self {
+    pub(crate) fn new(at: ClockTime, window: Duration, count: u32, error: &Error) -> Self {
         StoredAuthFailure {
             at: at.wall_millis(),
             until: at.after(window).wall_millis(),
@@ -177,12 +177,12 @@ impl StoredAuthFailure {
 
     /// Returns how long no token request may be sent; `None` once that is over, and for an
     /// implausible record.
-    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+    pub(crate) fn remaining(&self, now: ClockTime) -> Option<Duration> {
         pause_remaining(self.at, self.until, now)
     }
 
     /// Returns whether it is recent enough for the next rejection to be consecutive.
-    pub(crate) fn counts(&self, now: Timestamp) -> bool {
+    pub(crate) fn counts(&self, now: ClockTime) -> bool {
         is_recent(self.at, now)
     }
 
@@ -230,7 +230,7 @@ pub(crate) struct RateLimitTimes {
 
 impl RateLimitTimes {
     /// Returns the rest of the block; zero if none applies.
-    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+    pub(crate) fn block_remaining(&self, now: ClockTime) -> Duration {
         let left = remaining_span(
             self.last_request_at,
             self.blocked_until,
@@ -253,7 +253,7 @@ impl From<RateLimitRecord> for RateLimitTimes {
 
 impl RateLimitRecord {
     /// Returns the rest of the block; zero if none applies.
-    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+    pub(crate) fn block_remaining(&self, now: ClockTime) -> Duration {
         // A block still applies if the clock was set back during it, so the tolerance is that of
         // the block itself.
         remaining_span(
@@ -320,7 +320,7 @@ impl StoredRateLimit {
     pub(crate) fn verify(
         &self,
         signer: &RateLimitSigner,
-        now: Timestamp,
+        now: ClockTime,
     ) -> (Option<RateLimitRecord>, UnverifiedState) {
         let mut verified: Option<RateLimitRecord> = None;
         let mut others = vec![self.state];
@@ -363,7 +363,7 @@ impl StoredRateLimit {
         &mut self,
         state: RateLimitRecord,
         signer: &RateLimitSigner,
-        now: Timestamp,
+        now: ClockTime,
     ) {
         let before = self.state;
         self.set(state);
@@ -445,7 +445,7 @@ impl RateLimitSigner {
 fn remaining_span(
     at: u64,
     until: u64,
-    now: Timestamp,
+    now: ClockTime,
     longest: Duration,
     tolerance: Duration,
 ) -> Option<Duration> {
@@ -459,13 +459,13 @@ fn remaining_span(
 }
 
 /// As [`remaining_span`], for the pause after a rejection or after a refresh without a response.
-fn pause_remaining(at: u64, until: u64, now: Timestamp) -> Option<Duration> {
+fn pause_remaining(at: u64, until: u64, now: ClockTime) -> Option<Duration> {
     remaining_span(at, until, now, MAX_AUTH_FAILURE_WINDOW, MAX_CLOCK_SKEW)
 }
 
 /// Returns whether a rejection or a refresh without a response is recent enough for the next one to
 /// be consecutive.
-fn is_recent(at: u64, now: Timestamp) -> bool {
+fn is_recent(at: u64, now: ClockTime) -> bool {
     now.wall_millis().saturating_sub(at) <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
 }
 
@@ -536,7 +536,7 @@ mod tests {
     use super::super::tests::test_support::request;
     use super::*;
 
-    const NOW: Timestamp = Timestamp {
+    const NOW: ClockTime = ClockTime {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };

@@ -1,4 +1,4 @@
-//! Timestamps on two clocks, and a manual clock for tests.
+//! Times on two clocks, and a manual clock for tests.
 //!
 //! A monotonic clock never jumps, but stands still while the machine sleeps. The wall clock goes on
 //! while the machine sleeps, but jumps. So the expiry of tokens is measured on both; the rate limit
@@ -10,29 +10,29 @@ use crate::call::CallContext;
 
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timestamp {
+pub(crate) struct ClockTime {
     /// Time since an arbitrary origin; comparable within one process only.
     pub(crate) mono: Duration,
     /// Time since 1970; zero if the clock is set to an earlier year.
     pub(crate) wall: Duration,
 }
 
-impl Timestamp {
-    /// Returns the timestamp `duration` later, saturating.
-    pub(crate) fn after(self, duration: Duration) -> Timestamp {
-        Timestamp {
+impl ClockTime {
+    /// Returns the time `duration` later, saturating.
+    pub(crate) fn after(self, duration: Duration) -> ClockTime {
+        ClockTime {
             mono: self.mono.saturating_add(duration),
             wall: self.wall.saturating_add(duration),
         }
     }
 
     /// Returns whether it is past on either clock.
-    pub(crate) fn is_past(self, now: Timestamp) -> bool {
+    pub(crate) fn is_past(self, now: ClockTime) -> bool {
         now.mono >= self.mono || now.wall >= self.wall
     }
 
     /// Returns the time until either clock reaches it.
-    pub(crate) fn remaining(self, now: Timestamp) -> Duration {
+    pub(crate) fn remaining(self, now: ClockTime) -> Duration {
         self.mono
             .saturating_sub(now.mono)
             .min(self.wall.saturating_sub(now.wall))
@@ -60,7 +60,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 /// Origin of the monotonic clock, so that earlier events have a time too.
 const MONOTONIC_OFFSET: Duration = Duration::from_secs(1 << 32);
 
-/// A source of timestamps. Clones of a simulated clock show the same time.
+/// A source of times. Clones of a simulated clock show the same time.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
     /// The machine's clocks.
@@ -79,7 +79,7 @@ pub(crate) enum Clock {
 /// The clock of one process in a simulation.
 #[cfg(test)]
 pub(crate) trait ProcessClock: std::fmt::Debug + Send + Sync {
-    fn now(&self) -> Timestamp;
+    fn now(&self) -> ClockTime;
 
     /// Returns the time until the deadline of the process's call.
     fn remaining(&self) -> Duration;
@@ -92,7 +92,7 @@ pub(crate) trait ProcessClock: std::fmt::Debug + Send + Sync {
 }
 
 impl Clock {
-    pub(crate) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> ClockTime {
         match self {
             Clock::Real => real::now(),
             #[cfg(test)]
@@ -105,7 +105,7 @@ impl Clock {
     }
 
     /// As [`now`](Self::now), but up to some milliseconds late, and faster.
-    pub(crate) fn now_coarse(&self) -> Timestamp {
+    pub(crate) fn now_coarse(&self) -> ClockTime {
         match self {
             Clock::Real => real::now_coarse(),
             #[cfg(test)]
@@ -164,9 +164,9 @@ impl Clock {
 }
 
 #[cfg(test)]
-fn skewed(now: Timestamp, millis: i64) -> Timestamp {
+fn skewed(now: ClockTime, millis: i64) -> ClockTime {
     let wall = now.wall_millis().saturating_add_signed(millis);
-    Timestamp {
+    ClockTime {
         wall: Duration::from_millis(wall),
         ..now
     }
@@ -179,24 +179,24 @@ mod real {
 
     use rustix::time::{ClockId, clock_gettime};
 
-    use super::{MONOTONIC_OFFSET, Timestamp};
+    use super::{ClockTime, MONOTONIC_OFFSET};
 
-    pub(super) fn now() -> Timestamp {
+    pub(super) fn now() -> ClockTime {
         at(ClockId::Monotonic, ClockId::Realtime)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn now_coarse() -> Timestamp {
+    pub(super) fn now_coarse() -> ClockTime {
         at(ClockId::MonotonicCoarse, ClockId::RealtimeCoarse)
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn now_coarse() -> Timestamp {
+    pub(super) fn now_coarse() -> ClockTime {
         now()
     }
 
-    fn at(mono: ClockId, wall: ClockId) -> Timestamp {
-        Timestamp {
+    fn at(mono: ClockId, wall: ClockId) -> ClockTime {
+        ClockTime {
             mono: MONOTONIC_OFFSET + read(mono),
             wall: read(wall),
         }
@@ -216,12 +216,12 @@ mod real {
 
     use once_cell::sync::Lazy;
 
-    use super::{MONOTONIC_OFFSET, Timestamp};
+    use super::{ClockTime, MONOTONIC_OFFSET};
 
     static START: Lazy<Instant> = Lazy::new(Instant::now);
 
-    pub(super) fn now() -> Timestamp {
-        Timestamp {
+    pub(super) fn now() -> ClockTime {
+        ClockTime {
             mono: MONOTONIC_OFFSET + START.elapsed(),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -229,7 +229,7 @@ mod real {
         }
     }
 
-    pub(super) fn now_coarse() -> Timestamp {
+    pub(super) fn now_coarse() -> ClockTime {
         now()
     }
 }
@@ -272,9 +272,9 @@ impl ManualClock {
         })
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> ClockTime {
         use std::sync::atomic::Ordering::SeqCst;
-        Timestamp {
+        ClockTime {
             mono: Duration::from_nanos(self.mono_nanos.load(SeqCst)),
             wall: Duration::from_nanos(self.wall_nanos.load(SeqCst)),
         }

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use serde::Deserialize;
 
 use super::TokenResponse;
-use super::time::Timestamp;
+use super::time::ClockTime;
 use crate::secret::{Secret, Zeroizing};
 
 /// Lifetime of a token if the response has none: the shortest in the API's samples. If the token is
@@ -141,7 +141,7 @@ impl fmt::Debug for Token {
 /// `expires_in` counts from the time of sending, since the token was issued at some time after
 /// that. A JWT's own `exp`, compared with the server's clock and not with this host's, applies if
 /// it is earlier: the token endpoint may return a token that is hours old.
-pub(crate) fn lifetime(response: &TokenResponse, sent: Timestamp, received: Timestamp) -> Duration {
+pub(crate) fn lifetime(response: &TokenResponse, sent: ClockTime, received: ClockTime) -> Duration {
     let elapsed = received.mono.saturating_sub(sent.mono);
     let stated = response
         .expires_in
@@ -216,7 +216,7 @@ pub(super) fn jwt(payload: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp {
+    const NOW: ClockTime = ClockTime {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };

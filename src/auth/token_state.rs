@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::diagnostics::TokenStatus;
-use super::time::Timestamp;
+use super::time::ClockTime;
 use super::token::Token;
 use crate::backoff::exponential;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -89,9 +89,9 @@ pub(crate) struct WaitLimits {
 pub(crate) struct CachedToken {
     pub(crate) token: Token,
     /// When the token counts as expired.
-    expires: Timestamp,
+    expires: ClockTime,
     /// When one caller at a time begins to refresh it.
-    refresh_at: Timestamp,
+    refresh_at: ClockTime,
     /// Monotonic.
     obtained: Duration,
     /// No refresh before this time (monotonic), because another process refreshes the token or the
@@ -106,7 +106,7 @@ impl CachedToken {
         token: Token,
         life: Duration,
         left: Duration,
-        now: Timestamp,
+        now: ClockTime,
         jitter: f64,
     ) -> Self {
         let leeway = (life / LEEWAY_DIVISOR).min(MAX_LEEWAY);
@@ -123,11 +123,11 @@ impl CachedToken {
         }
     }
 
-    pub(crate) fn is_valid(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_valid(&self, now: ClockTime) -> bool {
         !self.expires.is_past(now)
     }
 
-    pub(crate) fn needs_refresh(&self, now: Timestamp) -> bool {
+    pub(crate) fn needs_refresh(&self, now: ClockTime) -> bool {
         self.refresh_at.is_past(now)
     }
 }
@@ -184,7 +184,7 @@ pub(crate) struct TokenState {
 impl TokenState {
     /// Returns the token if it is valid and not due for refresh: the fast path of nearly every
     /// request.
-    pub(crate) fn fresh(&mut self, now: Timestamp) -> Option<Token> {
+    pub(crate) fn fresh(&mut self, now: ClockTime) -> Option<Token> {
         match &self.cached {
             Some(cached) if !cached.needs_refresh(now) => {
                 self.cache_hits += 1;
@@ -197,7 +197,7 @@ impl TokenState {
     /// Returns the next step of a caller.
     pub(crate) fn next_step(
         &mut self,
-        now: Timestamp,
+        now: ClockTime,
         limits: WaitLimits,
         waiter: &mut WaiterState,
     ) -> NextStep {
@@ -288,7 +288,7 @@ impl TokenState {
     pub(crate) fn credentials_rejected(
         &mut self,
         fetch_id: FetchId,
-        now: Timestamp,
+        now: ClockTime,
         error: Error,
         before: u32,
     ) -> (Duration, u32) {
@@ -303,18 +303,18 @@ impl TokenState {
         (window, self.auth_failures)
     }
 
-    /// Ends the request: another process stored a rejection of the credentials.
+    /// Ends the request: another process stored a rejection of the credentials, which applies until
+    /// this time (monotonic).
     pub(crate) fn auth_failure_loaded(
         &mut self,
         fetch_id: FetchId,
-        now: Timestamp,
-        left: Duration,
+        until: Duration,
         count: u32,
         error: Error,
     ) {
         self.clear_fetch(fetch_id);
         self.auth_failures = self.auth_failures.max(count);
-        self.suspend_until(now.mono.saturating_add(left), error);
+        self.suspend_until(until, error);
     }
 
     /// Returns whether a rejection at this time (milliseconds since 1970) was not cleared since.
@@ -334,7 +334,7 @@ impl TokenState {
     pub(crate) fn fetch_failed(
         &mut self,
         fetch_id: FetchId,
-        now: Timestamp,
+        now: ClockTime,
         error: Error,
         jitter: f64,
     ) {
@@ -362,7 +362,7 @@ impl TokenState {
     pub(crate) fn refresh_timed_out(
         &mut self,
         fetch_id: FetchId,
-        now: Timestamp,
+        now: ClockTime,
         before: u32,
     ) -> (Duration, u32) {
         let before = self.refresh_timeouts.max(self.auth_failures).max(before);
@@ -393,7 +393,7 @@ impl TokenState {
 
     /// Drops the token of this generation, to which the API responded 401. Returns whether it was
     /// the cached one.
-    pub(crate) fn reject(&mut self, generation: u64, now: Timestamp) -> bool {
+    pub(crate) fn reject(&mut self, generation: u64, now: ClockTime) -> bool {
         let Some(cached) = self
             .cached
             .take_if(|cached| cached.token.generation() == generation)
@@ -427,7 +427,7 @@ impl TokenState {
     }
 
     /// Clears a rejection of the credentials, so that the next caller sends a token request.
-    pub(crate) fn clear_auth_failure(&mut self, now: Timestamp) {
+    pub(crate) fn clear_auth_failure(&mut self, now: ClockTime) {
         self.auth_failures_cleared_at = now.wall_millis();
         self.auth_failures = 0;
         self.refresh_timeouts = 0;
@@ -452,7 +452,7 @@ impl TokenState {
     ///
     /// Milliseconds since 1970, or one more than the highest generation seen: generations grow
     /// across processes, and even if a store lost its records.
-    pub(crate) fn next_generation(&self, stored: u64, now: Timestamp) -> u64 {
+    pub(crate) fn next_generation(&self, stored: u64, now: ClockTime) -> u64 {
         self.max_generation
             .max(stored)
             .saturating_add(1)
@@ -477,7 +477,7 @@ impl TokenState {
         }
     }
 
-    pub(crate) fn status(&self, now: Timestamp) -> TokenStatus {
+    pub(crate) fn status(&self, now: ClockTime) -> TokenStatus {
         let suspension = self
             .suspension
             .as_ref()
@@ -501,7 +501,7 @@ impl TokenState {
     }
 
     /// Returns the time until the token expires, and until it is due for refresh.
-    pub(crate) fn token_remaining(&self, now: Timestamp) -> Option<(Duration, Duration)> {
+    pub(crate) fn token_remaining(&self, now: ClockTime) -> Option<(Duration, Duration)> {
         let cached = self.cached.as_ref().filter(|cached| cached.is_valid(now))?;
         Some((
             cached.expires.remaining(now),
@@ -510,7 +510,7 @@ impl TokenState {
     }
 
     /// Returns how long no token request may be sent, and the error that caused it.
-    pub(crate) fn suspended_for(&self, now: Timestamp) -> Option<(Duration, &Error)> {
+    pub(crate) fn suspended_for(&self, now: ClockTime) -> Option<(Duration, &Error)> {
         let suspension = self.suspension.as_ref()?;
         let left = suspension.until.saturating_sub(now.mono);
         (!left.is_zero()).then_some((left, &suspension.error))
@@ -525,7 +525,7 @@ impl TokenState {
     }
 
     /// Returns whether the state can be dropped without losing anything.
-    pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_idle(&self, now: ClockTime) -> bool {
         self.fetch_id.is_none()
             && matches!(self.status(now), TokenStatus::Empty | TokenStatus::Expired)
     }
@@ -537,7 +537,8 @@ pub(crate) fn rate_limited(wait: Duration) -> Error {
         ErrorKind::RateLimited,
         Stage::Token,
         Outcome::NotSent,
-        "token request not sent: the rate limit allows the next one only after this call's deadline",
+        "token request not sent: the rate limit allows the next one only after this call's \
+         deadline",
     )
     .with_retry_after(Some(wait))
 }
@@ -559,7 +560,7 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
-    const START: Timestamp = Timestamp {
+    const START: ClockTime = ClockTime {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
@@ -568,11 +569,11 @@ mod tests {
         permit_at: Duration::ZERO,
     };
 
-    fn at(seconds: u64) -> Timestamp {
+    fn at(seconds: u64) -> ClockTime {
         START.after(Duration::from_secs(seconds))
     }
 
-    fn within(deadline: Timestamp) -> WaitLimits {
+    fn within(deadline: ClockTime) -> WaitLimits {
         WaitLimits {
             deadline: deadline.mono,
             permit_at: Duration::ZERO,
@@ -583,7 +584,7 @@ mod tests {
         Token::new(&Secret::from("t"), UNIX_EPOCH, generation).unwrap()
     }
 
-    fn cached(generation: u64, life: u64, now: Timestamp) -> CachedToken {
+    fn cached(generation: u64, life: u64, now: ClockTime) -> CachedToken {
         let life = Duration::from_secs(life);
         CachedToken::new(token(generation), life, life, now, 0.0)
     }
@@ -592,12 +593,12 @@ mod tests {
         Error::new(kind, Stage::Token, Outcome::NotSent, "failed by the test")
     }
 
-    fn next_step(token_state: &mut TokenState, now: Timestamp) -> NextStep {
+    fn next_step(token_state: &mut TokenState, now: ClockTime) -> NextStep {
         token_state.next_step(now, UNLIMITED, &mut WaiterState::default())
     }
 
     #[track_caller]
-    fn start_fetch(token_state: &mut TokenState, now: Timestamp) -> FetchId {
+    fn start_fetch(token_state: &mut TokenState, now: ClockTime) -> FetchId {
         match next_step(token_state, now) {
             NextStep::Fetch(fetch_id) => fetch_id,
             other => panic!("{other:?}"),
@@ -605,7 +606,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn uses(token_state: &mut TokenState, now: Timestamp) -> u64 {
+    fn uses(token_state: &mut TokenState, now: ClockTime) -> u64 {
         match next_step(token_state, now) {
             NextStep::Use(token) => token.generation(),
             other => panic!("{other:?}"),
@@ -691,15 +692,15 @@ mod tests {
     #[test]
     fn token_expires_on_either_clock() {
         for jump in [
-            Timestamp {
+            ClockTime {
                 mono: at(3600).mono,
                 wall: START.wall,
             },
-            Timestamp {
+            ClockTime {
                 mono: START.mono,
                 wall: at(3600).wall,
             },
-            Timestamp {
+            ClockTime {
                 mono: at(3600).mono,
                 wall: Duration::ZERO,
             },
@@ -711,7 +712,7 @@ mod tests {
         let mut token_state = fresh();
         assert!(
             token_state
-                .fresh(Timestamp {
+                .fresh(ClockTime {
                     mono: at(60).mono,
                     wall: Duration::ZERO
                 })
@@ -869,7 +870,7 @@ mod tests {
         assert_eq!(
             token_state.next_generation(
                 0,
-                Timestamp {
+                ClockTime {
                     wall: Duration::ZERO,
                     ..START
                 }
@@ -1008,7 +1009,8 @@ mod tests {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
         let left = Duration::from_secs(10);
-        token_state.auth_failure_loaded(fetch_id, START, left, 3, error(ErrorKind::Authentication));
+        let until = START.mono + left;
+        token_state.auth_failure_loaded(fetch_id, until, 3, error(ErrorKind::Authentication));
         assert_eq!(token_state.auth_failures(), 3);
         assert_eq!(
             token_state.suspended_for(START).map(|(left, _)| left),
@@ -1062,7 +1064,7 @@ mod tests {
 
     #[test]
     fn reject_doubles_its_window_and_forgets_rejections_after_another_window() {
-        let rejects_until = |token_state: &mut TokenState, generation, now: Timestamp| {
+        let rejects_until = |token_state: &mut TokenState, generation, now: ClockTime| {
             let fetch_id = start_fetch(token_state, now);
             token_state.fetch_succeeded(fetch_id, cached(generation, 3600, now));
             assert!(token_state.reject(generation, now));

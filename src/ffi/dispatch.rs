@@ -8,11 +8,11 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::api::admin::AdminClient;
+use crate::api::admin::{AdminClient, RawRequest};
 use crate::api::cluster_clients;
 use crate::api::clusters::{ClusterId, IpAllowlistEntry};
 use crate::api::operation::Operation;
-use crate::api::wait::Wait;
+use crate::api::wait_options::Wait;
 use crate::error::{Error, Result};
 use crate::ffi::admin::{camunda_admin, encode};
 use crate::ffi::boundary::{bytes, handle, required, return_owned, set_null, text};
@@ -40,20 +40,26 @@ const MAX_ARGUMENTS: usize = 4;
 
 type Out = Option<*mut *mut camunda_value>;
 
+/// The pointers that each function of an operation or a waiter receives.
+#[derive(Clone, Copy)]
+pub(super) struct CallPointers {
+    pub(super) admin: *const camunda_admin,
+    pub(super) call: *const camunda_call_options,
+    pub(super) error: *mut *mut camunda_error,
+}
+
 /// Validates arguments and body, executes the operation, validates the response and returns it.
 ///
 /// # Safety
 /// The pointers meet the requirements of the exported functions.
-#[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn run(
     operation: &'static Operation,
-    admin: *const camunda_admin,
-    call: *const camunda_call_options,
+    pointers: CallPointers,
     arguments: &[*const c_char],
     body: Option<(*const c_char, usize)>,
     value: Out,
-    error: *mut *mut camunda_error,
 ) -> camunda_status {
+    let CallPointers { admin, call, error } = pointers;
     // SAFETY: guaranteed by the caller.
     unsafe {
         value.into_iter().for_each(|value| set_null(value));
@@ -94,11 +100,9 @@ pub(super) unsafe fn run(
 /// The pointers meet the requirements of the exported functions.
 pub(super) unsafe fn stream(
     operation: &'static Operation,
-    admin: *const camunda_admin,
-    call: *const camunda_call_options,
+    pointers: CallPointers,
     sink: camunda_write_fn,
     user: *mut c_void,
-    error: *mut *mut camunda_error,
 ) -> camunda_status {
     struct Sink(Callback<unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32>);
     impl Write for Sink {
@@ -116,6 +120,7 @@ pub(super) unsafe fn stream(
             Ok(())
         }
     }
+    let CallPointers { admin, call, error } = pointers;
     // SAFETY: guaranteed by the caller.
     unsafe {
         catch_panic(error, || {
@@ -136,12 +141,11 @@ pub(super) type Waited = Result<Option<OwnedValue>>;
 /// The pointers meet the requirements of the exported functions.
 pub(super) unsafe fn wait<const N: usize>(
     waiter: fn(&AdminClient, [&str; N], &camunda_call_options) -> Waited,
-    admin: *const camunda_admin,
-    call: *const camunda_call_options,
+    pointers: CallPointers,
     arguments: [(&str, *const c_char); N],
     value: Out,
-    error: *mut *mut camunda_error,
 ) -> camunda_status {
+    let CallPointers { admin, call, error } = pointers;
     // SAFETY: guaranteed by the caller.
     unsafe {
         value.into_iter().for_each(|value| set_null(value));
@@ -277,9 +281,10 @@ pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
+    let pointers = CallPointers { admin, call, error };
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
-        change_allowlist(admin, call, cluster_uuid, value, error, |admin, id| {
+        change_allowlist(pointers, cluster_uuid, value, |admin, id| {
             let entry = IpAllowlistEntry::new(text("ip", ip)?, text("description", description)?);
             admin.cluster(id).add_to_ip_allowlist(entry)
         })
@@ -307,9 +312,10 @@ pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
+    let pointers = CallPointers { admin, call, error };
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
-        change_allowlist(admin, call, cluster_uuid, value, error, |admin, id| {
+        change_allowlist(pointers, cluster_uuid, value, |admin, id| {
             admin.cluster(id).remove_from_ip_allowlist(text("ip", ip)?)
         })
     }
@@ -320,13 +326,12 @@ pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
 /// # Safety
 /// The pointers meet the requirements of the exported functions.
 unsafe fn change_allowlist(
-    admin: *const camunda_admin,
-    call: *const camunda_call_options,
+    pointers: CallPointers,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
-    error: *mut *mut camunda_error,
     change: impl FnOnce(&AdminClient, &ClusterId) -> Result<Vec<IpAllowlistEntry>>,
 ) -> camunda_status {
+    let CallPointers { admin, call, error } = pointers;
     // SAFETY: guaranteed by the caller.
     unsafe {
         set_null(value);
@@ -389,7 +394,8 @@ pub unsafe extern "C" fn camunda_request(
                 }
                 _ => {
                     return Err(Error::invalid_argument(format!(
-                        "idempotency is {idempotency}; expected CAMUNDA_IDEMPOTENCY_BY_METHOD to CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
+                        "idempotency is {idempotency}; expected CAMUNDA_IDEMPOTENCY_BY_METHOD to \
+                         CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
                     )));
                 }
             };
@@ -403,7 +409,15 @@ pub unsafe extern "C" fn camunda_request(
                     true => None,
                     false => Some(checked_json(bytes("json", json, json_len)?)?),
                 };
-                client.request_json(&call, idempotency, method, path, body)
+                client.send_raw(
+                    &call,
+                    RawRequest {
+                        idempotency,
+                        method,
+                        path,
+                        body,
+                    },
+                )
             })?;
             return_owned(value, camunda_value::parse(response)?);
             Ok(())

@@ -11,7 +11,7 @@ use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::callback::camunda_write_fn;
-use crate::ffi::dispatch;
+use crate::ffi::dispatch::{self, CallPointers};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::value::camunda_value;
 
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn camunda_cluster_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&clusters::LIST, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&clusters::LIST, CallPointers { admin, call, error }, &[], None, Some(value)) }
 }
 
 /// Create cluster (`POST /clusters`).
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn camunda_cluster_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&clusters::CREATE, admin, call, &[], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&clusters::CREATE, CallPointers { admin, call, error }, &[], Some((json, json_len)), Some(value)) }
 }
 
 /// List creation parameters (`GET /clusters/parameters`).
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&clusters::PARAMETERS, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&clusters::PARAMETERS, CallPointers { admin, call, error }, &[], None, Some(value)) }
 }
 
 /// Get cluster (`GET /clusters/{clusterUuid}`).
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::GET, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Update cluster (`PATCH /clusters/{clusterUuid}`).
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn camunda_cluster_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&cluster_operations::UPDATE, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), None) }
 }
 
 /// Delete cluster (`DELETE /clusters/{clusterUuid}`).
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn camunda_cluster_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::DELETE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&cluster_operations::DELETE, CallPointers { admin, call, error }, &[cluster_uuid], None, None) }
 }
 
 /// Wake cluster (`PUT /clusters/{clusterUuid}/wake`).
@@ -386,7 +386,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::WAKE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&cluster_operations::WAKE, CallPointers { admin, call, error }, &[cluster_uuid], None, None) }
 }
 
 /// Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
@@ -430,7 +430,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::UPGRADE, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
@@ -536,7 +536,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::SET_ENCRYPTION, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), Some(value)) }
 }
 
 /// Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
@@ -569,7 +569,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&cluster_operations::SET_IP_ALLOWLIST, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), None) }
 }
 
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
@@ -617,7 +617,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_operations::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::FAIL_OVER, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), Some(value)) }
 }
 
 /// List clients (`GET /clusters/{clusterUuid}/clients`).
@@ -652,7 +652,7 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_clients::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_clients::LIST, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Create client (`POST /clusters/{clusterUuid}/clients`).
@@ -711,7 +711,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_clients::CREATE, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&cluster_clients::CREATE, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), Some(value)) }
 }
 
 /// Get client (`GET /clusters/{clusterUuid}/clients/{clientId}`).
@@ -749,7 +749,7 @@ pub unsafe extern "C" fn camunda_cluster_client_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_clients::GET, admin, call, &[cluster_uuid, client_id], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_clients::GET, CallPointers { admin, call, error }, &[cluster_uuid, client_id], None, Some(value)) }
 }
 
 /// Delete client (`DELETE /clusters/{clusterUuid}/clients/{clientId}`).
@@ -777,7 +777,7 @@ pub unsafe extern "C" fn camunda_cluster_client_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&cluster_clients::DELETE, admin, call, &[cluster_uuid, client_id], None, None, error) }
+    unsafe { dispatch::run(&cluster_clients::DELETE, CallPointers { admin, call, error }, &[cluster_uuid, client_id], None, None) }
 }
 
 /// List backups (`GET /clusters/{clusterUuid}/backups`).
@@ -824,7 +824,7 @@ pub unsafe extern "C" fn camunda_backup_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::LIST, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Create backup (`POST /clusters/{clusterUuid}/backups`).
@@ -870,7 +870,7 @@ pub unsafe extern "C" fn camunda_backup_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::CREATE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::CREATE, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Delete backup (`DELETE /clusters/{clusterUuid}/backups/{backupId}`).
@@ -918,7 +918,7 @@ pub unsafe extern "C" fn camunda_backup_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::DELETE, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::DELETE, CallPointers { admin, call, error }, &[cluster_uuid, backup_id], None, Some(value)) }
 }
 
 /// Get restore (`GET /clusters/{clusterUuid}/backups/{backupId}/restore`).
@@ -957,7 +957,7 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::RESTORE_STATUS, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::RESTORE_STATUS, CallPointers { admin, call, error }, &[cluster_uuid, backup_id], None, Some(value)) }
 }
 
 /// Restore from backup (`POST /clusters/{clusterUuid}/backups/{backupId}/restore`).
@@ -998,7 +998,7 @@ pub unsafe extern "C" fn camunda_backup_restore(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::RESTORE, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::RESTORE, CallPointers { admin, call, error }, &[cluster_uuid, backup_id], None, Some(value)) }
 }
 
 /// Get backup schedule (`GET /clusters/{clusterUuid}/backups/schedule`).
@@ -1031,7 +1031,7 @@ pub unsafe extern "C" fn camunda_backup_schedule(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::SCHEDULE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::SCHEDULE, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Set backup schedule (`PUT /clusters/{clusterUuid}/backups/schedule`).
@@ -1074,7 +1074,7 @@ pub unsafe extern "C" fn camunda_backup_set_schedule(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::SET_SCHEDULE, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&backups::SET_SCHEDULE, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), Some(value)) }
 }
 
 /// Delete backup schedule (`DELETE /clusters/{clusterUuid}/backups/schedule`).
@@ -1100,7 +1100,7 @@ pub unsafe extern "C" fn camunda_backup_delete_schedule(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&backups::DELETE_SCHEDULE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&backups::DELETE_SCHEDULE, CallPointers { admin, call, error }, &[cluster_uuid], None, None) }
 }
 
 /// List secrets (`GET /clusters/{clusterUuid}/secrets`).
@@ -1131,7 +1131,7 @@ pub unsafe extern "C" fn camunda_secret_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secrets::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&secrets::LIST, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Create secret (`POST /clusters/{clusterUuid}/secrets`).
@@ -1168,7 +1168,7 @@ pub unsafe extern "C" fn camunda_secret_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secrets::CREATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&secrets::CREATE, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), None) }
 }
 
 /// Update secret (`PUT /clusters/{clusterUuid}/secrets/{secretName}`).
@@ -1205,7 +1205,7 @@ pub unsafe extern "C" fn camunda_secret_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secrets::UPDATE, admin, call, &[cluster_uuid, secret_name], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&secrets::UPDATE, CallPointers { admin, call, error }, &[cluster_uuid, secret_name], Some((json, json_len)), None) }
 }
 
 /// Delete secret (`DELETE /clusters/{clusterUuid}/secrets/{secretName}`).
@@ -1233,7 +1233,7 @@ pub unsafe extern "C" fn camunda_secret_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secrets::DELETE, admin, call, &[cluster_uuid, secret_name], None, None, error) }
+    unsafe { dispatch::run(&secrets::DELETE, CallPointers { admin, call, error }, &[cluster_uuid, secret_name], None, None) }
 }
 
 /// Activate monitoring (`POST /clusters/{clusterUuid}/monitoring`).
@@ -1260,7 +1260,7 @@ pub unsafe extern "C" fn camunda_monitoring_activate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&monitoring::ACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&monitoring::ACTIVATE, CallPointers { admin, call, error }, &[cluster_uuid], None, None) }
 }
 
 /// Deactivate monitoring (`DELETE /clusters/{clusterUuid}/monitoring`).
@@ -1287,7 +1287,7 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&monitoring::DEACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&monitoring::DEACTIVATE, CallPointers { admin, call, error }, &[cluster_uuid], None, None) }
 }
 
 /// List monitoring clients (`GET /clusters/{clusterUuid}/monitoring/clients`).
@@ -1334,7 +1334,7 @@ pub unsafe extern "C" fn camunda_monitoring_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&monitoring::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&monitoring::GET, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Create monitoring client (`POST /clusters/{clusterUuid}/monitoring/clients`).
@@ -1380,7 +1380,7 @@ pub unsafe extern "C" fn camunda_monitoring_create_client(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&monitoring::CREATE_CLIENT, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&monitoring::CREATE_CLIENT, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), Some(value)) }
 }
 
 /// Delete monitoring client (`DELETE /clusters/{clusterUuid}/monitoring/clients/{clientUuid}`).
@@ -1408,7 +1408,7 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&monitoring::DELETE_CLIENT, admin, call, &[cluster_uuid, client_uuid], None, None, error) }
+    unsafe { dispatch::run(&monitoring::DELETE_CLIENT, CallPointers { admin, call, error }, &[cluster_uuid, client_uuid], None, None) }
 }
 
 /// Rotate monitoring client password (`POST
@@ -1451,7 +1451,7 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&monitoring::ROTATE_PASSWORD, admin, call, &[cluster_uuid, client_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&monitoring::ROTATE_PASSWORD, CallPointers { admin, call, error }, &[cluster_uuid, client_uuid], None, Some(value)) }
 }
 
 /// Get secure connectivity (`GET /clusters/{clusterUuid}/secure-connectivity`).
@@ -1523,7 +1523,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secure_connectivity::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&secure_connectivity::GET, CallPointers { admin, call, error }, &[cluster_uuid], None, Some(value)) }
 }
 
 /// Activate secure connectivity (`POST /clusters/{clusterUuid}/secure-connectivity`).
@@ -1560,7 +1560,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_activate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secure_connectivity::ACTIVATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&secure_connectivity::ACTIVATE, CallPointers { admin, call, error }, &[cluster_uuid], Some((json, json_len)), None) }
 }
 
 /// Deactivate secure connectivity (`DELETE /clusters/{clusterUuid}/secure-connectivity`).
@@ -1587,7 +1587,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&secure_connectivity::DEACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&secure_connectivity::DEACTIVATE, CallPointers { admin, call, error }, &[cluster_uuid], None, None) }
 }
 
 /// List members (`GET /members`).
@@ -1621,7 +1621,7 @@ pub unsafe extern "C" fn camunda_member_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&members::LIST, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&members::LIST, CallPointers { admin, call, error }, &[], None, Some(value)) }
 }
 
 /// Set member roles (`POST /members/{email}`).
@@ -1657,7 +1657,7 @@ pub unsafe extern "C" fn camunda_member_set_roles(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&members::SET_ROLES, admin, call, &[email], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&members::SET_ROLES, CallPointers { admin, call, error }, &[email], Some((json, json_len)), None) }
 }
 
 /// Delete member (`DELETE /members/{email}`).
@@ -1683,7 +1683,7 @@ pub unsafe extern "C" fn camunda_member_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&members::DELETE, admin, call, &[email], None, None, error) }
+    unsafe { dispatch::run(&members::DELETE, CallPointers { admin, call, error }, &[email], None, None) }
 }
 
 /// List activity events (`GET /activity/json`).
@@ -1725,7 +1725,7 @@ pub unsafe extern "C" fn camunda_activity_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&activity::LIST, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&activity::LIST, CallPointers { admin, call, error }, &[], None, Some(value)) }
 }
 
 /// Activity events as CSV (`GET /activity/csv`).
@@ -1755,7 +1755,7 @@ pub unsafe extern "C" fn camunda_activity_csv(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::stream(&activity::CSV, admin, call, sink, user, error) }
+    unsafe { dispatch::stream(&activity::CSV, CallPointers { admin, call, error }, sink, user) }
 }
 
 /// List egress IP ranges (`GET /meta/ip-ranges`).
@@ -1782,7 +1782,7 @@ pub unsafe extern "C" fn camunda_ip_ranges(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::run(&meta::IP_RANGES, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&meta::IP_RANGES, CallPointers { admin, call, error }, &[], None, Some(value)) }
 }
 
 /// Wait until healthy.
@@ -1876,7 +1876,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_healthy(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_healthy(&dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid)], Some(value)) }
 }
 
 /// Wait until deleted.
@@ -1903,7 +1903,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::without_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_deleted(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], None, error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::without_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_deleted(&dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid)], None) }
 }
 
 /// Wait until upgraded.
@@ -2000,7 +2000,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid, generation_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(&GenerationId::new(generation_id)?, &dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid, generation_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(&GenerationId::new(generation_id)?, &dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value)) }
 }
 
 /// Wait until woken.
@@ -2094,7 +2094,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_woken(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_woken(&dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid)], Some(value)) }
 }
 
 /// Wait until encrypted.
@@ -2188,7 +2188,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_encrypted(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_encrypted(&dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid)], Some(value)) }
 }
 
 /// Wait until backup complete.
@@ -2238,7 +2238,7 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid, backup_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_complete(&BackupId::new(backup_id)?, &dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid, backup_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_complete(&BackupId::new(backup_id)?, &dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value)) }
 }
 
 /// Wait until restored.
@@ -2278,5 +2278,5 @@ pub unsafe extern "C" fn camunda_backup_wait_until_restored(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { dispatch::wait(|admin, [cluster_uuid, backup_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_restored(&BackupId::new(backup_id)?, &dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid, backup_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_restored(&BackupId::new(backup_id)?, &dispatch::wait_options(call))), CallPointers { admin, call, error }, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value)) }
 }

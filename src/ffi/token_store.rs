@@ -5,12 +5,12 @@ use std::io;
 use std::ptr;
 use std::time::Duration;
 
-use crate::auth::{StoreLock, TokenStore, millis};
+use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore, millis};
 use crate::error::{Error, Result};
 use crate::ffi::boundary;
 use crate::ffi::callback::camunda_write_fn;
 use crate::ffi::shutdown::call_back;
-use crate::fork::generation;
+use crate::fork::fork_count;
 
 /// Reads the value of `name`: passes it to `write`, in one or several chunks, with `value` as the
 /// `user` of `write`. Does not call `write` if there is no value or if it has expired. Returns 0 on
@@ -99,9 +99,6 @@ pub struct camunda_token_store {
     pub free: camunda_token_store_free_fn,
 }
 
-/// Maximum size of a value; the library stores much smaller ones.
-const MAX_VALUE_BYTES: usize = 1024 * 1024;
-
 /// The functions of a table and their `user` pointer.
 pub(super) struct Store {
     get: unsafe extern "C-unwind" fn(
@@ -116,8 +113,8 @@ pub(super) struct Store {
     free: camunda_token_store_free_fn,
     user: *mut c_void,
     description: String,
-    /// Fork generation of the process that created the store; only this process calls `free`.
-    generation: u32,
+    /// Fork count of the process that created the store; only this process calls `free`.
+    fork_count: u32,
 }
 
 // SAFETY: the library passes the pointer only to the caller's functions, which must be thread-safe
@@ -154,7 +151,7 @@ impl Store {
             free: None,
             user,
             description: String::from("custom token store"),
-            generation: generation(),
+            fork_count: fork_count(),
         };
         if let Some(describe) = table.describe {
             // SAFETY: the caller guarantees that `user` is valid for this function.
@@ -171,7 +168,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(free) = self.free
-            && self.generation == generation()
+            && self.fork_count == fork_count()
         {
             // SAFETY: the caller guarantees that `user` is valid for this function. No other thread uses it.
             call_back(|| unsafe { free(self.user) });
@@ -247,7 +244,8 @@ unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len:
         return -1;
     };
     let value = value.get_or_insert_default();
-    if len > MAX_VALUE_BYTES - value.len() || (data.is_null() && len > 0) {
+    let room = MAX_VALUE_BYTES - value.len() as u64;
+    if len as u64 > room || (data.is_null() && len > 0) {
         return -1;
     }
     if len > 0 {

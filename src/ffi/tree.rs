@@ -12,8 +12,8 @@ use std::thread;
 use once_cell::sync::OnceCell;
 
 use crate::api::json_index::{BLOCK, CONTAINER, COUNT, ESCAPED, Entry, Index, MAX_BYTES, OBJECT};
-use crate::api::json_text::{self, are_equal};
 use crate::fork::{Mutex, Section};
+use crate::json_text::{self, are_equal};
 use crate::secret::{Zeroizing, wipe};
 
 /// An entry as the index stores it, by whose address C identifies a value.
@@ -257,7 +257,7 @@ impl<'a> Node<'a> {
             } else {
                 let written = self.root.written(name);
                 let mut name = Zeroizing::new(Vec::with_capacity(written.len()));
-                json_text::unescape(written, &mut name);
+                json_text::decode_lossy(written, &mut name);
                 *name == key
             };
             is_match.then(|| self.root.node_at(index + 1))
@@ -284,7 +284,7 @@ impl<'a> Node<'a> {
         let length = if self.entry.link & ESCAPED == 0 {
             self.written().len()
         } else {
-            json_text::unescaped_length(self.written())
+            json_text::decoded_length(self.written())
         };
         let text = &texts.bytes[at + 1..at + 1 + length + 1];
         // SAFETY: the string was written before the state that this thread has loaded, and is not written
@@ -313,7 +313,7 @@ impl<'a> Node<'a> {
             (self.written(), true)
         } else {
             decoded.reserve_exact(self.written().len());
-            let is_valid = json_text::unescape(self.written(), &mut decoded);
+            let is_valid = json_text::decode_lossy(self.written(), &mut decoded);
             (&decoded[..], is_valid)
         };
         for written in &texts.bytes[texts.length..][at / PIECE..=(at + text.len()) / PIECE] {

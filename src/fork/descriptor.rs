@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Mutex, generation, watch};
+use super::{Mutex, fork_count, watch};
 
 /// All open descriptors of this kind.
 static OPEN: Mutex<BTreeMap<u64, Descriptor>> = Mutex::new(BTreeMap::new());
@@ -20,7 +20,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Descriptor {
-    generation: u32,
+    fork_count: u32,
     /// Negative once it is closed in a child.
     number: RawFd,
     identity: Option<(u64, u64)>,
@@ -30,31 +30,31 @@ struct Descriptor {
 #[derive(Debug)]
 pub(crate) struct ProcessOwned<T: AsFd> {
     value: ManuallyDrop<T>,
-    generation: u32,
+    fork_count: u32,
     key: u64,
 }
 
 impl<T: AsFd> ProcessOwned<T> {
     pub(crate) fn new(value: T) -> Self {
         watch();
-        let generation = generation();
+        let fork_count = fork_count();
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         let descriptor = Descriptor {
-            generation,
+            fork_count,
             number: value.as_fd().as_raw_fd(),
             identity: identity(value.as_fd()),
         };
         OPEN.lock().insert(key, descriptor);
         ProcessOwned {
             value: ManuallyDrop::new(value),
-            generation,
+            fork_count,
             key,
         }
     }
 
     /// Whether this process opened it.
     pub(crate) fn is_own(&self) -> bool {
-        self.generation == generation()
+        self.fork_count == fork_count()
     }
 }
 

@@ -24,10 +24,10 @@ const FORK: u64 = 1 << 32;
 /// one operation.
 const UNWATCHED: u64 = 1 << 63;
 
-static GENERATION: AtomicU32 = AtomicU32::new(0);
-/// The last generation that began inside another thread's critical section.
+static FORK_COUNT: AtomicU32 = AtomicU32::new(0);
+/// The fork count of the last process that was forked inside another thread's critical section.
 static INCONSISTENT: AtomicU32 = AtomicU32::new(0);
-/// The last generation that began while another part of the program was [`InUse`].
+/// The fork count of the last process that was forked while another part of the program was [`InUse`].
 static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
 static USES: AtomicU64 = AtomicU64::new(0);
 /// Number of [`ForkSensitive`] values.
@@ -53,16 +53,17 @@ thread_local! {
     static PREPARED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Returns a number that is different in a parent and its child.
+/// Returns the number of forks between the process that loaded the library and this one: it is
+/// different in a parent and its child.
 #[inline]
-pub(crate) fn generation() -> u32 {
+pub(crate) fn fork_count() -> u32 {
     watch();
     #[cfg(any(target_os = "linux", target_os = "android"))]
     marker::check();
-    GENERATION.load(Ordering::Acquire)
+    FORK_COUNT.load(Ordering::Acquire)
 }
 
-/// The generation since which inherited data cannot be trusted to be consistent.
+/// The fork count since which inherited data cannot be trusted to be consistent.
 pub(super) fn inconsistent_since() -> u32 {
     INCONSISTENT.load(Ordering::Acquire)
 }
@@ -119,14 +120,14 @@ impl Drop for Section {
 /// does not wait for its end, but a child knows that the data may be inconsistent.
 #[derive(Debug)]
 pub(crate) struct InUse {
-    generation: u32,
+    fork_count: u32,
 }
 
 impl InUse {
     pub(crate) fn begin() -> Self {
         USES.fetch_add(1, Ordering::Acquire);
         InUse {
-            generation: generation(),
+            fork_count: fork_count(),
         }
     }
 }
@@ -134,7 +135,7 @@ impl InUse {
 impl Drop for InUse {
     fn drop(&mut self) {
         // A child starts at zero.
-        if self.generation == generation() {
+        if self.fork_count == fork_count() {
             USES.fetch_sub(1, Ordering::Release);
         }
     }
@@ -146,7 +147,7 @@ impl Drop for InUse {
 /// lookup, so a fork waits up to [`SENSITIVE_TIMEOUT`] for the end of the work.
 #[derive(Debug)]
 pub(crate) struct ForkSensitive {
-    generation: u32,
+    fork_count: u32,
 }
 
 impl ForkSensitive {
@@ -162,13 +163,13 @@ impl ForkSensitive {
             wait_until(None, || PREPARING.load(Ordering::Relaxed) == 0);
         }
         ForkSensitive {
-            generation: generation(),
+            fork_count: fork_count(),
         }
     }
 
     /// Returns whether the work belongs to the parent of this process.
     pub(crate) fn is_inherited(&self) -> bool {
-        self.generation != generation()
+        self.fork_count != fork_count()
     }
 }
 
@@ -181,7 +182,7 @@ impl Drop for ForkSensitive {
     }
 }
 
-/// The generation since which data that is used outside of critical sections cannot be trusted to be
+/// The fork count since which data that is used outside of critical sections cannot be trusted to be
 /// consistent.
 pub(super) fn interrupted_since() -> u32 {
     INTERRUPTED.load(Ordering::Acquire)
@@ -275,28 +276,28 @@ extern "C" fn in_parent() {
 }
 
 extern "C" fn in_child() {
-    begin_generation(end_prepared_fork() && QUIET.get());
+    begin_child(end_prepared_fork() && QUIET.get());
     #[cfg(any(target_os = "linux", target_os = "android"))]
     marker::set();
 }
 
-/// Begins the generation of a child, on its only thread.
-fn begin_generation(quiet: bool) {
+/// Increments the fork count of a child, on its only thread.
+fn begin_child(quiet: bool) {
     let own = u64::from(DEPTH.get());
     STATE.store(sections().min(own), Ordering::Release);
     SENSITIVE.store(0, Ordering::Release);
     PREPARING.store(0, Ordering::Release);
-    let generation = GENERATION.load(Ordering::Relaxed).wrapping_add(1);
+    let fork_count = FORK_COUNT.load(Ordering::Relaxed).wrapping_add(1);
     if USES.swap(0, Ordering::AcqRel) > 0 || !quiet {
-        INTERRUPTED.store(generation, Ordering::Release);
+        INTERRUPTED.store(fork_count, Ordering::Release);
     }
     if quiet {
         // Before anything can take the numbers of these descriptors.
         descriptor::close_inherited();
     } else {
-        INCONSISTENT.store(generation, Ordering::Release);
+        INCONSISTENT.store(fork_count, Ordering::Release);
     }
-    GENERATION.store(generation, Ordering::Release);
+    FORK_COUNT.store(fork_count, Ordering::Release);
 }
 
 fn sections() -> u64 {
@@ -321,7 +322,7 @@ mod marker {
         unsafe { MARKER.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Begins the generation of a child for which no handler ran.
+    /// Increments the fork count of a child for which no handler ran.
     #[inline]
     pub(super) fn check() {
         if let Some(marker) = get()
@@ -339,7 +340,7 @@ mod marker {
             .is_ok()
         {
             // The parent's threads may have been in their sections.
-            super::begin_generation(false);
+            super::begin_child(false);
             marker.store(SET, Ordering::Release);
         }
         super::wait_until(None, || marker.load(Ordering::Acquire) == SET);
@@ -392,26 +393,26 @@ mod tests {
     use crate::fork::tests::forked_child::{Child, fork};
 
     #[test]
-    fn generation_changes_in_child_and_not_in_parent() {
-        let parents = generation();
+    fn fork_count_changes_in_child_and_not_in_parent() {
+        let parents = fork_count();
         let child = fork(|| {
-            let own = generation();
-            own != parents && fork(move || generation() != own).wait() == Child::Passed
+            let own = fork_count();
+            own != parents && fork(move || fork_count() != own).wait() == Child::Passed
         });
         assert_eq!(child.wait(), Child::Passed);
-        assert_eq!(generation(), parents);
+        assert_eq!(fork_count(), parents);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn generation_changes_in_child_without_handlers() {
-        let parents = generation();
+    fn fork_count_changes_in_child_without_handlers() {
+        let parents = fork_count();
         let child = crate::fork::tests::forked_child::fork_without_handlers(|| {
-            let own = generation();
-            own != parents && inconsistent_since() == own && generation() == own
+            let own = fork_count();
+            own != parents && inconsistent_since() == own && fork_count() == own
         });
         assert_eq!(child.wait(), Child::Passed);
-        assert_eq!(generation(), parents);
+        assert_eq!(fork_count(), parents);
     }
 
     #[test]

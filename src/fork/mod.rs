@@ -4,15 +4,15 @@
 //! - A fork waits until no thread is inside, or queued for, a critical section of the library: the
 //!   child inherits consistent data and free locks. Nothing blocks inside a critical section: no
 //!   I/O, no callback, no log record.
-//! - [`generation`] is different in parent and child. What belongs to a process (locks that are held
-//!   for long, sockets, locked files) remembers the generation that made it, and a child leaves it
-//!   alone.
+//! - [`fork_count`] is different in parent and child. What belongs to a process (locks that are held
+//!   for long, sockets, locked files) remembers the fork count of that process, and a child leaves
+//!   it alone.
 //! - A fork waits, for a limited time, for the library's own DNS lookups, because they take locks of
 //!   the C library ([`ForkSensitive`]).
 //! - No function here blocks on a thread that the child does not have.
 //!
 //! `vfork`, `posix_spawn` and `fork` followed by `exec` need none of this and are not disturbed. On
-//! systems without `fork` there is one generation, and critical sections cost nothing.
+//! systems without `fork` there is one fork count, and critical sections cost nothing.
 //!
 //! Hazards remain where the program's own threads hold such locks during a fork: a thread that
 //! resolves a name can leave glibc's resolver locked in the child; in a Rust program, a thread that
@@ -33,10 +33,10 @@ pub(crate) mod tests;
 #[cfg(unix)]
 pub(crate) use descriptor::ProcessOwned;
 #[cfg(unix)]
-pub(crate) use detect::{ForkSensitive, InUse, Section, generation};
+pub(crate) use detect::{ForkSensitive, InUse, Section, fork_count};
 pub(crate) use mutex::{Mutex, MutexGuard};
 #[cfg(not(unix))]
-pub(crate) use no_fork::{ForkSensitive, InUse, ProcessOwned, Section, generation};
+pub(crate) use no_fork::{ForkSensitive, InUse, ProcessOwned, Section, fork_count};
 pub(crate) use per_process::PerProcess;
 
 #[cfg(unix)]
@@ -88,7 +88,7 @@ mod no_fork {
         }
     }
 
-    pub(crate) fn generation() -> u32 {
+    pub(crate) fn fork_count() -> u32 {
         0
     }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use once_cell::race::OnceBox;
 
-use super::{Mutex, generation, inconsistent_since, interrupted_since, watch};
+use super::{Mutex, fork_count, inconsistent_since, interrupted_since, watch};
 
 /// A value per process.
 ///
@@ -14,25 +14,26 @@ use super::{Mutex, generation, inconsistent_since, interrupted_since, watch};
 #[derive(Debug)]
 pub(crate) struct PerProcess<T: Send + 'static> {
     // A chain, the newest process last.
-    first: OnceBox<Generation<T>>,
+    first: OnceBox<ProcessValue<T>>,
 }
 
+/// The value of one process.
 #[derive(Debug)]
-struct Generation<T: Send + 'static> {
-    number: u32,
+struct ProcessValue<T: Send + 'static> {
+    fork_count: u32,
     /// `None` only while it is dropped.
     value: Option<T>,
-    child: OnceBox<Generation<T>>,
+    child: OnceBox<ProcessValue<T>>,
 }
 
 /// Values of parents whose owner was dropped in a child, and which another thread of the parent may
 /// have been changing at the fork. Dropping them is not safe; here leak checkers find them.
 static ABANDONED: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 
-impl<T: Send + 'static> Generation<T> {
-    fn new(number: u32, value: T) -> Box<Self> {
-        Box::new(Generation {
-            number,
+impl<T: Send + 'static> ProcessValue<T> {
+    fn new(fork_count: u32, value: T) -> Box<Self> {
+        Box::new(ProcessValue {
+            fork_count,
             value: Some(value),
             child: OnceBox::new(),
         })
@@ -43,10 +44,10 @@ impl<T: Send + 'static> Generation<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Generation<T> {
+impl<T: Send + 'static> Drop for ProcessValue<T> {
     fn drop(&mut self) {
-        if self.number != generation()
-            && self.number < interrupted_since()
+        if self.fork_count != fork_count()
+            && self.fork_count < interrupted_since()
             && let Some(value) = self.value.take()
         {
             let value = Box::new(value);
@@ -67,7 +68,7 @@ impl<T: Send + 'static> PerProcess<T> {
     pub(crate) fn with(value: T) -> Self {
         watch();
         PerProcess {
-            first: OnceBox::with_value(Generation::new(generation(), value)),
+            first: OnceBox::with_value(ProcessValue::new(fork_count(), value)),
         }
     }
 
@@ -75,8 +76,8 @@ impl<T: Send + 'static> PerProcess<T> {
     /// there is one that is consistent.
     pub(crate) fn get(&self, make: impl Fn(Option<&T>) -> T) -> &T {
         self.get_or_make(|parent| {
-            let consistent = parent.filter(|parent| parent.number >= inconsistent_since());
-            make(consistent.map(Generation::value))
+            let consistent = parent.filter(|parent| parent.fork_count >= inconsistent_since());
+            make(consistent.map(ProcessValue::value))
         })
     }
 
@@ -88,29 +89,29 @@ impl<T: Send + 'static> PerProcess<T> {
     }
 
     #[inline]
-    fn get_or_make(&self, make: impl Fn(Option<&Generation<T>>) -> T) -> &T {
-        let number = generation();
+    fn get_or_make(&self, make: impl Fn(Option<&ProcessValue<T>>) -> T) -> &T {
+        let fork_count = fork_count();
         let Some(mut newest) = self.first.get() else {
             return self.make_first(make);
         };
         while let Some(child) = newest.child.get() {
             newest = child;
         }
-        if newest.number != number {
+        if newest.fork_count != fork_count {
             newest = newest
                 .child
-                .get_or_init(|| Generation::new(number, make(Some(newest))));
+                .get_or_init(|| ProcessValue::new(fork_count, make(Some(newest))));
         }
         newest.value()
     }
 
     #[cold]
-    fn make_first(&self, make: impl Fn(Option<&Generation<T>>) -> T) -> &T {
+    fn make_first(&self, make: impl Fn(Option<&ProcessValue<T>>) -> T) -> &T {
         watch();
-        let number = generation();
+        let fork_count = fork_count();
         let first = self
             .first
-            .get_or_init(|| Generation::new(number, make(None)));
+            .get_or_init(|| ProcessValue::new(fork_count, make(None)));
         first.value()
     }
 }

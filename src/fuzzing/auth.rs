@@ -8,13 +8,13 @@ use super::key::CacheKey;
 use super::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, RateLimiter};
 use super::record::{MAX_BLOCK, RateLimitSigner, RecordCipher, StoredRateLimit, TokenRecord};
 use super::tests::test_support::request;
-use super::time::Timestamp;
+use super::time::ClockTime;
 use super::token::{MAX_LIFETIME, Token, base64_url, jwt, lifetime};
 use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{ErrorKind, Outcome};
 use crate::secret::Secret;
 
-const NOW: Timestamp = Timestamp {
+const NOW: ClockTime = ClockTime {
     mono: Duration::from_secs(1_000),
     wall: Duration::from_secs(1_780_000_000),
 };

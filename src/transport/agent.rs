@@ -50,6 +50,18 @@ pub(super) enum Url<'a> {
     Absolute(&'a str),
 }
 
+/// A request as an agent sends it.
+pub(super) struct HttpRequest<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url<'a>,
+    pub(super) authorization: Option<&'a HeaderValue>,
+    /// Content type and bytes.
+    pub(super) body: Option<(&'static str, &'a [u8])>,
+    pub(super) accept_encoding: &'static str,
+    /// Whether to open a connection instead of reusing an idle one.
+    pub(super) new_connection: bool,
+}
+
 /// Settings of the agents.
 #[derive(Clone)]
 struct Settings {
@@ -160,6 +172,26 @@ impl Settings {
         Agent::with_parts(config, connector, LateResolver)
     }
 
+    /// Returns the headers of a request.
+    fn headers_of(&self, request: &HttpRequest<'_>) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Url::Absolute(_) = request.url {
+            headers.remove(HOST);
+        }
+        if request.accept_encoding != COMPRESSED {
+            let encoding = HeaderValue::from_static(request.accept_encoding);
+            headers.insert(ACCEPT_ENCODING, encoding);
+        }
+        match request.authorization {
+            Some(authorization) => headers.insert(AUTHORIZATION, authorization.clone()),
+            None => headers.remove(AUTHORIZATION),
+        };
+        if let Some((content_type, _)) = request.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        headers
+    }
+
     fn user_agent(&self) -> &str {
         let value = self.headers.get(USER_AGENT);
         value.map_or("", |value| value.to_str().unwrap_or_default())
@@ -208,69 +240,54 @@ impl Agents {
             .get_or_init(|| self.settings.agent(&self.resolver, Some(&self.idle)))
     }
 
-    /// Sends a request and reads the head of the response. `encoding`: value of `Accept-Encoding`.
-    /// `fresh`: use a new connection.
+    /// Sends a request and reads the head of the response.
     pub(super) fn send(
         &self,
-        method: Method,
-        url: Url<'_>,
-        authorization: Option<&HeaderValue>,
-        body: Option<(&'static str, &[u8])>,
-        encoding: &'static str,
-        fresh: bool,
+        request: HttpRequest<'_>,
     ) -> Result<http::Response<Body>, ureq::Error> {
-        let agent = match fresh {
+        let agent = match request.new_connection {
             true => &self.fresh,
             false => self.pooled(),
         };
-        let url_bytes = match url {
-            Url::Api(text) | Url::Absolute(text) => text.len(),
-        };
-        let header_bytes =
-            self.settings.user_agent().len() + authorization.map_or(0, HeaderValue::len);
-        if url_bytes + header_bytes > MAX_VARIABLE_HEAD {
-            return Err(ConnectError::LargeHead {
-                url_bytes,
-                header_bytes,
-                max_bytes: MAX_VARIABLE_HEAD,
-            }
-            .into());
-        }
-        let mut request = http::Request::new(());
-        *request.method_mut() = match method {
+        self.check_size_of_head(&request)?;
+        let mut head = http::Request::new(());
+        *head.method_mut() = match request.method {
             Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
             Method::Put => http::Method::PUT,
             Method::Patch => http::Method::PATCH,
             Method::Delete => http::Method::DELETE,
         };
-        *request.uri_mut() = match url {
+        *head.uri_mut() = match request.url {
             Url::Api(path) => self.settings.base.with(path)?,
             Url::Absolute(url) => Uri::try_from(url).map_err(http::Error::from)?,
         };
-        let mut headers = self.settings.headers.clone();
-        if let Url::Absolute(_) = url {
-            headers.remove(HOST);
-        }
-        if encoding != COMPRESSED {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-        }
-        match authorization {
-            Some(authorization) => headers.insert(AUTHORIZATION, authorization.clone()),
-            None => headers.remove(AUTHORIZATION),
-        };
-        if let Some((content_type, _)) = body {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        }
-        *request.headers_mut() = headers;
-        match body {
-            Some((_, body)) => agent.run(request.map(|()| body)),
+        *head.headers_mut() = self.settings.headers_of(&request);
+        match request.body {
+            Some((_, body)) => agent.run(head.map(|()| body)),
             // Some gateways respond with 411 to a POST or PUT without `Content-Length`.
-            None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
-                agent.run(request.map(|()| &[][..]))
+            None if matches!(request.method, Method::Post | Method::Put | Method::Patch) => {
+                agent.run(head.map(|()| &[][..]))
             }
-            None => agent.run(request),
+            None => agent.run(head),
         }
+    }
+
+    /// Fails if the head of a request does not fit into the output buffer.
+    fn check_size_of_head(&self, request: &HttpRequest<'_>) -> Result<(), ConnectError> {
+        let url_bytes = match request.url {
+            Url::Api(text) | Url::Absolute(text) => text.len(),
+        };
+        let header_bytes =
+            self.settings.user_agent().len() + request.authorization.map_or(0, HeaderValue::len);
+        if url_bytes + header_bytes > MAX_VARIABLE_HEAD {
+            return Err(ConnectError::LargeHead {
+                url_bytes,
+                header_bytes,
+                max_bytes: MAX_VARIABLE_HEAD,
+            });
+        }
+        Ok(())
     }
 
     /// Opens a connection for a request to `url` that is sent later, by an exchange that uses the
@@ -510,14 +527,14 @@ mod tests {
                 None => Url::Api("/path"),
             };
             let authorization = authorization.map(|value| HeaderValue::from_str(value).unwrap());
-            let sent = agents.send(
-                Method::Get,
+            let sent = agents.send(HttpRequest {
+                method: Method::Get,
                 url,
-                authorization.as_ref(),
-                None,
-                encoding,
-                false,
-            );
+                authorization: authorization.as_ref(),
+                body: None,
+                accept_encoding: encoding,
+                new_connection: false,
+            });
             assert_eq!(sent.unwrap().status(), 204);
             server.join().unwrap()
         })

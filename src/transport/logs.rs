@@ -15,7 +15,8 @@ pub(super) struct ResponseRecord<'a> {
     pub(super) status: u16,
     /// Bytes received, TLS included.
     pub(super) bytes: u64,
-    pub(super) duration: Duration,
+    /// Start time of the request.
+    pub(super) begun: Instant,
     pub(super) attempt: u32,
     pub(super) request_id: Option<&'a str>,
 }
@@ -30,7 +31,7 @@ impl ResponseRecord<'_> {
             ShownPath(&request.path),
             self.status,
             self.bytes,
-            Millis(self.duration),
+            Millis(self.begun.elapsed()),
             self.attempt,
             Optional(" request_id=", self.request_id),
         );

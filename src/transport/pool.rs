@@ -129,20 +129,20 @@ impl<C> fmt::Debug for PoolConnector<C> {
 }
 
 impl<C: Connector> Connector for PoolConnector<C> {
-    type Out = Lease;
+    type Out = Checkout;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
-    ) -> Result<Option<Lease>, ureq::Error> {
+    ) -> Result<Option<Checkout>, ureq::Error> {
         if let Some(transport) = ExchangeGuard::take_connection() {
-            return Ok(Some(Lease::new(transport, None)));
+            return Ok(Some(Checkout::new(transport, None)));
         }
         // ureq also opens the connection to a proxy with this connector.
         let idle = self.idle.as_ref().filter(|idle| idle.serves(details.uri));
         if let Some(transport) = idle.and_then(|idle| idle.take()) {
-            return Ok(Some(Lease::new(transport, idle)));
+            return Ok(Some(Checkout::new(transport, idle)));
         }
         let Some(transport) = self.inner.connect(details, chained)? else {
             return Ok(None);
@@ -150,22 +150,22 @@ impl<C: Connector> Connector for PoolConnector<C> {
         // The error ends an exchange that only connects.
         let transport = ExchangeGuard::keep_connection(Box::new(transport))
             .ok_or(ureq::Error::ConnectionFailed)?;
-        Ok(Some(Lease::new(transport, idle)))
+        Ok(Some(Checkout::new(transport, idle)))
     }
 }
 
 /// A connection in use; it becomes idle when ureq drops it after a complete response.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct Checkout {
     /// `None` only while it is dropped.
     transport: Option<Box<dyn Transport>>,
     idle: Option<Arc<IdleConnections>>,
     reusable: bool,
 }
 
-impl Lease {
-    fn new(transport: Box<dyn Transport>, idle: Option<&Arc<IdleConnections>>) -> Lease {
-        Lease {
+impl Checkout {
+    fn new(transport: Box<dyn Transport>, idle: Option<&Arc<IdleConnections>>) -> Checkout {
+        Checkout {
             transport: Some(transport),
             idle: idle.cloned(),
             reusable: false,
@@ -179,7 +179,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Checkout {
     fn drop(&mut self) {
         if self.reusable
             && let (Some(idle), Some(transport)) = (&self.idle, self.transport.take())
@@ -189,7 +189,7 @@ impl Drop for Lease {
     }
 }
 
-impl Transport for Lease {
+impl Transport for Checkout {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.transport().buffers()
     }
@@ -278,18 +278,18 @@ mod tests {
     #[test]
     fn connection_becomes_idle_only_after_a_complete_response() {
         let idle = connections();
-        drop(Lease::new(fake(1).0, Some(&idle)));
+        drop(Checkout::new(fake(1).0, Some(&idle)));
         assert_eq!(idle.count(), 0);
-        let mut lease = Lease::new(fake(2).0, Some(&idle));
-        assert!(!lease.is_open());
-        drop(lease);
+        let mut checkout = Checkout::new(fake(2).0, Some(&idle));
+        assert!(!checkout.is_open());
+        drop(checkout);
         assert_eq!(id(idle.take()).as_deref(), Some("2"));
         let (transport, open) = fake(3);
-        let mut lease = Lease::new(transport, None);
-        assert!(lease.is_open());
+        let mut checkout = Checkout::new(transport, None);
+        assert!(checkout.is_open());
         open.store(false, Ordering::SeqCst);
-        assert!(!lease.is_open());
-        drop(lease);
+        assert!(!checkout.is_open());
+        drop(checkout);
         assert_eq!(idle.count(), 0);
     }
 

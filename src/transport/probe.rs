@@ -11,7 +11,7 @@ use rustls::{ClientConnection, ProtocolVersion, StreamOwned};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
 
-use super::agent::{Agents, Url};
+use super::agent::{Agents, HttpRequest, Url};
 use super::certificate::Certificate;
 pub(crate) use super::connect_error::CertificateProblem;
 use super::connect_error::{describe, describe_connect_error, describe_io};
@@ -222,14 +222,14 @@ impl Prober {
     fn request(&self, origin: &str) -> Result<Finding, String> {
         let sent_at = SystemTime::now();
         let begun = Instant::now();
-        let sent = self.agents.send(
-            Method::Get,
-            Url::Absolute(origin),
-            None,
-            None,
-            UNCOMPRESSED,
-            true,
-        );
+        let sent = self.agents.send(HttpRequest {
+            method: Method::Get,
+            url: Url::Absolute(origin),
+            authorization: None,
+            body: None,
+            accept_encoding: UNCOMPRESSED,
+            new_connection: true,
+        });
         let response = sent.map_err(|error| describe_connect_error(origin, &error))?;
         let response = Response::new(response, MAX_RESPONSE_BYTES);
         // `Date` has a resolution of one second and is truncated.

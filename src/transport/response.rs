@@ -120,6 +120,19 @@ pub(super) enum BodyError {
     Sink(io::Error),
 }
 
+impl BodyError {
+    /// Returns whether what was received of the body is HTML or XML.
+    pub(super) fn is_page(&self) -> bool {
+        match self {
+            BodyError::Page { .. } => true,
+            BodyError::ConnectionLost { body, .. } | BodyError::TooLarge { body, .. } => {
+                is_markup(body)
+            }
+            BodyError::Undecodable(_) | BodyError::Sink(_) => false,
+        }
+    }
+}
+
 impl Response {
     pub(super) fn new(response: ureq::http::Response<Body>, limit: u64) -> Self {
         let (head, body) = response.into_parts();

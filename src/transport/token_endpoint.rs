@@ -6,11 +6,12 @@ use std::time::{Instant, SystemTime};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::agent::Url;
+use super::agent::{HttpRequest, Url};
 use super::connect_error;
 use super::exchange::ExchangeGuard;
-use super::response::{BodyError, Response, is_markup, reason, strip_bom};
-use super::{Method, Transport, UNCOMPRESSED, logs, redacted};
+use super::redaction::redacted;
+use super::response::{BodyError, ErrorResponse, Response, is_markup, reason, strip_bom};
+use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
     FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
     TokenResponse,
@@ -131,154 +132,164 @@ impl TokenConnection for Connection<'_> {
         send_by: Option<Instant>,
     ) -> Result<TokenResponse, FetchError> {
         let request = self.request;
-        let agents = self.transport.agents();
         log::debug!(
             "requesting access token: url={} audience={:?}",
             request.token_url,
             request.audience
         );
         let begun = Instant::now();
-        let (content_type, body) = body_of(request);
         let exchange = ExchangeGuard::enter(call);
         exchange.send_by(send_by);
+        let response = self.send_in(&exchange).map_err(|error| {
+            self.transport
+                .connection_failed(request, &exchange, &error, call)
+        })?;
+        let status = response.status();
+        let result = match response.is_success() {
+            true => read_token(request, response, &exchange, call),
+            false => Err(rejection(request, response)),
+        };
+        logs::token_response(&request.token_url, status, &exchange, begun);
+        result
+    }
+}
+
+impl Connection<'_> {
+    /// Sends the request in an exchange and reads the head of the response.
+    fn send_in(&mut self, exchange: &ExchangeGuard) -> Result<Response, ureq::Error> {
+        let (content_type, body) = body_of(self.request);
         if let Some(connection) = self.connection.take() {
             exchange.use_connection(connection);
         }
-        let sent = agents.send(
-            Method::Post,
-            Url::Absolute(&request.token_url),
-            None,
-            Some((content_type, body.as_slice())),
-            UNCOMPRESSED,
-            // On a new connection, so that ureq does not retry the request: it counts against the
-            // rate limit.
-            true,
-        );
+        let sent = self.transport.agents().send(HttpRequest {
+            method: Method::Post,
+            url: Url::Absolute(&self.request.token_url),
+            authorization: None,
+            body: Some((content_type, body.as_slice())),
+            accept_encoding: UNCOMPRESSED,
+            // So that ureq does not retry the request: it counts against the rate limit.
+            new_connection: true,
+        });
         self.sent_at = exchange.sent_at();
         if !exchange.is_send_expired() {
             self.transport.stats.count_token_request();
         }
-        let response = match sent {
-            Ok(response) => Response::new(response, MAX_BYTES),
-            Err(error) => {
-                return Err(self
-                    .transport
-                    .connection_failed(request, &exchange, &error, call));
-            }
+        sent.map(|response| Response::new(response, MAX_BYTES))
+    }
+}
+
+/// Reads the token of a 2xx response.
+fn read_token(
+    request: &TokenRequest,
+    response: Response,
+    exchange: &ExchangeGuard,
+    call: &CallContext,
+) -> Result<TokenResponse, FetchError> {
+    let server_date = response.date();
+    let is_html = response.is_html();
+    let unsupported = response.unsupported_coding();
+    let body = response.read().map_err(|error| {
+        stopped(exchange, call, &request.token_url).unwrap_or_else(|| unreadable(request, &error))
+    })?;
+    parse_token_response(&body, server_date).ok_or_else(|| {
+        let what = if is_html || is_markup(&body) {
+            "an HTML page"
+        } else {
+            "a body that is not a token response in JSON"
         };
-        let status = response.status();
-        let log = |exchange: &ExchangeGuard| {
-            logs::token_response(&request.token_url, status, exchange, begun);
-        };
-        if !response.is_success() {
-            let secret = request.client_secret.expose();
-            let error_response =
-                response.into_error_response(true, |text| redacted(text, std::iter::once(secret)));
-            log(&exchange);
-            let message = error_response
-                .message
-                .as_deref()
-                .unwrap_or_else(|| reason(status));
-            let code = error_code(&error_response.body);
-            let (cause, kind, message) = match status {
-                429 => (
-                    TokenErrorKind::RateLimited {
-                        retry_after: error_response.retry_after,
-                    },
-                    ErrorKind::RateLimited,
-                    format!("token endpoint: rate limited (HTTP 429): {message}"),
-                ),
-                408 | 500.. => (
-                    TokenErrorKind::Transient,
-                    ErrorKind::Service,
-                    format!("token endpoint: failed with HTTP {status}: {message}"),
-                ),
-                _ if concerns_credentials(status, code.as_deref()) => (
-                    TokenErrorKind::InvalidClient,
-                    ErrorKind::Authentication,
-                    format!(
-                        "token endpoint rejected the client credentials (HTTP {status}): {message}; \
-                         check client id, client secret and audience ({})",
-                        request.audience
-                    ),
-                ),
-                400 | 415 | 422 => (
-                    TokenErrorKind::Permanent,
-                    ErrorKind::Config,
-                    format!(
-                        "token request: rejected with HTTP {status}{}: {message}; {}",
-                        match &code {
-                            Some(code) if code != message => format!(" ({code})"),
-                            _ => String::new(),
-                        },
-                        advice(code.as_deref(), request.format)
-                    ),
-                ),
-                _ => (
-                    TokenErrorKind::Permanent,
-                    ErrorKind::Config,
-                    format!(
-                        "token request to {} failed: unexpected HTTP {status}: {message}; \
-                         check `oauth_url`",
-                        request.token_url
-                    ),
-                ),
-            };
-            let FetchError { kind: cause, error } = failed(cause, kind, message);
-            let error = error
-                .with_http_status(status)
-                .with_server_message(error_response.message)
-                .with_retry_after(error_response.retry_after)
-                .with_request_id(error_response.request_id);
-            return Err(FetchError { kind: cause, error });
+        let mut message = format!("token request to {}: received {what}", request.token_url);
+        if let Some(problem) = unsupported {
+            message = format!("{message}; {problem}");
         }
-        let server_date = response.date();
-        let html = response.is_html();
-        let unsupported = response.unsupported_coding();
-        let body = response.read();
-        log(&exchange);
-        let body = match body {
-            Ok(body) => body,
-            Err(error) => {
-                return Err(
-                    stopped(&exchange, call, &request.token_url).unwrap_or_else(|| {
-                        let (kind, problem) = match error {
-                            BodyError::TooLarge { limit, .. } => (
-                                ErrorKind::Decode,
-                                format!("the response body exceeds {limit} bytes"),
-                            ),
-                            BodyError::ConnectionLost { error, .. } => (
-                                ErrorKind::Network,
-                                format!(
-                                    "connection lost while reading the response body: {}",
-                                    connect_error::describe_io(&error)
-                                ),
-                            ),
-                            BodyError::Undecodable(_)
-                            | BodyError::Page { .. }
-                            | BodyError::Sink(_) => {
-                                unreachable!("the body is read without being decoded")
-                            }
-                        };
-                        let url = &request.token_url;
-                        let message = format!("token request to {url} failed: {problem}");
-                        failed(TokenErrorKind::Transient, kind, message)
-                    }),
-                );
-            }
-        };
-        parse_token_response(&body, server_date).ok_or_else(|| {
-            let what = if html || is_markup(&body) {
-                "an HTML page"
-            } else {
-                "a body that is not a token response in JSON"
-            };
-            let mut message = format!("token request to {}: received {what}", request.token_url);
-            if let Some(problem) = unsupported {
-                message = format!("{message}; {problem}");
-            }
-            failed(TokenErrorKind::Transient, ErrorKind::Decode, message)
-        })
+        failed(TokenErrorKind::Transient, ErrorKind::Decode, message)
+    })
+}
+
+/// Returns the error of a 2xx response whose body could not be read.
+fn unreadable(request: &TokenRequest, error: &BodyError) -> FetchError {
+    let (kind, problem) = match error {
+        BodyError::TooLarge { limit, .. } => (
+            ErrorKind::Decode,
+            format!("the response body exceeds {limit} bytes"),
+        ),
+        BodyError::ConnectionLost { error, .. } => (
+            ErrorKind::Network,
+            format!(
+                "connection lost while reading the response body: {}",
+                connect_error::describe_io(error)
+            ),
+        ),
+        BodyError::Undecodable(_) | BodyError::Page { .. } | BodyError::Sink(_) => {
+            unreachable!("the body is read without being decoded")
+        }
+    };
+    let message = format!("token request to {} failed: {problem}", request.token_url);
+    failed(TokenErrorKind::Transient, kind, message)
+}
+
+/// Returns the error of a response with a status other than 2xx.
+fn rejection(request: &TokenRequest, response: Response) -> FetchError {
+    let secret = request.client_secret.expose();
+    let response =
+        response.into_error_response(true, |text| redacted(text, std::iter::once(secret)));
+    let FetchError { kind, error } = described_rejection(request, &response);
+    let error = error
+        .with_http_status(response.status)
+        .with_server_message(response.message)
+        .with_retry_after(response.retry_after)
+        .with_request_id(response.request_id);
+    FetchError { kind, error }
+}
+
+/// Returns the error of an error response, without its fields.
+fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> FetchError {
+    let status = response.status;
+    let message = response.message.as_deref();
+    let message = message.unwrap_or_else(|| reason(status));
+    let code = error_code(&response.body);
+    match status {
+        429 => failed(
+            TokenErrorKind::RateLimited {
+                retry_after: response.retry_after,
+            },
+            ErrorKind::RateLimited,
+            format!("token endpoint: rate limited (HTTP 429): {message}"),
+        ),
+        408 | 500.. => failed(
+            TokenErrorKind::Transient,
+            ErrorKind::Service,
+            format!("token endpoint: failed with HTTP {status}: {message}"),
+        ),
+        _ if concerns_credentials(status, code.as_deref()) => failed(
+            TokenErrorKind::InvalidClient,
+            ErrorKind::Authentication,
+            format!(
+                "token endpoint rejected the client credentials (HTTP {status}): {message}; \
+                 check client id, client secret and audience ({})",
+                request.audience
+            ),
+        ),
+        400 | 415 | 422 => failed(
+            TokenErrorKind::Permanent,
+            ErrorKind::Config,
+            format!(
+                "token request: rejected with HTTP {status}{}: {message}; {}",
+                match &code {
+                    Some(code) if code != message => format!(" ({code})"),
+                    _ => String::new(),
+                },
+                advice(code.as_deref(), request.format)
+            ),
+        ),
+        _ => failed(
+            TokenErrorKind::Permanent,
+            ErrorKind::Config,
+            format!(
+                "token request to {} failed: unexpected HTTP {status}: {message}; \
+                 check `oauth_url`",
+                request.token_url
+            ),
+        ),
     }
 }
 

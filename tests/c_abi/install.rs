@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::library::library;
+use crate::library::{build_script, library};
 use crate::limited::{Ended, SLOW_PROGRAM_LIMIT, run_to_end};
 use crate::tools::{run, tool, top};
 
@@ -186,6 +186,36 @@ fn shared_library_is_named_after_its_abi() {
     command.args(["-d", "-W"]).arg(&library().shared);
     let read = run(command);
     assert!(read.contains("soname: [libcamunda_admin.so.0.1]"), "{read}");
+}
+
+#[test]
+fn link_for_the_dynamic_loader_points_to_the_built_library() {
+    for (os, major, link, built) in [
+        (
+            "linux",
+            "0",
+            "libcamunda_admin.so.0.1",
+            "libcamunda_admin.so",
+        ),
+        ("linux", "1", "libcamunda_admin.so.1", "libcamunda_admin.so"),
+        (
+            "macos",
+            "0",
+            "libcamunda_admin.0.1.dylib",
+            "libcamunda_admin.dylib",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let names = build_script::names(os, major, "1").unwrap();
+        names.link(folder.path());
+        // It exists.
+        names.link(folder.path());
+        assert_eq!(
+            fs::read_link(folder.path().join(link)).unwrap(),
+            Path::new(built)
+        );
+    }
+    assert!(build_script::names("windows", "0", "1").is_none());
 }
 
 #[test]

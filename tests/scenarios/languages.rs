@@ -179,7 +179,13 @@ fn sources() -> PathBuf {
 fn c_operations() -> String {
     let mut table = String::new();
     let mut push = |call: &str, signature: &str, function: &str| {
-        writeln!(table, "ENTRY(\"{call}\", {signature}, {function})").unwrap();
+        // The compiler shows the line of a function that is not declared.
+        let hint = "undeclared: run `cargo xtask generate`";
+        writeln!(
+            table,
+            "ENTRY(\"{call}\", {signature}, {function}) // {hint}"
+        )
+        .unwrap();
     };
     for operation in OPERATIONS {
         push(

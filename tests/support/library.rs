@@ -4,6 +4,11 @@ use std::path::{Path, PathBuf};
 
 use once_cell::sync::OnceCell;
 
+/// The build script of the C library.
+#[path = "../../build.rs"]
+#[allow(dead_code)]
+pub(crate) mod build_script;
+
 use crate::cargo::{build, profile_folder};
 use crate::limited::{SLOW_PROGRAM_LIMIT, run_to_end};
 
@@ -38,6 +43,14 @@ pub(crate) fn library() -> &'static Library {
         let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
         assert!(ended.status.success(), "{}", ended.stderr);
         let folder = profile_folder();
+        // Cargo does not run the build script again in a copy of a target directory without the link.
+        let (major, minor) = (
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            env!("CARGO_PKG_VERSION_MINOR"),
+        );
+        if let Some(names) = build_script::names(std::env::consts::OS, major, minor) {
+            names.link(&folder);
+        }
         let shared = format!(
             "{}camunda_admin{}",
             std::env::consts::DLL_PREFIX,

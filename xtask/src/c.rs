@@ -199,7 +199,7 @@ fn functions() -> String {
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
-         use crate::ffi::dispatch;\n\
+         use crate::ffi::dispatch::{{self, CallPointers}};\n\
          use crate::ffi::error::{camunda_error, camunda_status};\n\
          use crate::ffi::value::camunda_value;\n",
     );
@@ -294,7 +294,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     };
     let description = rust_path(operation);
     let call = if csv {
-        format!("dispatch::stream(&{description}, admin, call, sink, user, error)")
+        format!("dispatch::stream(&{description}, {CALL_POINTERS}, sink, user)")
     } else {
         let value = if operation.response.is_some() {
             "Some(value)"
@@ -302,12 +302,15 @@ fn push_operation(text: &mut String, operation: &Operation) {
             "None"
         };
         format!(
-            "dispatch::run(&{description}, admin, call, &[{}], {body}, {value}, error)",
+            "dispatch::run(&{description}, {CALL_POINTERS}, &[{}], {body}, {value})",
             arguments.join(", ")
         )
     };
     push_function(text, operation.c_function, parameters, &call);
 }
+
+/// The pointers that each generated function passes on.
+const CALL_POINTERS: &str = "CallPointers { admin, call, error }";
 
 fn push_waiter(text: &mut String, waiter: &Waiter) {
     text.push('\n');
@@ -358,7 +361,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
         .map(|(name, argument)| format!("(\"{name}\", {argument})"))
         .collect();
     let call = format!(
-        "dispatch::wait(|admin, [{}], call| {}, admin, call, [{}], {value}, error)",
+        "dispatch::wait(|admin, [{}], call| {}, {CALL_POINTERS}, [{}], {value})",
         arguments.join(", "),
         waiter_call(waiter),
         named.join(", ")

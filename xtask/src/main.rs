@@ -16,6 +16,7 @@ mod c_header;
 mod cpp;
 mod identifiers;
 mod licenses;
+mod listed;
 mod prose;
 mod python;
 #[cfg(test)]
@@ -56,10 +57,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
-        ["generate"] => write(generate()),
-        ["generate", "--check"] => {
-            check("generate", generate()).and_then(|()| abi::check(&declarations()))
-        }
+        ["generate"] => generate().and_then(write),
+        ["generate", "--check"] => generate()
+            .and_then(|files| check("generate", files))
+            .and_then(|()| abi::check(&declarations())),
         ["freeze-abi"] => abi::freeze(&declarations()),
         ["licenses"] => licenses::generate().and_then(write),
         ["licenses", "--check"] => licenses::generate().and_then(|files| check("licenses", files)),
@@ -88,11 +89,12 @@ fn declarations() -> String {
 }
 
 /// Generates every file in memory.
-fn generate() -> Vec<Generated> {
+fn generate() -> Result<Vec<Generated>, String> {
+    listed::check()?;
     let operations = c::operations();
     let declarations = c::declarations(&operations.text);
     let header = c::header(&declarations);
-    vec![
+    Ok(vec![
         c::panics(&declarations),
         c::symbols(&declarations),
         cpp::header(),
@@ -106,7 +108,7 @@ fn generate() -> Vec<Generated> {
         scenarios::rust(),
         operations,
         header,
-    ]
+    ])
 }
 
 /// Writes the files that differ, and prints their names.
@@ -172,14 +174,14 @@ mod tests {
 
     #[test]
     fn generated_files_match_the_tree() {
-        if let Err(problem) = check("generate", generate()) {
+        if let Err(problem) = generate().and_then(|files| check("generate", files)) {
             panic!("{problem}");
         }
     }
 
     #[test]
     fn generated_files_have_the_notice_in_their_first_line() {
-        for file in generate() {
+        for file in generate().unwrap() {
             let first = file.text.lines().next().unwrap();
             assert!(first.contains(NOTICE), "{}: {first}", file.path);
         }
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn generated_files_are_marked_in_gitattributes() {
         let attributes = fs::read_to_string(root().join(".gitattributes")).unwrap();
-        for file in generate() {
+        for file in generate().unwrap() {
             let line = format!("{} linguist-generated", file.path);
             assert!(attributes.lines().any(|known| known == line), "{line}");
         }

@@ -377,10 +377,10 @@ class Files(SandboxTest):
             self.assertEqual(str(raised.exception), message)
             self.assertEqual(str(pickle.loads(pickle.dumps(raised.exception))), message)
 
-    def test_error_without_credentials_mentions_those_of_the_environment(self):
+    def test_error_without_credentials_names_the_constructor_that_reads_the_environment(self):
         with self.assertRaises(ConfigError) as raised:
             AdminClient().clusters.list()
-        self.assertRegex(str(raised.exception), r"no credentials: .*; AdminClient\.from_env\(\) uses those of the")
+        self.assertRegex(str(raised.exception), r"no credentials: .*; `from_env` reads them from CAMUNDA_")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ use crate::auth::TokenCacheConfig;
 use crate::auth::diagnostics::TokenReport;
 use crate::auth::record::TokenRecord;
 use crate::auth::store::StoreChain;
-use crate::auth::time::{Clock, Timestamp, millis};
+use crate::auth::time::{Clock, ClockTime, millis};
 use crate::auth::token_state::TokenState;
 
 /// An entry of the cache: a token state with its lock.
@@ -21,7 +21,7 @@ pub(in crate::auth) struct CacheEntry {
     pub(super) changed: Signal,
     pub(super) rate_limiter: Arc<SharedRateLimiter>,
     pub(super) stores: Arc<StoreChain>,
-    pub(super) choice: TokenCacheConfig,
+    pub(super) config: TokenCacheConfig,
     pub(super) names: EntryNames,
     /// Distinguishes entries of one process that have the same names.
     pub(super) number: u64,
@@ -48,7 +48,7 @@ const WRITE_BACK_INTERVAL_MS: u64 = 1_000;
 
 impl Unshared {
     /// Records whether the shared store has a record.
-    pub(super) fn set_record(&self, record: &TokenRecord, is_shared: bool, now: Timestamp) {
+    pub(super) fn set_record(&self, record: &TokenRecord, is_shared: bool, now: ClockTime) {
         let mut state = self.state.lock();
         state.record = (!is_shared).then(|| record.clone());
         self.schedule(&state, now);
@@ -62,13 +62,13 @@ impl Unshared {
     }
 
     /// Records whether the shared store has the state of the rate limiter.
-    pub(super) fn set_rate_limit(&self, is_shared: bool, now: Timestamp) {
+    pub(super) fn set_rate_limit(&self, is_shared: bool, now: ClockTime) {
         let mut state = self.state.lock();
         state.rate_limit = !is_shared;
         self.schedule(&state, now);
     }
 
-    fn schedule(&self, state: &UnsharedState, now: Timestamp) {
+    fn schedule(&self, state: &UnsharedState, now: ClockTime) {
         let at = match state.record.is_some() || state.rate_limit {
             true => millis(now.mono) + WRITE_BACK_INTERVAL_MS,
             false => 0,
@@ -78,13 +78,13 @@ impl Unshared {
 
     /// Returns whether it is time to write. Cheap enough for every call.
     #[inline]
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    pub(super) fn is_due(&self, now: ClockTime) -> bool {
         let at = self.write_at.load(Ordering::Relaxed);
         at != 0 && millis(now.mono) >= at
     }
 
     /// Returns whether it is time to write; to one caller at a time.
-    pub(super) fn claim(&self, now: Timestamp) -> bool {
+    pub(super) fn claim(&self, now: ClockTime) -> bool {
         let at = self.write_at.load(Ordering::Relaxed);
         if at == 0 || millis(now.mono) < at {
             return false;
@@ -110,7 +110,7 @@ pub(super) struct EntryNames {
 }
 
 impl CacheEntry {
-    pub(super) fn report(&self, now: Timestamp) -> TokenReport {
+    pub(super) fn report(&self, now: ClockTime) -> TokenReport {
         let token_state = self.lock();
         let token = token_state.token_remaining(now);
         let suspension = token_state.suspended_for(now);

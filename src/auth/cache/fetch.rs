@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
-use super::permits::{Contended, MAX_POLL_TIME, Permit, Sharing};
+use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, give_up_time};
+use super::permits::{Contended, Permit, PermitCallbacks, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{
@@ -14,7 +15,7 @@ use crate::auth::record::{
 use crate::auth::store::{
     FoundRecord, LockResult, REMOTE_STORE_TIMEOUT, ReadScope, RecordStore, Store,
 };
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::{Clock, ClockTime};
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
 use crate::auth::{
@@ -22,17 +23,6 @@ use crate::auth::{
 };
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-
-/// Maximum wait for another process that fetches the token: longer than the token endpoint holds
-/// back the rejection of bad credentials. A process that takes longer is stopped or stuck.
-const FETCH_LOCK_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// Initial and final interval between checks whether that process is done.
-const INITIAL_POLL: Duration = Duration::from_millis(5);
-const MAX_POLL: Duration = Duration::from_millis(25);
-
-/// As [`MAX_POLL_TIME`], for an attempt to take the fetch lock, which reads the stores too.
-const MAX_FETCH_POLL_TIME: Duration = MAX_POLL_TIME.saturating_mul(4);
 
 /// Maximum lease of the fetch lock, which applies if the store cannot detect a terminated owner.
 /// The lease lasts until the call of the owner ends, but no longer than the first block of a 429
@@ -122,13 +112,22 @@ impl Shared<'_> {
 
     /// Records in the rate limiter that a request sent at this time got a response, or none. Without a
     /// time, shares what the rate limiter has recorded already: that no connection was established.
-    fn response_received(&self, sent: Option<Timestamp>) {
+    fn response_received(&self, sent: Option<ClockTime>) {
         let (rate_limiter, sharing) = (&self.entry.rate_limiter, self.sharing);
         match sent {
             Some(sent) => rate_limiter.response_received(sharing, sent),
             None => rate_limiter.share(sharing, Contended::Skip, |_| {}),
         };
     }
+}
+
+/// A token request that failed.
+struct FailedRequest {
+    error: FetchError,
+    /// When it was sent; `None` if no connection was established.
+    sent: Option<ClockTime>,
+    /// The record of the stores before the request.
+    known: TokenRecord,
 }
 
 /// Result of sending a token request.
@@ -141,7 +140,7 @@ enum Sending {
 struct Attempt {
     result: Result<TokenResponse, FetchError>,
     /// When the request was sent; `None` if no connection was established.
-    sent: Option<Timestamp>,
+    sent: Option<ClockTime>,
     /// The record of the stores before the request.
     known: TokenRecord,
     /// Held until the result is shared.
@@ -150,7 +149,7 @@ struct Attempt {
 
 impl HeldLock {
     /// Returns whether the lease may end before the response to a request that is sent now.
-    fn expires(&self, now: Timestamp, remaining: Duration) -> bool {
+    fn expires(&self, now: ClockTime, remaining: Duration) -> bool {
         let needed = FETCH_LOCK_TIMEOUT.min(remaining);
         self.lock.is_some() && self.until < now.mono.saturating_add(needed)
     }
@@ -243,13 +242,13 @@ impl<'a> TokenFetch<'a> {
             };
             // The connection is opened before the permit is granted: name resolution, TCP and TLS can
             // take seconds, and requests with different permits would then arrive at the same time.
-            let permit = entry.rate_limiter.acquire(
-                sharing,
-                self.purpose == Purpose::Fetch,
-                |permit_at| self.expect_permit(permit_at),
+            let callbacks = PermitCallbacks {
+                expect: |permit_at| self.expect_permit(permit_at),
                 is_resolved,
-                || connection.open(),
-            );
+                connect: || connection.open(),
+            };
+            let may_block = self.purpose == Purpose::Fetch;
+            let permit = entry.rate_limiter.acquire(sharing, may_block, callbacks);
             let granted = match permit {
                 Permit::Granted(granted) => granted,
                 Permit::NotConnected(error) => {
@@ -348,7 +347,8 @@ impl<'a> TokenFetch<'a> {
                     self.refresh_timed_out(shared, known, now);
                     return Ok(None);
                 }
-                self.handle_failure(shared, sent, known, now, error)
+                let failed = FailedRequest { error, sent, known };
+                self.handle_failure(shared, failed, now)
             }
         }
     }
@@ -362,14 +362,7 @@ impl<'a> TokenFetch<'a> {
     ) -> Result<FetchLock, Error> {
         let entry = self.entry;
         let call = sharing.call;
-        // The owner waits for the end of a block too.
-        let give_up_after = |block: Duration| {
-            let usable = entry.clock.remaining(call).saturating_sub(block) / 3 * 2;
-            let wait = block.saturating_add(FETCH_LOCK_TIMEOUT.min(usable));
-            entry.clock.now().mono.saturating_add(wait)
-        };
-        let mut give_up_at = give_up_after(Duration::ZERO);
-        let mut poll = INITIAL_POLL;
+        let give_up_at = give_up_time(entry, call, Duration::ZERO);
         // Reading needs no lock, and the shared store may have a token already.
         let known = record_store.read(call, ReadScope::Shared);
         if let Some(resolution) = self.merge(call, record_store, &known) {
@@ -377,31 +370,10 @@ impl<'a> TokenFetch<'a> {
         }
         let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
         let lease = lease.min(MAX_LEASE);
-        let mut overdue = false;
-        let mut polled_at = entry.clock.now().mono;
+        let mut wait = LockWait::new(entry, call, give_up_at);
         loop {
-            let until = entry.clock.now().mono.saturating_add(lease);
-            let mut lock = record_store.try_lock(call, lease);
-            if overdue && matches!(lock, LockResult::Contended) {
-                lock = record_store.try_second_lock(call, lease);
-            }
-            let scope = match lock {
-                LockResult::Contended => ReadScope::Shared,
-                LockResult::Acquired(_) | LockResult::Failed => ReadScope::All,
-            };
-            let known = record_store.read(call, scope);
-            if let Some(resolution) = self.merge(call, record_store, &known) {
-                return Ok(FetchLock::Resolved(resolution));
-            }
-            match lock {
-                LockResult::Acquired(lock) => {
-                    let lock = Some(lock);
-                    return Ok(FetchLock::Acquired(HeldLock { lock, until }, known.record));
-                }
-                LockResult::Failed => {
-                    return Ok(FetchLock::Acquired(HeldLock::default(), known.record));
-                }
-                LockResult::Contended => {}
+            if let Some(ended) = self.try_fetch_lock(record_store, call, lease, wait.is_overdue()) {
+                return Ok(ended);
             }
             if self.purpose == Purpose::Refresh {
                 self.defer_refresh(Duration::ZERO);
@@ -409,21 +381,16 @@ impl<'a> TokenFetch<'a> {
             }
             entry.rate_limiter.merge(sharing);
             let now = entry.clock.now();
-            let wait = entry.rate_limiter.permit_at(now).saturating_sub(now.mono);
-            if wait > entry.clock.remaining(call) {
-                return Err(rate_limited(wait));
+            let permit_in = entry.rate_limiter.permit_at(now).saturating_sub(now.mono);
+            if permit_in > entry.clock.remaining(call) {
+                return Err(rate_limited(permit_in));
             }
-            give_up_at += now
-                .mono
-                .saturating_sub(polled_at)
-                .saturating_sub(MAX_FETCH_POLL_TIME);
-            polled_at = now.mono;
-            let block = entry.rate_limiter.block_remaining(now);
-            if !block.is_zero() {
-                give_up_at = give_up_after(block);
-            }
-            if now.mono >= give_up_at {
-                if overdue {
+            match wait.next_step(now) {
+                LockStep::Poll(delay) => call
+                    .sleep(entry.clock.real_wait(delay))
+                    .map_err(|stop| stopped(call, stop))?,
+                LockStep::TrySecondLock => {}
+                LockStep::GiveUp => {
                     log::debug!(
                         "token lock timed out, requesting without it: audience={:?}",
                         entry.audience(),
@@ -431,17 +398,41 @@ impl<'a> TokenFetch<'a> {
                     let known = record_store.read(call, ReadScope::All);
                     return Ok(FetchLock::Acquired(HeldLock::default(), known.record));
                 }
-                // One waiting process continues in place of the owner, the others wait for that
-                // one.
-                overdue = true;
-                give_up_at = give_up_after(Duration::ZERO);
-                poll = INITIAL_POLL;
-                continue;
             }
-            call.sleep(entry.clock.real_wait(poll))
-                .map_err(|stop| stopped(call, stop))?;
-            poll = (poll * 3 / 2).min(MAX_POLL);
         }
+    }
+
+    /// Tries to take the fetch lock, or the second one. Returns `None` if another process holds it and
+    /// has stored no result.
+    fn try_fetch_lock(
+        &mut self,
+        record_store: &RecordStore<'_>,
+        call: &CallContext,
+        lease: Duration,
+        second: bool,
+    ) -> Option<FetchLock> {
+        let until = self.entry.clock.now().mono.saturating_add(lease);
+        let mut lock = record_store.try_lock(call, lease);
+        if second && matches!(lock, LockResult::Contended) {
+            lock = record_store.try_second_lock(call, lease);
+        }
+        let scope = match lock {
+            LockResult::Contended => ReadScope::Shared,
+            LockResult::Acquired(_) | LockResult::Failed => ReadScope::All,
+        };
+        let known = record_store.read(call, scope);
+        if let Some(resolution) = self.merge(call, record_store, &known) {
+            return Some(FetchLock::Resolved(resolution));
+        }
+        let lock = match lock {
+            LockResult::Acquired(lock) => HeldLock {
+                lock: Some(lock),
+                until,
+            },
+            LockResult::Failed => HeldLock::default(),
+            LockResult::Contended => return None,
+        };
+        Some(FetchLock::Acquired(lock, known.record))
     }
 
     /// Ends the request with the result of another process, if there is one.
@@ -465,13 +456,9 @@ impl<'a> TokenFetch<'a> {
         }
         if let Some((auth_failure, left)) = self.auth_failure(record, now) {
             self.finish(|token_state, fetch_id| {
-                token_state.auth_failure_loaded(
-                    fetch_id,
-                    now,
-                    left,
-                    auth_failure.count,
-                    auth_failure.error(),
-                );
+                let until = now.mono.saturating_add(left);
+                let error = auth_failure.error();
+                token_state.auth_failure_loaded(fetch_id, until, auth_failure.count, error);
             });
             record_store.propagate(call, known);
             return Some(Resolution(None));
@@ -491,7 +478,7 @@ impl<'a> TokenFetch<'a> {
 
     /// Returns the token of a record if it is newer than the cached one, and not due if this is a
     /// refresh.
-    fn newer_token(&self, record: &TokenRecord, now: Timestamp) -> Option<CachedToken> {
+    fn newer_token(&self, record: &TokenRecord, now: ClockTime) -> Option<CachedToken> {
         let cached = cached_from_record(record, now, self.entry.clock.jitter())?;
         let is_newer =
             record.generation > self.entry.lock().max_generation() && cached.is_valid(now);
@@ -503,7 +490,7 @@ impl<'a> TokenFetch<'a> {
     fn auth_failure<'r>(
         &self,
         record: &'r TokenRecord,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Option<(&'r StoredAuthFailure, Duration)> {
         let auth_failure = record.auth_failure.as_ref()?;
         let left = auth_failure.remaining(now)?;
@@ -512,7 +499,7 @@ impl<'a> TokenFetch<'a> {
     }
 
     /// Returns how long no process refreshes the token of a record.
-    fn pause(&self, record: &TokenRecord, now: Timestamp) -> Option<Duration> {
+    fn pause(&self, record: &TokenRecord, now: ClockTime) -> Option<Duration> {
         let pause = record.refresh_pause?;
         let counts =
             self.purpose == Purpose::Refresh && self.entry.lock().is_failure_current(pause.at);
@@ -536,7 +523,7 @@ impl<'a> TokenFetch<'a> {
 
     /// Ends a refresh that got no response in time: the endpoint is slow, or holds back a
     /// rejection. Pauses the refreshes of all processes that share a store.
-    fn refresh_timed_out(mut self, shared: &Shared<'_>, mut known: TokenRecord, now: Timestamp) {
+    fn refresh_timed_out(mut self, shared: &Shared<'_>, mut known: TokenRecord, now: ClockTime) {
         let recent = known.refresh_pause.filter(|pause| pause.counts(now));
         let before = recent.map_or(0, |pause| pause.count);
         let auth_failure = known.auth_failure.as_ref().filter(|it| it.counts(now));
@@ -560,15 +547,17 @@ impl<'a> TokenFetch<'a> {
     fn handle_failure(
         mut self,
         shared: &Shared<'_>,
-        sent: Option<Timestamp>,
-        mut known: TokenRecord,
-        now: Timestamp,
-        error: FetchError,
+        failed: FailedRequest,
+        now: ClockTime,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
         let sharing = shared.sharing;
         let call = sharing.call;
-        let FetchError { kind, error } = error;
+        let FailedRequest {
+            error: FetchError { kind, error },
+            sent,
+            mut known,
+        } = failed;
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
         match kind {
@@ -619,7 +608,8 @@ impl<'a> TokenFetch<'a> {
                 if call.check() == Err(StopReason::Deadline) {
                     let slow = self::error(
                         ErrorKind::Network,
-                        "token endpoint: no response before the deadline of the call that sent the request",
+                        "token endpoint: no response before the deadline of the call that sent the \
+                         request",
                     );
                     self.finish(|token_state, fetch_id| {
                         token_state.fetch_failed(fetch_id, now, slow, jitter)
@@ -690,9 +680,9 @@ impl Connection<'_> {
     /// [`MAX_SEND_DELAY`] of it. Returns the result, and when the first byte was sent.
     fn send(
         &mut self,
-        granted: Timestamp,
+        granted: ClockTime,
         may_expire: bool,
-    ) -> (Result<TokenResponse, FetchError>, Timestamp) {
+    ) -> (Result<TokenResponse, FetchError>, ClockTime) {
         let Some((open, _)) = &mut self.open else {
             unreachable!("a permit is granted to a request with a connection");
         };
@@ -712,8 +702,8 @@ impl Connection<'_> {
 fn token_of_response(
     response: TokenResponse,
     generation: u64,
-    sent: Timestamp,
-    now: Timestamp,
+    sent: ClockTime,
+    now: ClockTime,
     jitter: f64,
 ) -> Result<(CachedToken, TokenRecord), FetchError> {
     let life = lifetime(&response, sent, now);
@@ -744,7 +734,7 @@ fn token_of_response(
 /// Returns the token of a record if it is valid.
 pub(crate) fn cached_from_record(
     record: &TokenRecord,
-    now: Timestamp,
+    now: ClockTime,
     jitter: f64,
 ) -> Option<CachedToken> {
     let stored = record.token.as_ref()?;
@@ -754,7 +744,7 @@ pub(crate) fn cached_from_record(
     Some(CachedToken::new(token, life, left, now, jitter))
 }
 
-fn log_obtained(audience: &str, token: &Token, now: Timestamp, source: &str) {
+fn log_obtained(audience: &str, token: &Token, now: ClockTime, source: &str) {
     let lifetime = token.expires_at().duration_since(now.system_time());
     log::debug!(
         "access token obtained: audience={audience:?} lifetime={}s source={source:?}",

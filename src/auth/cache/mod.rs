@@ -5,6 +5,7 @@
 
 mod entry;
 mod fetch;
+mod lock_wait;
 mod permits;
 mod process_cache;
 

@@ -12,7 +12,7 @@ use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::store::{
     INITIAL_SERVER_SUSPENSION, LockResult, SHORT_LEASE, Store, StoreChain, StoreTime,
 };
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{FetchError, StoreLock, TokenErrorKind};
 use crate::call::{CallContext, StopReason};
 
@@ -106,7 +106,7 @@ pub(super) enum Contended {
 
 /// Result of trying to get a permit from the stores.
 enum StorePermit {
-    Granted(Timestamp),
+    Granted(ClockTime),
     /// Another process was faster; the rate limiter then knows its request.
     NotYet,
     /// The shared store is not available: other hosts may send requests now too.
@@ -122,11 +122,21 @@ enum StorePermit {
     Stopped,
 }
 
+/// What a request does while it waits for a permit. No lock is held during the callbacks.
+pub(super) struct PermitCallbacks<Expect, IsResolved, Connect> {
+    /// Called with the expected time (monotonic) of the permit when that changes.
+    pub(super) expect: Expect,
+    /// Called after a wait; returns true if the request is no longer needed.
+    pub(super) is_resolved: IsResolved,
+    /// Called before the permit. Opens a connection if there is none, and returns whether it did.
+    pub(super) connect: Connect,
+}
+
 /// Result of waiting for a permit.
 #[derive(Debug)]
 pub(super) enum Permit {
     /// The permit is granted and recorded at this time: send the request.
-    Granted(Timestamp),
+    Granted(ClockTime),
     /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
     /// The call has too little time left to get a permit from the shared store.
@@ -159,16 +169,16 @@ impl SharedRateLimiter {
     }
 
     /// Returns the time (monotonic) of the permit for a caller who joins the queue now.
-    pub(super) fn permit_at(&self, now: Timestamp) -> Duration {
+    pub(super) fn permit_at(&self, now: ClockTime) -> Duration {
         self.lock().permit_at(None, now)
     }
 
     /// Returns the rest of the block after a 429.
-    pub(super) fn block_remaining(&self, now: Timestamp) -> Duration {
+    pub(super) fn block_remaining(&self, now: ClockTime) -> Duration {
         self.lock().block_remaining(now)
     }
 
-    pub(super) fn report(&self, now: Timestamp) -> RateLimiterReport {
+    pub(super) fn report(&self, now: ClockTime) -> RateLimiterReport {
         let rate_limiter = self.lock();
         RateLimiterReport {
             token_host: self.key.as_str().to_owned(),
@@ -179,18 +189,17 @@ impl SharedRateLimiter {
         }
     }
 
-    /// Waits for a permit and records it. Calls `expect` when the expected time of the permit
-    /// changes. Without `may_block`, grants only a permit that is available immediately. After a
-    /// wait, calls `is_resolved`, which returns true if the request is no longer needed. Calls
-    /// `connect` before the permit, which opens a connection if there is none, and returns whether it
-    /// did. No lock is held during the callbacks.
+    /// Waits for a permit and records it. Without `may_block`, grants only a permit that is available
+    /// immediately.
     pub(super) fn acquire(
         &self,
         sharing: Sharing<'_>,
         may_block: bool,
-        expect: impl Fn(Duration),
-        mut is_resolved: impl FnMut() -> bool,
-        mut connect: impl FnMut() -> Result<bool, FetchError>,
+        mut callbacks: PermitCallbacks<
+            impl Fn(Duration),
+            impl FnMut() -> bool,
+            impl FnMut() -> Result<bool, FetchError>,
+        >,
     ) -> Permit {
         let Sharing {
             stores,
@@ -219,7 +228,7 @@ impl SharedRateLimiter {
             let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
             if ends && has_waited {
                 drop(rate_limiter);
-                if is_resolved() {
+                if (callbacks.is_resolved)() {
                     return Permit::NotNeeded;
                 }
                 has_waited = false;
@@ -228,14 +237,9 @@ impl SharedRateLimiter {
             let is_near = !ends && wait <= CONNECT_AHEAD && rate_limiter.can_connect();
             if wait.is_zero() || (is_near && !is_connected) {
                 drop(rate_limiter);
-                let is_new = match connect() {
+                let is_new = match (callbacks.connect)() {
                     Ok(is_new) => is_new,
-                    Err(error) => {
-                        if error.kind != TokenErrorKind::Cancelled {
-                            self.lock().connection_failed(clock.now());
-                        }
-                        return Permit::NotConnected(error);
-                    }
+                    Err(error) => return self.not_connected(clock, error),
                 };
                 is_connected = true;
                 connections += u32::from(is_new);
@@ -244,17 +248,11 @@ impl SharedRateLimiter {
                 if !wait.is_zero() || (is_new && connections < MAX_CONNECTIONS) {
                     continue;
                 }
-                let granted = match stores.is_empty() {
-                    true => self.grant_in_memory(ticket, clock).map(Permit::Granted),
-                    false => {
-                        has_waited = true;
-                        acquisition.try_stores()
-                    }
-                };
-                match granted {
-                    Some(permit) => return permit,
-                    None => continue,
+                has_waited |= !stores.is_empty();
+                if let Some(permit) = acquisition.try_grant() {
+                    return permit;
                 }
+                continue;
             }
             if ends {
                 return Permit::AfterDeadline(wait);
@@ -270,13 +268,21 @@ impl SharedRateLimiter {
                 // changed.
                 drop(rate_limiter);
                 expected = permit_at;
-                expect(permit_at);
+                (callbacks.expect)(permit_at);
             }
         }
     }
 
+    /// Records that no connection was established, unless the call ended.
+    fn not_connected(&self, clock: &Clock, error: FetchError) -> Permit {
+        if error.kind != TokenErrorKind::Cancelled {
+            self.lock().connection_failed(clock.now());
+        }
+        Permit::NotConnected(error)
+    }
+
     /// Records a permit, without stores. Returns `None` if the permit is later now.
-    fn grant_in_memory(&self, ticket: QueueTicket, clock: &Clock) -> Option<Timestamp> {
+    fn grant_in_memory(&self, ticket: QueueTicket, clock: &Clock) -> Option<ClockTime> {
         let mut rate_limiter = self.lock();
         let now = clock.now();
         if rate_limiter.permit_at(Some(ticket), now) > now.mono {
@@ -438,7 +444,7 @@ impl SharedRateLimiter {
     }
 
     /// Records a response that is not a 429, here and in the stores.
-    pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: Timestamp) -> bool {
+    pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: ClockTime) -> bool {
         let now = sharing.clock.now();
         // Other processes wrote their records before this response.
         self.share(sharing, Contended::Skip, |rate_limiter| {
@@ -564,6 +570,18 @@ impl<'a> Acquisition<'a> {
         })
     }
 
+    /// Tries to record a permit that is due. Returns `None` if the call has to check the queue again,
+    /// possibly after a wait.
+    fn try_grant(&mut self) -> Option<Permit> {
+        match self.sharing.stores.is_empty() {
+            true => self
+                .limiter
+                .grant_in_memory(self.queued.ticket, self.sharing.clock)
+                .map(Permit::Granted),
+            false => self.try_stores(),
+        }
+    }
+
     /// Tries to get the permit from the stores. Returns `None` if the call has to check the queue
     /// again, possibly after a wait.
     fn try_stores(&mut self) -> Option<Permit> {
@@ -642,7 +660,7 @@ impl<'a> Acquisition<'a> {
     }
 
     /// Returns why the permit is later than `now`, according to the records; `None` if it is not.
-    fn later_permit(&self, records: &mut [ReadRecord<'_>], now: Timestamp) -> Option<StorePermit> {
+    fn later_permit(&self, records: &mut [ReadRecord<'_>], now: ClockTime) -> Option<StorePermit> {
         let rate_limiter = self.limiter.lock();
         if rate_limiter.permit_at(Some(self.queued.ticket), now) > now.mono {
             let block = rate_limiter.block_remaining(now);

@@ -38,9 +38,9 @@ static PROCESS_CACHE: PerProcess<Cache> = PerProcess::new();
 /// Returns the handle for these credentials in the process-wide cache.
 pub(crate) fn token_cache_handle(
     request: TokenRequest,
-    choice: &TokenCacheConfig,
+    config: &TokenCacheConfig,
 ) -> Result<Arc<TokenCacheHandle>, Error> {
-    Cache::of_this_process().handle(request, choice)
+    Cache::of_this_process().handle(request, config)
 }
 
 /// Returns the state of all tokens of this process.
@@ -108,20 +108,14 @@ impl Cache {
                 .collect()
         });
         for (key, entry) in entries {
-            // Valid for the parent, so valid for the child.
-            let Ok(stores) = child.stores(&entry.choice) else {
-                continue;
-            };
             let token_state = lock_inherited(&entry.token_state)
                 .map(|token_state| token_state.inherited())
                 .unwrap_or_default();
-            let own = child.new_entry(
-                token_state,
-                &entry.rate_limiter.key,
-                stores,
-                &entry.choice,
-                &entry.names,
-            );
+            // Valid for the parent, so valid for the child.
+            let host = &entry.rate_limiter.key;
+            let Ok(own) = child.new_entry(token_state, host, &entry.config, &entry.names) else {
+                continue;
+            };
             // Kept for a custom store too, since no client refers to the entry before its first use
             // in the child.
             child.entries.lock().insert(key, Retention::Process(own));
@@ -132,15 +126,15 @@ impl Cache {
     pub(crate) fn handle(
         &self,
         request: TokenRequest,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
     ) -> Result<Arc<TokenCacheHandle>, Error> {
         let key = CacheKey::of(&request);
-        let entry = self.entry(key, &request, choice)?;
-        let choice = choice.clone();
+        let entry = self.entry(key, &request, config)?;
+        let config = config.clone();
         Ok(Arc::new(TokenCacheHandle {
             request,
             key,
-            choice,
+            config,
             entry: PerProcess::with(entry),
         }))
     }
@@ -149,20 +143,19 @@ impl Cache {
         &self,
         key: CacheKey,
         request: &TokenRequest,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
     ) -> Result<Arc<CacheEntry>, Error> {
-        let id = (key, StoreChain::id(choice));
+        let id = (key, StoreChain::id(config));
         let known = self.entries.lock().get(&id).and_then(Retention::get);
         if let Some(entry) = known {
             return Ok(entry);
         }
-        let rate_limiter = TokenHostKey::of(&request.token_url);
-        let stores = self.stores(choice)?;
+        let host = TokenHostKey::of(&request.token_url);
         let names = EntryNames {
             label: label(request),
             audience: request.audience.clone(),
         };
-        let new = self.new_entry(TokenState::default(), &rate_limiter, stores, choice, &names);
+        let new = self.new_entry(TokenState::default(), &host, config, &names)?;
         let now = self.clock.now();
         // Dropped after the lock is released: an entry can own a custom store.
         let mut removed = Vec::new();
@@ -183,61 +176,53 @@ impl Cache {
                 Retention::WhileReferenced(_) => true,
             });
         }
-        Ok(Retention::insert(&mut entries, id, &new, choice))
+        Ok(Retention::insert(&mut entries, id, &new, config))
     }
 
-    fn stores(&self, choice: &TokenCacheConfig) -> Result<Arc<StoreChain>, Error> {
-        let id = StoreChain::id(choice);
+    fn stores(&self, config: &TokenCacheConfig) -> Result<Arc<StoreChain>, Error> {
+        let id = StoreChain::id(config);
         let known = self.stores.lock().get(&id).and_then(Retention::get);
         if let Some(stores) = known {
             return Ok(stores);
         }
-        let new = Arc::new(StoreChain::new(choice, &self.clock)?);
+        let new = Arc::new(StoreChain::new(config, &self.clock)?);
         let mut stores = self.stores.lock();
-        Ok(Retention::insert(&mut stores, id, &new, choice))
+        Ok(Retention::insert(&mut stores, id, &new, config))
     }
 
     /// Uses these stores for a configuration.
     #[cfg(test)]
-    pub(in crate::auth) fn use_stores(&self, choice: &TokenCacheConfig, stores: StoreChain) {
+    pub(in crate::auth) fn use_stores(&self, config: &TokenCacheConfig, stores: StoreChain) {
         let kept = Retention::Process(Arc::new(stores));
-        self.stores.lock().insert(StoreChain::id(choice), kept);
+        self.stores.lock().insert(StoreChain::id(config), kept);
+    }
+
+    fn rate_limiter(&self, host: &TokenHostKey) -> Arc<SharedRateLimiter> {
+        let mut rate_limiters = self.rate_limiters.lock();
+        let new = || Arc::new(SharedRateLimiter::new(host.clone(), RateLimiter::default()));
+        Arc::clone(rate_limiters.entry(host.clone()).or_insert_with(new))
     }
 
     fn new_entry(
         &self,
         token_state: TokenState,
-        rate_limiter: &TokenHostKey,
-        stores: Arc<StoreChain>,
-        choice: &TokenCacheConfig,
+        host: &TokenHostKey,
+        config: &TokenCacheConfig,
         names: &EntryNames,
-    ) -> Arc<CacheEntry> {
-        let rate_limiter = {
-            let mut rate_limiters = self.rate_limiters.lock();
-            let new = || {
-                Arc::new(SharedRateLimiter::new(
-                    rate_limiter.clone(),
-                    RateLimiter::default(),
-                ))
-            };
-            Arc::clone(
-                rate_limiters
-                    .entry(rate_limiter.clone())
-                    .or_insert_with(new),
-            )
-        };
-        Arc::new(CacheEntry {
+    ) -> Result<Arc<CacheEntry>, Error> {
+        let stores = self.stores(config)?;
+        Ok(Arc::new(CacheEntry {
             clock: self.clock.clone(),
             token_state: Mutex::new(token_state),
             changed: Signal::new(),
-            rate_limiter,
+            rate_limiter: self.rate_limiter(host),
             stores,
-            choice: choice.clone(),
+            config: config.clone(),
             names: names.clone(),
             number: self.entries_created.fetch_add(1, Ordering::Relaxed) + 1,
             counters: Arc::clone(&self.counters),
             unshared: Unshared::default(),
-        })
+        }))
     }
 }
 
@@ -250,8 +235,8 @@ enum Retention<T> {
 }
 
 impl<T> Retention<T> {
-    fn new(value: Arc<T>, choice: &TokenCacheConfig) -> Self {
-        match choice {
+    fn new(value: Arc<T>, config: &TokenCacheConfig) -> Self {
+        match config {
             TokenCacheConfig::Custom(_) => Retention::WhileReferenced(Arc::downgrade(&value)),
             _ => Retention::Process(value),
         }
@@ -274,13 +259,13 @@ impl<T> Retention<T> {
         map: &mut BTreeMap<K, Retention<T>>,
         key: K,
         value: &Arc<T>,
-        choice: &TokenCacheConfig,
+        config: &TokenCacheConfig,
     ) -> Arc<T> {
         if let Some(value) = map.get(&key).and_then(Retention::get) {
             return value;
         }
         map.retain(|_, kept| !kept.is_dropped());
-        map.insert(key, Retention::new(Arc::clone(value), choice));
+        map.insert(key, Retention::new(Arc::clone(value), config));
         Arc::clone(value)
     }
 }
@@ -332,7 +317,7 @@ impl Cache {
 pub(crate) struct TokenCacheHandle {
     request: TokenRequest,
     key: CacheKey,
-    choice: TokenCacheConfig,
+    config: TokenCacheConfig,
     pub(in crate::auth) entry: PerProcess<Arc<CacheEntry>>,
 }
 
@@ -557,7 +542,7 @@ impl TokenCacheHandle {
     #[inline]
     fn current(&self) -> &CacheEntry {
         self.entry.inherit(|parents| {
-            let entry = Cache::of_this_process().entry(self.key, &self.request, &self.choice);
+            let entry = Cache::of_this_process().entry(self.key, &self.request, &self.config);
             // Valid for the parent, so valid for the child.
             entry.unwrap_or_else(|_| Arc::clone(parents))
         })

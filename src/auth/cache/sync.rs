@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use crate::fork::{Mutex, MutexGuard};
 
-use crate::fork::generation;
+use crate::fork::fork_count;
 
 /// Maximum time that a child waits for a lock of its parent's cache.
 const INHERIT_TIMEOUT: Duration = Duration::from_millis(200);
@@ -24,7 +24,7 @@ pub(super) fn lock_inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 /// neither waits for nor notifies the parent's threads.
 #[derive(Debug)]
 pub(super) struct Signal {
-    generation: u32,
+    fork_count: u32,
     epoch: AtomicU64,
     waiting: WaitMutex<()>,
     notified: Condvar,
@@ -33,7 +33,7 @@ pub(super) struct Signal {
 impl Signal {
     pub(super) fn new() -> Self {
         Signal {
-            generation: generation(),
+            fork_count: fork_count(),
             epoch: AtomicU64::new(0),
             waiting: WaitMutex::new(()),
             notified: Condvar::new(),
@@ -49,7 +49,7 @@ impl Signal {
     /// Waits for a notification after `epoch`. Returns early if the process is a forked child, in
     /// which no thread could send one.
     pub(super) fn wait_timeout(&self, epoch: u64, timeout: Duration) {
-        if self.generation != generation() {
+        if self.fork_count != fork_count() {
             return;
         }
         let guard = self.lock();
@@ -61,7 +61,7 @@ impl Signal {
 
     /// Wakes all threads that wait. Must not be called with the mutex locked.
     pub(super) fn notify_all(&self) {
-        if self.generation == generation() {
+        if self.fork_count == fork_count() {
             let guard = self.lock();
             self.epoch.fetch_add(1, Ordering::AcqRel);
             drop(guard);

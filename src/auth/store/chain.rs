@@ -33,18 +33,18 @@ impl StoreChain {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a URL is not valid.
-    pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
-        let files = match directory(choice) {
+    pub(crate) fn new(config: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
+        let files = match directory(config) {
             Some(directory) => Some(files(&directory, clock)),
             None => {
-                if needs_directory(choice) {
+                if needs_directory(config) {
                     warn_once_without_home();
                 }
                 None
             }
         };
-        let is_missing = files.is_none() && needs_directory(choice);
-        Ok(match choice {
+        let is_missing = files.is_none() && needs_directory(config);
+        Ok(match config {
             TokenCacheConfig::Redis { url, tls, .. } => StoreChain {
                 shared: Some(redis(url, tls, clock)?),
                 fallback: files.map(|files| Store {
@@ -97,8 +97,8 @@ impl StoreChain {
     }
 
     /// Returns the identity of the stores of a configuration. Contains no part of a URL.
-    pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
-        let shared = match choice {
+    pub(crate) fn id(config: &TokenCacheConfig) -> StoreId {
+        let shared = match config {
             TokenCacheConfig::Redis { url, tls, .. } => {
                 let mut context = digest::Context::new(&digest::SHA256);
                 context.update(url.expose().as_bytes());
@@ -111,7 +111,7 @@ impl StoreChain {
             _ => SharedStoreId::None,
         };
         StoreId {
-            directory: directory(choice),
+            directory: directory(config),
             shared,
         }
     }
@@ -214,22 +214,22 @@ impl StoreChain {
 }
 
 /// Returns the directory of a configuration that has one.
-fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
-    match choice {
+fn directory(config: &TokenCacheConfig) -> Option<PathBuf> {
+    match config {
         TokenCacheConfig::Directory(path)
         | TokenCacheConfig::Redis {
             fallback: Fallback::Directory(path),
             ..
         } => Some(path.clone()),
-        _ if needs_directory(choice) => default_directory(),
+        _ if needs_directory(config) => default_directory(),
         _ => None,
     }
 }
 
 /// Returns whether a configuration uses the default directory.
-fn needs_directory(choice: &TokenCacheConfig) -> bool {
+fn needs_directory(config: &TokenCacheConfig) -> bool {
     matches!(
-        choice,
+        config,
         TokenCacheConfig::Auto
             | TokenCacheConfig::Redis {
                 fallback: Fallback::Auto,
@@ -323,12 +323,12 @@ mod tests {
     #[test]
     fn redis_without_files_has_no_fallback() {
         let chain = |fallback| {
-            let choice = TokenCacheConfig::Redis {
+            let config = TokenCacheConfig::Redis {
                 url: Secret::from("redis://127.0.0.1"),
                 fallback,
                 tls: None,
             };
-            StoreChain::new(&choice, &Clock::Real).unwrap()
+            StoreChain::new(&config, &Clock::Real).unwrap()
         };
         let without_files = chain(Fallback::Memory);
         assert!(without_files.shared().is_some());

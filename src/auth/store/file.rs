@@ -28,10 +28,11 @@ use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::Timestamps;
 use super::file_lease::{cannot_lock, try_lease};
-use super::file_names::{LOCK, MAX_VALUE_BYTES, TEMP_SUFFIX, VALUE, retention};
+use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
 use crate::auth::record::RateLimitTimes;
-use crate::auth::{StoreLock, TokenStore};
+use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
+use crate::private_file::ensure_owner_access;
 use crate::random;
 
 /// Flags for opening directories.
@@ -338,11 +339,9 @@ pub(super) fn create_file(
     flags: OFlags,
 ) -> rustix::io::Result<File> {
     let flags = flags | OFlags::CREATE | OFlags::EXCL;
-    let file = rustix::fs::openat(directory, name, flags, OWNER_ONLY_MODE)?;
-    if rustix::fs::fstat(&file)?.st_mode & 0o600 != 0o600 {
-        rustix::fs::fchmod(&file, OWNER_ONLY_MODE)?;
-    }
-    Ok(File::from(file))
+    let file = File::from(rustix::fs::openat(directory, name, flags, OWNER_ONLY_MODE)?);
+    ensure_owner_access(&file)?;
+    Ok(file)
 }
 
 /// Opens a lock file, and creates it if it does not exist.

@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::SECOND_LOCK;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
 
-/// Larger files are not read; a token is a few KiB.
-pub(super) const MAX_VALUE_BYTES: u64 = 1024 * 1024;
-
 /// Values that were not replaced for this long belong to credentials that are no longer used.
 const VALUE_TTL: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Temporary files and leases of terminated processes are removed after this long.

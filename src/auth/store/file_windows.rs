@@ -16,9 +16,9 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Timestamps;
-use super::file_names::{LOCK, MAX_VALUE_BYTES, TEMP_SUFFIX, VALUE, retention};
+use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
 use crate::auth::record::RateLimitTimes;
-use crate::auth::{StoreLock, TokenStore};
+use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::random;
 
 /// Opens a symbolic link or junction itself instead of what it refers to.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::auth::time::Timestamp;
+use crate::auth::time::ClockTime;
 use crate::backoff::exponential;
 
 /// How long an ability of a store is not used after it failed.
@@ -58,7 +58,7 @@ impl Suspension {
         &mut self,
         error: &io::Error,
         initial: Duration,
-        now: Timestamp,
+        now: ClockTime,
     ) -> Duration {
         self.count = self.count.saturating_add(1);
         self.error = Some(error.to_string());
@@ -70,7 +70,7 @@ impl Suspension {
 
 impl Health {
     /// Returns whether an ability may be used: it works, or it is time to try again.
-    pub(super) fn can(&self, ability: Ability, now: Timestamp) -> bool {
+    pub(super) fn can(&self, ability: Ability, now: ClockTime) -> bool {
         let may_try = |it: &Suspension| it.error.is_none() || now.mono >= it.until;
         may_try(&self.reach) && may_try(&self.abilities[ability as usize])
     }

@@ -37,7 +37,7 @@ use super::diagnostics::{StoreReport, StoreRole};
 use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::Clock;
-use super::{StoreLock, TokenStore};
+use super::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::call::CallContext;
 use crate::fork::{Mutex, MutexGuard};
 
@@ -96,12 +96,12 @@ pub(crate) struct Store {
 /// Returns a value of acceptable size. Another tenant of a store can write a value of any size.
 fn limited(value: Option<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     match &value {
-        Some(value) if value.len() as u64 > file_names::MAX_VALUE_BYTES => Err(io::Error::new(
+        Some(value) if value.len() as u64 > MAX_VALUE_BYTES => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
                 "value of {} bytes; at most {} are read",
                 value.len(),
-                file_names::MAX_VALUE_BYTES
+                MAX_VALUE_BYTES
             ),
         )),
         _ => Ok(value),
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn remote_store_is_skipped_for_calls_that_cannot_wait() {
         let store = Arc::new(MemoryStore::default());
-        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+        let stores = StoreChain::new(&store.config(), &Clock::Real).unwrap();
         let shared = stores.shared().expect("a store");
         let cancel = Cancel::new();
         cancel.cancel();
@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn store_that_cannot_write_still_locks_and_reads() {
         let store = Arc::new(MemoryStore::default());
-        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+        let stores = StoreChain::new(&store.config(), &Clock::Real).unwrap();
         let shared = stores.shared().expect("a store");
         assert!(shared.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
         store.writes_fail.store(true, Ordering::SeqCst);
@@ -432,8 +432,8 @@ mod tests {
             }
         }
         let store = Arc::new(Unreachable(0.into()));
-        let choice = TokenCacheConfig::Custom(store.clone());
-        let stores = StoreChain::new(&choice, &Clock::Real).unwrap();
+        let config = TokenCacheConfig::Custom(store.clone());
+        let stores = StoreChain::new(&config, &Clock::Real).unwrap();
         let shared = stores.shared().expect("a store");
         assert!(shared.read(&call(), "a").is_none());
         assert!(!shared.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
@@ -448,10 +448,10 @@ mod tests {
 
     #[test]
     fn limited_rejects_values_that_are_too_large() {
-        let largest = vec![b'x'; file_names::MAX_VALUE_BYTES as usize];
+        let largest = vec![b'x'; MAX_VALUE_BYTES as usize];
         assert_eq!(limited(Some(largest.clone())).unwrap(), Some(largest));
         assert_eq!(limited(None).unwrap(), None);
-        let too_large = vec![b'x'; file_names::MAX_VALUE_BYTES as usize + 1];
+        let too_large = vec![b'x'; MAX_VALUE_BYTES as usize + 1];
         let error = limited(Some(too_large)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }

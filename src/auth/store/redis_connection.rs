@@ -4,7 +4,7 @@
 //! those of the API's connections. Parses URLs and responses with the `redis` crate.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use percent_encoding::percent_decode_str;
@@ -13,6 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::auth::StoreTls;
+use crate::config_values::is_loopback;
 use crate::fork::ProcessOwned;
 use crate::secret::{Secret, SecretBuffer, Zeroizing};
 
@@ -121,11 +122,7 @@ impl Server {
 
     /// Returns whether a password is sent unencrypted to another machine.
     pub(super) fn sends_unencrypted_password(&self) -> bool {
-        let is_loopback = match self.host.parse::<IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
-        };
-        self.tls.is_none() && !is_loopback && self.password.is_some()
+        self.tls.is_none() && self.password.is_some() && !is_loopback(&self.host)
     }
 
     /// Connects and authenticates. DNS resolution may exceed the budget.
@@ -486,7 +483,8 @@ mod tests {
             ("redis://redis.example",            false),
             ("redis://:hunter2@127.0.0.1",       false),
             ("redis://:hunter2@[::1]",           false),
-            ("redis://:hunter2@localhost",       false),
+            ("redis://:hunter2@LOCALHOST",       false),
+            ("redis://:hunter2@[::ffff:127.0.0.1]", true),
         ];
         for (url, expected) in table {
             assert_eq!(server(url).sends_unencrypted_password(), expected, "{url}");

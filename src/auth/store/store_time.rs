@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::auth::time::Timestamp;
+use crate::auth::time::ClockTime;
 
 /// The time of a store's clock, as it was reported.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub(crate) struct StoreTime {
 
 impl StoreTime {
     /// Returns the time of a store that uses this machine's clock.
-    pub(crate) fn local(now: Timestamp) -> Self {
+    pub(crate) fn local(now: ClockTime) -> Self {
         StoreTime {
             time: now.wall,
             sent: now.mono,
@@ -26,8 +26,8 @@ impl StoreTime {
 
     /// Returns the store's time at a moment (monotonic), at the earliest. With it, the age of a
     /// record is not overestimated.
-    pub(crate) fn earliest(self, mono: Duration) -> Timestamp {
-        Timestamp {
+    pub(crate) fn earliest(self, mono: Duration) -> ClockTime {
+        ClockTime {
             mono,
             wall: self.time.saturating_add(mono.saturating_sub(self.received)),
         }
@@ -35,15 +35,15 @@ impl StoreTime {
 
     /// Returns the store's time at a moment (monotonic), at the latest. A record that is written
     /// with it does not appear older than it is.
-    pub(crate) fn latest(self, mono: Duration) -> Timestamp {
-        Timestamp {
+    pub(crate) fn latest(self, mono: Duration) -> ClockTime {
+        ClockTime {
             mono,
             wall: self.time.saturating_add(mono.saturating_sub(self.sent)),
         }
     }
 
     /// Returns by how many milliseconds the store's clock is ahead of this machine's.
-    pub(crate) fn ahead_of(self, now: Timestamp) -> i64 {
+    pub(crate) fn ahead_of(self, now: ClockTime) -> i64 {
         let store = self.earliest(now.mono).wall_millis();
         i64::try_from(i128::from(store) - i128::from(now.wall_millis())).unwrap_or(0)
     }

@@ -190,11 +190,11 @@ fn child_inherits_the_token_when_the_store_fails() {
     let (parents, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let parents_slot = parents.handle(request(), &store.choice()).unwrap();
+    let parents_slot = parents.handle(request(), &store.config()).unwrap();
     let token = parents_slot.token(&*endpoint, &call()).unwrap();
     store.everything_fails(true);
     let child = Cache::inherited(&parents);
-    let in_child = child.handle(request(), &store.choice()).unwrap();
+    let in_child = child.handle(request(), &store.config()).unwrap();
     let same = in_child.token(&*endpoint, &call()).unwrap();
     assert_eq!(same.expose(), token.expose());
     assert_eq!(endpoint.requests(), 1);
@@ -205,10 +205,10 @@ fn custom_store_is_dropped_with_its_last_client() {
     let (cache, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let weak_store = Arc::downgrade(&store);
-    let choice = store.choice();
+    let config = store.config();
     drop(store);
-    let tokens = [(); 2].map(|()| cache.handle(request(), &choice).unwrap());
-    drop(choice);
+    let tokens = [(); 2].map(|()| cache.handle(request(), &config).unwrap());
+    drop(config);
     let endpoint = Endpoint::new(&clock, []);
     for handle in tokens {
         handle.token(&*endpoint, &call()).unwrap();
@@ -251,7 +251,7 @@ fn invariant_01_one_token_request_for_all_caches_with_a_shared_store() {
     let caches: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
     thread::scope(|scope| {
         for cache in &caches {
-            let handle = cache.handle(request(), &store.choice()).unwrap();
+            let handle = cache.handle(request(), &store.config()).unwrap();
             let endpoint = &endpoint;
             scope.spawn(move || {
                 for token in together(8, &handle, endpoint) {
@@ -301,7 +301,7 @@ fn invariant_05_reject_uses_the_token_that_another_process_stored() {
     let caches = [Cache::new(clock.clone()), Cache::new(clock.clone())];
     let tokens = caches
         .each_ref()
-        .map(|cache| cache.handle(request(), &store.choice()).unwrap());
+        .map(|cache| cache.handle(request(), &store.config()).unwrap());
     let old = tokens
         .each_ref()
         .map(|handle| handle.token(&*endpoint, &call()).unwrap());
@@ -309,7 +309,7 @@ fn invariant_05_reject_uses_the_token_that_another_process_stored() {
     tokens[0].invalidate(&old[0], &call());
     // A new process does not get it from the store either.
     let third = Cache::new(clock.clone())
-        .handle(request(), &store.choice())
+        .handle(request(), &store.config())
         .unwrap();
     assert_eq!(
         third.token(&*endpoint, &call()).unwrap().expose(),
@@ -331,12 +331,12 @@ fn forget_removes_the_token_from_the_store() {
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
     let handle = Cache::new(clock.clone())
-        .handle(request(), &store.choice())
+        .handle(request(), &store.config())
         .unwrap();
     handle.token(&*endpoint, &call()).unwrap();
     handle.forget(&call());
     let other = Cache::new(clock.clone())
-        .handle(request(), &store.choice())
+        .handle(request(), &store.config())
         .unwrap();
     assert_eq!(
         other.token(&*endpoint, &call()).unwrap().expose(),
@@ -359,7 +359,7 @@ fn check_that_clear_auth_failure_applies_to(store: Arc<MemoryStore>) {
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     let tokens = [0, 1].map(|_| {
         Cache::new(clock.clone())
-            .handle(request(), &store.choice())
+            .handle(request(), &store.config())
             .unwrap()
     });
     for handle in &tokens {
@@ -368,7 +368,7 @@ fn check_that_clear_auth_failure_applies_to(store: Arc<MemoryStore>) {
     assert_eq!(endpoint.requests(), 1);
     tokens[0].clear_auth_failure(&call());
     let third = Cache::new(clock.clone())
-        .handle(request(), &store.choice())
+        .handle(request(), &store.config())
         .unwrap();
     assert!(third.token(&*endpoint, &call()).is_ok());
 }
@@ -449,7 +449,7 @@ fn invariant_07_no_call_exceeds_its_deadline() {
             let store = Arc::new(MemoryStore::default());
             store.hold(&[lock]);
             let handle = Cache::new(Clock::Real)
-                .handle(request(), &store.choice())
+                .handle(request(), &store.config())
                 .unwrap();
             let (_, lateness) = expect_error(&handle, &endpoint);
             ((), lateness)
@@ -587,7 +587,7 @@ fn token_succeeds_when_the_store_fails() {
         fault(&store);
         let endpoint = Endpoint::new(&clock, []);
         let handle = Cache::new(clock.clone())
-            .handle(request(), &store.choice())
+            .handle(request(), &store.config())
             .unwrap();
         for _ in 0..3 {
             assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
@@ -602,7 +602,7 @@ fn token_succeeds_when_the_store_fails() {
         }
         let token = handle.token(&*endpoint, &call()).unwrap();
         let other = Cache::new(clock.clone())
-            .handle(request(), &store.choice())
+            .handle(request(), &store.config())
             .unwrap();
         let shared = other.token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{name}");
@@ -624,7 +624,7 @@ fn fetch_proceeds_without_lock_after_lock_timeout() {
         let endpoint = Endpoint::new(&clock, []);
         let handle = || {
             Cache::new(clock.clone())
-                .handle(request(), &store.choice())
+                .handle(request(), &store.config())
                 .unwrap()
         };
         let started = clock.now();
@@ -641,7 +641,7 @@ fn fetch_proceeds_without_lock_after_lock_timeout() {
             ..request()
         };
         let other = Cache::new(clock.clone())
-            .handle(other, &store.choice())
+            .handle(other, &store.config())
             .unwrap();
         other.token(&*endpoint, &call()).unwrap();
         let sent = endpoint.sent();
@@ -677,7 +677,7 @@ fn request_is_delayed_when_the_store_fails_during_the_wait_for_a_permit() {
             audience: audience.to_owned(),
             ..request()
         };
-        let handle = cache.handle(request, &store.choice()).unwrap();
+        let handle = cache.handle(request, &store.config()).unwrap();
         handle.token(endpoint, &call()).unwrap();
     };
     token("one.example", &endpoint);
@@ -696,7 +696,7 @@ fn call_without_time_to_read_the_shared_rate_limit_sends_no_request() {
     let (cache, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let handle = cache.handle(request(), &store.choice()).unwrap();
+    let handle = cache.handle(request(), &store.config()).unwrap();
     let short = || call_within(Duration::from_millis(240));
     let error = handle.token(&*endpoint, &short()).unwrap_err();
     assert_eq!(
@@ -716,7 +716,7 @@ fn call_without_time_to_read_the_shared_rate_limit_sends_no_request() {
         token_url: "https://other.example/oauth/token".to_owned(),
         ..request()
     };
-    let handle = cache.handle(other_host, &store.choice()).unwrap();
+    let handle = cache.handle(other_host, &store.config()).unwrap();
     assert!(handle.token(&*endpoint, &short()).is_ok());
     assert_eq!(endpoint.requests(), 2);
 }
@@ -761,8 +761,8 @@ fn permit_in_a_store_has_the_time_after_the_write() {
             audience: audience.to_owned(),
             ..request()
         };
-        let choice = TokenCacheConfig::Custom(Arc::clone(&store));
-        Cache::new(clock.clone()).handle(request, &choice).unwrap()
+        let config = TokenCacheConfig::Custom(Arc::clone(&store));
+        Cache::new(clock.clone()).handle(request, &config).unwrap()
     };
     // The first request gets its response after the second was sent.
     let second = handle("two.example");
@@ -786,7 +786,7 @@ fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     // The maximum covers the first block of a 429 and the delayed rejection of bad credentials.
     for (timeout, least, most) in [(10, 10, 15), (60, 60, 65), (3_600, 110, 120)] {
         let store = Arc::new(MemoryStore::default());
-        let handle = cache.handle(request(), &store.choice()).unwrap();
+        let handle = cache.handle(request(), &store.config()).unwrap();
         let call = call_within(Duration::from_secs(timeout));
         handle.token(&*endpoint, &call).unwrap();
         let leases = store.leases("token-");
@@ -849,7 +849,7 @@ fn two_processes_with_a_token_due(
     let store = Arc::new(MemoryStore::default());
     let tokens = [(); 2].map(|()| {
         let cache = Cache::new(Clock::Simulated(simulation.clone()));
-        let handle = cache.handle(request(), &store.choice()).unwrap();
+        let handle = cache.handle(request(), &store.config()).unwrap();
         assert_eq!(handle.token(endpoint, &call()).unwrap().expose(), "token-0");
         handle
     });
@@ -1033,7 +1033,7 @@ fn diagnostics_report_tokens_rate_limiters_and_stores() {
     let (simulation, _, mut endpoint) = frozen(Reply::Token(1000.0));
     let store = Arc::new(MemoryStore::default());
     let cache = Cache::new(endpoint.clock.clone());
-    let handle = cache.handle(request(), &store.choice()).unwrap();
+    let handle = cache.handle(request(), &store.config()).unwrap();
     handle.token(&endpoint, &call()).unwrap();
     handle.token(&endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(100));
@@ -1108,7 +1108,7 @@ fn invariant_07_no_call_exceeds_its_deadline_with_a_slow_store() {
         store.before = Some(|| thread::sleep(Duration::from_millis(200)));
         let store = Arc::new(store);
         let handle = Cache::new(clock.clone())
-            .handle(request(), &store.choice())
+            .handle(request(), &store.config())
             .unwrap();
         let call = call_within(timeout);
         let _ = handle.token(&*Endpoint::new(&clock, []), &call);

@@ -145,7 +145,7 @@ fn child_knows_all(
 #[test]
 fn store_lock_is_not_released_by_a_forked_child() {
     let store = Arc::new(MemoryStore::default());
-    let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+    let stores = StoreChain::new(&store.config(), &Clock::Real).unwrap();
     let take = || stores.try_lock(&call(), "token-a", Duration::from_secs(60));
     let lock = take();
     assert!(matches!(lock, LockResult::Acquired(_)));

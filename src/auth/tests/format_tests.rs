@@ -13,12 +13,12 @@ use crate::auth::key::{CacheKey, TokenHostKey};
 use crate::auth::record::{
     RateLimitRecord, RateLimitSigner, RecordCipher, StoredRateLimit, is_of_other_version,
 };
-use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::time::{Clock, ClockTime, ManualClock};
 use crate::auth::{TokenErrorKind, TokenStore};
 use crate::error::ErrorKind;
 
 /// The time at which the records were written, and to which a manual clock is set.
-const NOW: Timestamp = Timestamp {
+const NOW: ClockTime = ClockTime {
     mono: Duration::from_secs(1_000),
     wall: Duration::from_secs(1_780_000_000),
 };
@@ -69,7 +69,7 @@ fn names_of_the_first_release_are_kept() {
 fn token_record_of_the_first_release_is_used() {
     let clock = Clock::Simulated(ManualClock::frozen());
     let handle = Cache::new(clock.clone())
-        .handle(request(), &store().choice())
+        .handle(request(), &store().config())
         .unwrap();
     let endpoint = Endpoint::new(&clock, []);
     let token = handle.token(&*endpoint, &call()).unwrap();
@@ -90,7 +90,7 @@ fn rate_limit_record_of_the_first_release_delays_requests() {
     request.audience = "other.example".into();
     let store = store();
     let handle = Cache::new(clock.clone())
-        .handle(request, &store.choice())
+        .handle(request, &store.config())
         .unwrap();
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
     let endpoint = Endpoint::new(&clock, [limited]);

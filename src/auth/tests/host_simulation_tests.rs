@@ -19,7 +19,7 @@ use super::test_support::{failure, request};
 use crate::auth::cache::Cache;
 use crate::auth::record::RateLimitTimes;
 use crate::auth::store::{ServerClock, StoreChain, Timestamps};
-use crate::auth::time::{Clock, ProcessClock, Timestamp};
+use crate::auth::time::{Clock, ClockTime, ProcessClock};
 use crate::auth::{
     FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
     TokenRequest, TokenResponse, TokenStore,
@@ -34,7 +34,7 @@ const LONG_HISTORIES: u64 = 6;
 /// Of those in which processes are stopped, which rarely happens at a critical moment.
 const STOP_HISTORIES: u64 = 40;
 
-const EPOCH: Timestamp = Timestamp {
+const EPOCH: ClockTime = ClockTime {
     mono: Duration::from_secs(1_000),
     wall: Duration::from_secs(1_780_000_000),
 };
@@ -360,7 +360,7 @@ impl fmt::Debug for Process {
 }
 
 impl ProcessClock for Process {
-    fn now(&self) -> Timestamp {
+    fn now(&self) -> ClockTime {
         EPOCH.after(self.scheduler.now())
     }
 
@@ -666,13 +666,13 @@ fn run_process(
 ) {
     let scheduler = &process.scheduler;
     let clock = Clock::Process(Arc::clone(process) as Arc<dyn ProcessClock>);
-    let choice = TokenCacheConfig::Directory(PathBuf::from("/simulated"));
+    let config = TokenCacheConfig::Directory(PathBuf::from("/simulated"));
     let started = || {
         let cache = Cache::new(clock.clone());
         let files = kind.has_files.then(|| Arc::clone(files));
         let server = server.clone();
         let stores = StoreChain::simulated(server.map(Arc::new), files.map(Arc::new), &clock);
-        cache.use_stores(&choice, stores);
+        cache.use_stores(&config, stores);
         cache
     };
     let endpoint = Endpoint {
@@ -693,7 +693,7 @@ fn run_process(
             audience: audience.clone(),
             ..request()
         };
-        let handle = cache.handle(request, &choice).unwrap();
+        let handle = cache.handle(request, &config).unwrap();
         process.cancel.reset();
         *process.deadline.lock().unwrap() = scheduler.now() + kind.timeout;
         // The deadline of the simulation cancels the call.

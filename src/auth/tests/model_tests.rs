@@ -12,7 +12,7 @@ use super::test_support::{MEMORY, MemoryStore, RespondToTokenRequest, call, fail
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, QueueTicket, RateLimiter};
 use crate::auth::record::{MAX_BLOCK, RateLimitRecord};
-use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::time::{Clock, ClockTime, ManualClock};
 use crate::auth::token::Token;
 use crate::auth::token_state::{
     CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState,
@@ -458,7 +458,7 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
     let mut rate_limiters = [RateLimiter::default(), RateLimiter::default()];
     let mut merged = [MergedState::default(); 2];
     let mut queues: [Vec<QueueTicket>; 2] = Default::default();
-    let mut last_sent: [Option<Timestamp>; 2] = [None; 2];
+    let mut last_sent: [Option<ClockTime>; 2] = [None; 2];
     let mut shared = RateLimitRecord::default();
     // Invariants.
     let mut no_request_before = Duration::ZERO;
@@ -590,9 +590,9 @@ fn store_event() -> impl Strategy<Value = StoreEvent> {
 struct RecordingEndpoint {
     clock: Clock,
     mode: Mutex<EndpointMode>,
-    requests: Mutex<Vec<Timestamp>>,
+    requests: Mutex<Vec<ClockTime>>,
     /// When each token was issued, and for how many seconds.
-    issued: Mutex<HashMap<String, (Timestamp, u64)>>,
+    issued: Mutex<HashMap<String, (ClockTime, u64)>>,
 }
 
 impl RespondToTokenRequest for RecordingEndpoint {
@@ -631,7 +631,7 @@ impl RespondToTokenRequest for RecordingEndpoint {
 struct HeldToken {
     token: Token,
     /// When it expires on either clock.
-    expires_at: Timestamp,
+    expires_at: ClockTime,
 }
 
 fn run_cache(shares: bool, history: Vec<StoreEvent>) {
@@ -645,7 +645,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
         issued: Mutex::default(),
     };
     let store = Arc::new(MemoryStore::default());
-    let choice = if shares { store.choice() } else { MEMORY };
+    let config = if shares { store.config() } else { MEMORY };
     let processes = [0, 1].map(|_| Cache::new(clock.clone()));
     let tokens: [[Arc<TokenCacheHandle>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
@@ -655,7 +655,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
                         audience: audience.into(),
                         ..request()
                     },
-                    &choice,
+                    &config,
                 )
                 .unwrap()
         })

@@ -292,7 +292,7 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
     if scenario.separate_credentials {
         request.audience = format!("{}-{number}", std::process::id());
     }
-    let choice = match &scenario.redis {
+    let config = match &scenario.redis {
         None => TokenCacheConfig::Directory(scenario.cache.clone()),
         Some(url) => TokenCacheConfig::Redis {
             tls: None,
@@ -303,7 +303,7 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
             }),
         },
     };
-    let handle = cache.handle(request, &choice).unwrap();
+    let handle = cache.handle(request, &config).unwrap();
     for _ in 0..scenario.calls {
         let started = Instant::now();
         let result = handle.token(scenario, &call_within(scenario.timeout));
@@ -1384,7 +1384,7 @@ pub(super) mod with_redis {
             assert_within(Duration::from_millis(100), || {
                 tries += 1;
                 let place = place();
-                let choice = TokenCacheConfig::Redis {
+                let config = TokenCacheConfig::Redis {
                     tls: None,
                     url: Secret::new(redis.url()),
                     fallback: Fallback::Directory(place.path().join("cache")),
@@ -1392,7 +1392,7 @@ pub(super) mod with_redis {
                 // Another host each time, to avoid the rate limit.
                 let mut request = request();
                 request.token_url = format!("https://login-{tries}.example/oauth/token");
-                let handle = Cache::new(Clock::Real).handle(request, &choice).unwrap();
+                let handle = Cache::new(Clock::Real).handle(request, &config).unwrap();
                 let cancel = Cancel::new();
                 let endpoint = StopsRedis {
                     redis: &redis,

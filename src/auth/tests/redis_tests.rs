@@ -521,7 +521,7 @@ impl Network {
         }
     }
 
-    fn choice(&self, directory: &std::path::Path) -> TokenCacheConfig {
+    fn config(&self, directory: &std::path::Path) -> TokenCacheConfig {
         TokenCacheConfig::Redis {
             url: Secret::new(self.url.clone()),
             fallback: Fallback::Directory(directory.to_owned()),
@@ -573,12 +573,12 @@ fn host_without_redis_for_a_moment_uses_the_token_of_another() {
         network.cut(true);
         let endpoint = Endpoint::new(&Clock::Real, []);
         let other = Cache::new(Clock::Real);
-        let choice = TokenCacheConfig::Redis {
+        let config = TokenCacheConfig::Redis {
             url: Secret::new(redis.url()),
             fallback: Fallback::Memory,
             tls: None,
         };
-        let other = other.handle(request(), &choice).unwrap();
+        let other = other.handle(request(), &config).unwrap();
         let connects = SlowConnection {
             endpoint: Arc::clone(&endpoint),
             meanwhile: || {
@@ -591,8 +591,8 @@ fn host_without_redis_for_a_moment_uses_the_token_of_another() {
         };
         // Waits without real time.
         let host = Cache::new(Clock::Simulated(ManualClock::auto_advancing()));
-        let choice = network.choice(&place.path().join(name));
-        let handle = host.handle(request(), &choice).unwrap();
+        let config = network.config(&place.path().join(name));
+        let handle = host.handle(request(), &config).unwrap();
         let token = handle.token(&connects, &call()).unwrap();
         let failures: u64 = host.diagnostics().stores.iter().map(|it| it.failures).sum();
         if failures != 1 {
@@ -610,12 +610,12 @@ fn token_that_another_process_stored_in_the_files_is_used_after_a_wait() {
     let place = place();
     let endpoint = Endpoint::new(&Clock::Real, []);
     let handle = |url: String| {
-        let choice = TokenCacheConfig::Redis {
+        let config = TokenCacheConfig::Redis {
             url: Secret::new(url),
             fallback: Fallback::Directory(place.path().join("host")),
             tls: None,
         };
-        Cache::new(Clock::Real).handle(request(), &choice).unwrap()
+        Cache::new(Clock::Real).handle(request(), &config).unwrap()
     };
     // Nothing listens on this port.
     let without_redis = handle("redis://127.0.0.1:1/".to_owned());
@@ -638,13 +638,13 @@ fn copy_in_the_files_is_used_when_redis_has_an_older_record() {
     let place = place();
     let endpoint = Endpoint::new(&Clock::Real, [Reply::Token(2.0)]);
     let get_token = |host: &str| {
-        let choice = TokenCacheConfig::Redis {
+        let config = TokenCacheConfig::Redis {
             url: Secret::new(redis.url()),
             fallback: Fallback::Directory(place.path().join(host)),
             tls: None,
         };
         let cache = Cache::new(Clock::Real);
-        let handle = cache.handle(request(), &choice).unwrap();
+        let handle = cache.handle(request(), &config).unwrap();
         let token = handle.token(&*endpoint, &call()).unwrap();
         token.expose().to_owned()
     };
@@ -674,8 +674,8 @@ fn token_obtained_during_a_partition_is_written_back() {
     let mut request = request();
     request.client_id += &scenario.client;
     let cache = Cache::new(Clock::Skewed(-300_000));
-    let choice = network.choice(&place.path().join("partitioned"));
-    let handle = cache.handle(request, &choice).unwrap();
+    let config = network.config(&place.path().join("partitioned"));
+    let handle = cache.handle(request, &config).unwrap();
     let endpoint = Endpoint::new(&Clock::Real, []);
     let token = handle.token(&*endpoint, &call()).unwrap();
     let stores = cache.diagnostics().stores;
@@ -703,8 +703,8 @@ fn block_received_during_a_partition_is_written_back() {
     network.cut(true);
     let place = place();
     let cache = Cache::new(Clock::Skewed(900_000));
-    let choice = network.choice(&place.path().join("partitioned"));
-    let handle = cache.handle(request(), &choice).unwrap();
+    let config = network.config(&place.path().join("partitioned"));
+    let handle = cache.handle(request(), &config).unwrap();
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
     let endpoint = Endpoint::new(&Clock::Real, [limited]);
     let get_token = || {
@@ -743,8 +743,8 @@ fn block_received_during_a_partition_is_written_back_by_another_process_of_the_h
     // A process that makes one call and ends.
     let get_token = |host: &str| {
         let cache = Cache::new(Clock::Real);
-        let choice = network.choice(&place.path().join(host));
-        let handle = cache.handle(request(), &choice).unwrap();
+        let config = network.config(&place.path().join(host));
+        let handle = cache.handle(request(), &config).unwrap();
         let call = call_within(Duration::from_secs(20));
         handle.token(&endpoint, &call).unwrap_err().retry_after()
     };
@@ -758,8 +758,8 @@ fn block_received_during_a_partition_is_written_back_by_another_process_of_the_h
     retry_while_late(|_| {
         let before = endpoint.requests();
         let cache = Cache::new(Clock::Real);
-        let choice = network.choice(&place.path().join("other"));
-        let handle = cache.handle(request(), &choice).unwrap();
+        let config = network.config(&place.path().join("other"));
+        let handle = cache.handle(request(), &config).unwrap();
         let call = call_within(Duration::from_secs(20));
         let error = handle.token(&endpoint, &call).unwrap_err();
         let failures: u64 = cache
@@ -786,8 +786,8 @@ fn rejected_token_of_a_partition_is_not_written_back() {
     let network = Network::to(&redis);
     network.cut(true);
     let place = place();
-    let choice = network.choice(&place.path().join("partitioned"));
-    let handle = Cache::new(Clock::Real).handle(request(), &choice).unwrap();
+    let config = network.config(&place.path().join("partitioned"));
+    let handle = Cache::new(Clock::Real).handle(request(), &config).unwrap();
     let endpoint = Endpoint::new(&Clock::Real, []);
     let token = handle.token(&*endpoint, &call()).unwrap();
     handle.invalidate(&token, &call());
@@ -795,8 +795,8 @@ fn rejected_token_of_a_partition_is_not_written_back() {
     let next = handle.token(&*endpoint, &call()).unwrap();
     assert_ne!(next.expose(), token.expose());
     let other = Cache::new(Clock::Real);
-    let choice = network.choice(&place.path().join("other"));
-    let other = other.handle(request(), &choice).unwrap();
+    let config = network.config(&place.path().join("other"));
+    let other = other.handle(request(), &config).unwrap();
     let got = eventually(|| {
         handle.token(&*endpoint, &call()).unwrap();
         (!redis.keys("camunda-admin:token-*").is_empty()).then_some(())?;
@@ -852,12 +852,12 @@ fn invariant_01_one_token_request_on_a_host_when_redis_is_full() {
     assert_same_token(&outcomes);
     assert_eq!(scenario.requests().len(), 1);
     let cache = Cache::new(Clock::Real);
-    let choice = TokenCacheConfig::Redis {
+    let config = TokenCacheConfig::Redis {
         url: Secret::new(redis.url()),
         fallback: Fallback::Directory(scenario.cache.join("two")),
         tls: None,
     };
-    let handle = cache.handle(request(), &choice).unwrap();
+    let handle = cache.handle(request(), &config).unwrap();
     let endpoint = Endpoint::new(&Clock::Real, []);
     handle.token(&*endpoint, &call()).unwrap();
     let report = &cache.diagnostics().stores[0];
@@ -871,14 +871,14 @@ fn invariant_01_one_token_request_on_a_host_when_redis_is_full() {
 
 /// Returns a handle on a host of its own.
 fn handle(redis: &Redis, place: &tempfile::TempDir, secret: &str) -> Arc<TokenCacheHandle> {
-    let choice = TokenCacheConfig::Redis {
+    let config = TokenCacheConfig::Redis {
         url: Secret::new(redis.url()),
         fallback: Fallback::Directory(place.path().join(secret)),
         tls: None,
     };
     let mut request = request();
     request.client_secret = Secret::from(secret);
-    Cache::new(Clock::Real).handle(request, &choice).unwrap()
+    Cache::new(Clock::Real).handle(request, &config).unwrap()
 }
 
 #[test]

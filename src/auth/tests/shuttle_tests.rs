@@ -13,6 +13,9 @@ mod entry;
 #[path = "../cache/fetch.rs"]
 mod fetch;
 #[allow(clippy::duplicate_mod)]
+#[path = "../cache/lock_wait.rs"]
+mod lock_wait;
+#[allow(clippy::duplicate_mod)]
 #[path = "../cache/permits.rs"]
 mod permits;
 #[allow(clippy::duplicate_mod, dead_code)]
@@ -164,9 +167,9 @@ impl World {
         }
     }
 
-    fn handle(&self, choice: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
+    fn handle(&self, config: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
         Cache::new(self.clock.clone())
-            .handle(request(), choice)
+            .handle(request(), config)
             .unwrap()
     }
 
@@ -311,8 +314,8 @@ fn caches_that_share_a_store_send_one_request() {
         let world = World::new([]);
         let mut store = MemoryStore::default();
         store.before = Some(thread::yield_now);
-        let choice = Arc::new(store).choice();
-        let tokens: Vec<_> = (0..2).map(|_| world.handle(&choice)).collect();
+        let config = Arc::new(store).config();
+        let tokens: Vec<_> = (0..2).map(|_| world.handle(&config)).collect();
         let endpoint = Arc::clone(&world.endpoint);
         let tokens = on_threads(4, move |number| {
             tokens[number % 2].token(&*endpoint, &call()).unwrap()

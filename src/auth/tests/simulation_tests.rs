@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::test_support::{MEMORY, RespondToTokenRequest, call, failure, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
-use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::time::{Clock, ClockTime, ManualClock};
 use crate::auth::{FetchError, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::secret::Secret;
@@ -151,7 +151,7 @@ impl TestRng {
     }
 }
 
-fn millis(now: Timestamp) -> u64 {
+fn millis(now: ClockTime) -> u64 {
     now.mono.as_millis() as u64
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{
     FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
     TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
@@ -108,7 +108,7 @@ pub(crate) type Meanwhile = Box<dyn Fn(&CallContext) + Send + Sync>;
 pub(crate) struct Endpoint {
     pub(crate) clock: Clock,
     script: Mutex<VecDeque<Reply>>,
-    sent: Mutex<Vec<Timestamp>>,
+    sent: Mutex<Vec<ClockTime>>,
     tokens: AtomicU64,
     /// The response after the end of the script.
     pub(crate) then: Reply,
@@ -136,7 +136,7 @@ impl Endpoint {
         self.sent.lock().unwrap().len()
     }
 
-    pub(crate) fn sent(&self) -> Vec<Timestamp> {
+    pub(crate) fn sent(&self) -> Vec<ClockTime> {
         self.sent.lock().unwrap().clone()
     }
 }
@@ -199,7 +199,7 @@ pub(crate) struct MemoryStore {
 }
 
 impl MemoryStore {
-    pub(crate) fn choice(self: &Arc<Self>) -> TokenCacheConfig {
+    pub(crate) fn config(self: &Arc<Self>) -> TokenCacheConfig {
         TokenCacheConfig::Custom(Arc::clone(self) as Arc<dyn TokenStore>)
     }
 

@@ -18,7 +18,7 @@ pub struct OperationInfo {
 
 /// Operations that must not be sent twice: the reference says so, or a second request has another effect
 /// or result than the first.
-const NON_IDEMPOTENT: [(&str, &str); 10] = [
+const NON_IDEMPOTENT: &[(&str, &str)] = &[
     // "Never sent twice".
     ("POST", "/clusters"),
     ("POST", "/clusters/{clusterUuid}/failover"),
@@ -36,7 +36,7 @@ const NON_IDEMPOTENT: [(&str, &str); 10] = [
     ("POST", "/clusters/{clusterUuid}/secure-connectivity"),
 ];
 
-const DEPRECATED: [(&str, &str); 1] = [("PUT", "/clusters/{clusterUuid}/ipwhitelist")];
+const DEPRECATED: &[(&str, &str)] = &[("PUT", "/clusters/{clusterUuid}/ipwhitelist")];
 
 /// Returns all operations of the API.
 pub fn operations() -> Vec<OperationInfo> {

@@ -88,8 +88,6 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
         retry_after = lib.camunda_error_retry_after(pointer)
         elapsed = lib.camunda_error_elapsed(pointer)
         message = _text(lib.camunda_error_message(pointer)) or f"failed with status {status}"
-        if "no credentials" in message and os.environ.get("CAMUNDA_CONSOLE_CLIENT_ID"):
-            message += "; AdminClient.from_env() uses those of the environment"
         number = _os_error(message)
         kind = error_class(status, lib.camunda_error_may_have_been_applied(pointer), number)
         result = kind(

@@ -31,7 +31,7 @@ pub(crate) struct Effect {
     pub(super) extra_fields: Map<String, Value>,
     pub(super) replace: Vec<(String, Value)>,
     pub(super) remove: Vec<String>,
-    pub(super) set_headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) cut_body: Option<u64>,
     pub(super) slow_body: Option<Duration>,
     pub(super) huge_body: Option<u64>,
@@ -57,7 +57,7 @@ impl Effect {
             || !self.extra_fields.is_empty()
             || !self.replace.is_empty()
             || !self.remove.is_empty()
-            || !self.set_headers.is_empty()
+            || !self.headers.is_empty()
             || self.cut_body.is_some()
             || self.slow_body.is_some()
             || self.huge_body.is_some()
@@ -115,8 +115,8 @@ impl Effect {
         if !self.remove.is_empty() {
             set("remove", self.remove.clone().into());
         }
-        if !self.set_headers.is_empty() {
-            let headers = self.set_headers.iter().cloned();
+        if !self.headers.is_empty() {
+            let headers = self.headers.iter().cloned();
             let headers: Map<_, _> = headers.map(|(name, value)| (name, value.into())).collect();
             set("headers", headers.into());
         }
@@ -213,7 +213,7 @@ impl Effect {
         if !self.extra_fields.is_empty() || !self.replace.is_empty() || !self.remove.is_empty() {
             self.alter_json(&mut response);
         }
-        for (name, value) in &self.set_headers {
+        for (name, value) in &self.headers {
             response.set_header(name, value);
         }
         response

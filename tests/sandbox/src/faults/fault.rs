@@ -198,7 +198,7 @@ impl Fault {
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
         assert!(is_header(name, value), "invalid header: {name}: {value}");
-        self.change(|effect| effect.set_headers.push((name.into(), value.into())))
+        self.change(|effect| effect.headers.push((name.into(), value.into())))
     }
 
     /// Adds a field to every JSON object in the response.
@@ -358,7 +358,7 @@ impl Fault {
                 .into_iter()
                 .collect(),
             remove: fields.optional_strings("remove")?.unwrap_or_default(),
-            set_headers: Vec::new(),
+            headers: response_headers(&mut fields)?,
             cut_body: fields.optional_count("cut_body")?,
             slow_body: milliseconds(&mut fields, "slow_body")?,
             huge_body: fields.optional_count("huge_body")?,
@@ -377,21 +377,6 @@ impl Fault {
                 base64_decode(&encoded)
                     .ok_or_else(|| invalid_field("body_base64", "valid base64"))?,
             );
-        }
-        for field in ["headers", "set_headers"] {
-            for (name, value) in fields.optional_object(field)?.unwrap_or_default() {
-                match value {
-                    Value::String(value) if is_header(&name, &value) => {
-                        effect.set_headers.push((name, value));
-                    }
-                    _ => {
-                        return Err(invalid_field(
-                            field,
-                            "an object of valid header names and values",
-                        ));
-                    }
-                }
-            }
         }
         fields.finish()?;
         fault.effect = Arc::new(effect);
@@ -479,6 +464,20 @@ impl Fault {
         }
         json
     }
+}
+
+fn response_headers(fields: &mut Fields) -> Result<Vec<(String, String)>, Response> {
+    let headers = fields.optional_object("headers")?.unwrap_or_default();
+    headers
+        .into_iter()
+        .map(|(name, value)| match value {
+            Value::String(value) if is_header(&name, &value) => Ok((name, value)),
+            _ => {
+                let expected = "an object of valid header names and values";
+                Err(invalid_field("headers", expected))
+            }
+        })
+        .collect()
 }
 
 fn milliseconds(fields: &mut Fields, name: &str) -> Result<Option<Duration>, Response> {

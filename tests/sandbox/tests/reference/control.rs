@@ -80,8 +80,8 @@ fn faults_are_added_and_removed() {
 
     let everything = json!({
         "path_prefix": "/clusters", "method": "GET", "times": 2, "skip": 1, "probability": 1,
-        "seed": 7, "when": "after", "delay_ms": 1, "status": 418, "headers": { "x-a": "1" },
-        "set_headers": { "x-b": "2" }, "body": { "a": { "b": 1 }, "c": 2 },
+        "seed": 7, "when": "after", "delay_ms": 1, "status": 418, "headers": { "x-a": "1", "x-b": "2" },
+        "body": { "a": { "b": 1 }, "c": 2 },
         "extra_fields": { "d": 3 }, "replace": { "/a/b": null }, "remove": ["/c"],
         "slow_body": 0, "informational": false, "stall": false, "reset": false, "garbage": false,
     });
@@ -102,6 +102,7 @@ fn faults_are_added_and_removed() {
 
     for (wrong, name) in [
         (json!({ "stauts": 500 }), "stauts"),
+        (json!({ "set_headers": { "a": "b" } }), "set_headers"),
         (json!({ "status": 100 }), "status"),
         (json!({ "times": -1 }), "times"),
         (json!({ "when": "later" }), "when"),

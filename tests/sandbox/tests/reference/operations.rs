@@ -394,10 +394,41 @@ impl Scene {
     }
 }
 
+/// Returns the operations of the server that have no row, as `GET /clusters`.
+fn operations_without_row(rows: &[Row]) -> Vec<String> {
+    let mut operations = camunda_admin_sandbox::operations();
+    // A path without parameters belongs to its own operation, `/clusters/parameters` not to
+    // `/clusters/{clusterUuid}`.
+    operations.sort_by_key(|operation| operation.path.matches('{').count());
+    let has_row: Vec<_> = rows
+        .iter()
+        .filter_map(|row| {
+            operations.iter().find(|operation| {
+                operation.method == row.method && is_path_of(operation.path, row.path)
+            })
+        })
+        .collect();
+    operations
+        .iter()
+        .filter(|operation| !has_row.contains(operation))
+        .map(|operation| format!("{} {}", operation.method, operation.path))
+        .collect()
+}
+
+/// Returns whether a path with values is one of `template`, a path with parameters in braces.
+fn is_path_of(template: &str, path: &str) -> bool {
+    let (template, path) = (template.split('/'), path.split('/'));
+    template.clone().count() == path.clone().count()
+        && template
+            .zip(path)
+            .all(|(expected, found)| expected.starts_with('{') || expected == found)
+}
+
 /// Runs a check for each operation on a separate sandbox, and names failing operations.
 fn each(check: impl Fn(&Api, &Row, &Scene) -> Result<(), String>) {
     let api = Api::new();
     let rows = rows(&api);
+    assert_eq!(operations_without_row(&rows), [""; 0], "missing in `rows`");
     assert_eq!(rows.len(), camunda_admin_sandbox::operations().len());
     let failures: Vec<String> = rows
         .iter()

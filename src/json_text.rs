@@ -1,4 +1,4 @@
-//! Strings in JSON: where they end, and what their escapes mean.
+//! Strings in JSON: where they end, and what their escapes mean. Must not depend on other modules.
 
 /// Returns the number of bytes at the start of `json` that stand for themselves in a string: up to
 /// the first quote, backslash or control character.
@@ -52,7 +52,7 @@ fn escape_length(json: &[u8]) -> Option<usize> {
 /// Returns the decoded text of a string, or `None` if its escapes are not valid UTF-16.
 pub(crate) fn decoded(written: &[u8]) -> Option<String> {
     let mut text = Vec::with_capacity(written.len());
-    if !unescape(written, &mut text) {
+    if !decode_lossy(written, &mut text) {
         return None;
     }
     String::from_utf8(text).ok()
@@ -60,12 +60,12 @@ pub(crate) fn decoded(written: &[u8]) -> Option<String> {
 
 /// Returns whether the escapes of a string are valid UTF-16.
 pub(crate) fn is_valid(written: &[u8]) -> bool {
-    pieces(written).all(|piece| !matches!(piece, Piece::Unpaired))
+    pieces(written).all(|piece| !matches!(piece, Piece::Invalid))
 }
 
 /// Decodes the bytes between the quotes of a string. Returns whether all escapes are valid UTF-16. U+FFFD
-/// replaces those that are not, so the result is never longer than `written`.
-pub(crate) fn unescape(written: &[u8], text: &mut Vec<u8>) -> bool {
+/// replaces those that are not, so the result is never longer than a `written` that is valid JSON.
+pub(crate) fn decode_lossy(written: &[u8], text: &mut Vec<u8>) -> bool {
     let mut is_valid = true;
     for piece in pieces(written) {
         match piece {
@@ -74,7 +74,7 @@ pub(crate) fn unescape(written: &[u8], text: &mut Vec<u8>) -> bool {
                 let mut buffer = [0; 4];
                 text.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
             }
-            Piece::Unpaired => {
+            Piece::Invalid => {
                 is_valid = false;
                 text.extend_from_slice(REPLACEMENT);
             }
@@ -83,29 +83,31 @@ pub(crate) fn unescape(written: &[u8], text: &mut Vec<u8>) -> bool {
     is_valid
 }
 
+/// Returns the number of bytes that [`decode_lossy`] appends.
 #[cfg(feature = "capi")]
-pub(crate) fn unescaped_length(written: &[u8]) -> usize {
+pub(crate) fn decoded_length(written: &[u8]) -> usize {
     pieces(written)
         .map(|piece| match piece {
             Piece::Bytes(bytes) => bytes.len(),
             Piece::Char(c) => c.len_utf8(),
-            Piece::Unpaired => REPLACEMENT.len(),
+            Piece::Invalid => REPLACEMENT.len(),
         })
         .sum()
 }
 
 /// A part of a string: literal bytes, or the character of an escape.
-enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     Bytes(&'a [u8]),
     Char(char),
-    /// An unpaired surrogate.
-    Unpaired,
+    /// An unpaired surrogate; or what is not JSON, and everything after it.
+    Invalid,
 }
 
 /// U+FFFD.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
-fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+/// Returns the parts of the bytes between the quotes of a string.
+pub(crate) fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     std::iter::from_fn(move || {
         let plain = rest
             .iter()
@@ -116,8 +118,8 @@ fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
             rest = after;
             return Some(Piece::Bytes(bytes));
         }
-        let escape = *rest.get(1)?;
-        let (piece, length) = match escape {
+        rest.first()?;
+        let (piece, length) = match *rest.get(1).unwrap_or(&0) {
             b'u' => match code_unit(rest) {
                 Some(high @ 0xd800..=0xdbff) => match code_unit(&rest[6..]) {
                     Some(low @ 0xdc00..=0xdfff) => {
@@ -127,19 +129,18 @@ fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
                     _ => (None, 6),
                 },
                 Some(code) => (char::from_u32(code), 6),
-                // Unreachable for valid JSON.
-                None => return None,
+                None => (None, rest.len()),
             },
             b'b' => (Some('\u{8}'), 2),
             b'f' => (Some('\u{c}'), 2),
             b'n' => (Some('\n'), 2),
             b'r' => (Some('\r'), 2),
             b't' => (Some('\t'), 2),
-            b'"' | b'\\' | b'/' => (Some(char::from(escape)), 2),
-            _ => return None,
+            escape @ (b'"' | b'\\' | b'/') => (Some(char::from(escape)), 2),
+            _ => (None, rest.len()),
         };
         rest = &rest[length..];
-        Some(piece.map_or(Piece::Unpaired, Piece::Char))
+        Some(piece.map_or(Piece::Invalid, Piece::Char))
     })
 }
 
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn decoded_replaces_escapes_and_rejects_unpaired_surrogates() {
+    fn decoded_replaces_escapes_and_rejects_invalid_ones() {
         for (written, expected) in [
             ("a", Some("a")),
             (r#"\"\\\/\b\f\n\r\t"#, Some("\"\\/\u{8}\u{c}\n\r\t")),
@@ -199,6 +200,11 @@ mod tests {
             (r"\ud83d\ude00", Some("😀")),
             (r"\ud83d", None),
             (r"\ude00\ud83d", None),
+            (r"\x", None),
+            (r"a\u12", None),
+            (r"\u+123", None),
+            (r"\ud83d\u12", None),
+            ("\\", None),
         ] {
             assert_eq!(
                 decoded(written.as_bytes()).as_deref(),
