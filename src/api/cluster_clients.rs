@@ -449,6 +449,7 @@ impl ClusterClients {
                 Err(
                     Error::new(ErrorKind::Io, Stage::Decode, Outcome::Completed, message)
                         .with_operation(CREATE.name)
+                        .of_change("do not repeat it")
                         .with_body(response)
                         .with_underlying(error),
                 )

@@ -241,7 +241,6 @@ impl ClusterHandle {
             }
         };
         let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
-        let mut in_a_row = 0;
         let resource = format!("cluster {}", self.cluster);
         WaitLoop::new(&self.admin, waiter, resource, wait).run(
             request,
@@ -256,16 +255,9 @@ impl ClusterHandle {
                     return PollState::Unreachable(reason);
                 }
                 // The components become healthy one by one: a single healthy poll can be premature.
-                let healthy = cluster.status.ready == ClusterComponentStatus::Healthy;
-                in_a_row = if healthy && wanted(cluster) {
-                    in_a_row + 1
-                } else {
-                    0
-                };
-                match in_a_row {
-                    0 => PollState::Pending(state(cluster)),
-                    1 => PollState::Confirming(state(cluster)),
-                    _ => PollState::Ready,
+                match cluster.status.ready == ClusterComponentStatus::Healthy && wanted(cluster) {
+                    true => PollState::Confirming(state(cluster)),
+                    false => PollState::Pending(state(cluster)),
                 }
             },
         )

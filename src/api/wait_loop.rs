@@ -19,7 +19,7 @@ pub(super) enum PollState {
     Ready,
     /// Another state, with its description.
     Pending(String),
-    /// The wanted state, which the next poll must confirm.
+    /// The wanted state, but only if the previous or the next poll has the same result.
     Confirming(String),
     /// The wanted state can no longer be reached. The reason follows the name of the resource.
     Unreachable(String),
@@ -66,10 +66,12 @@ impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
         mut self,
         request: impl Fn(&AdminClient) -> Result<T>,
         reported: impl Fn(&T) -> Option<&P>,
-        mut classify: impl FnMut(&T) -> PollState,
+        classify: impl Fn(&T) -> PollState,
     ) -> Result<T> {
         let poll_timeout = self.admin.call().timeout();
         let mut polling = Polling::new(self.options.max_poll_interval);
+        // Whether the previous poll has to be confirmed. A failed poll confirms nothing.
+        let mut confirming = false;
         loop {
             if let Err(stop) = self.call.check() {
                 return Err(self.stop_error(stop));
@@ -85,6 +87,7 @@ impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
                     }
                     match classify(&polled) {
                         PollState::Ready => return Ok(polled),
+                        PollState::Confirming(_) if confirming => return Ok(polled),
                         PollState::Unreachable(reason) => return Err(self.unreachable(&reason)),
                         PollState::Pending(state) => {
                             self.last_state = Some(state);
@@ -98,6 +101,7 @@ impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
                 }
                 Err(error) => self.failed_poll(error)?,
             };
+            confirming = event == Event::Confirming;
             let action = polling.next(&event, took, self.call.remaining());
             let delay = self.delay(&action)?;
             if let Err(stop) = self.call.sleep(delay) {

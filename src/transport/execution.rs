@@ -65,7 +65,8 @@ impl<'a> Execution<'a> {
                 }
                 break error
                     .prefixed("already deleted, by an attempt of this call whose response was lost")
-                    .with_outcome(Outcome::Completed);
+                    .with_outcome(Outcome::Completed)
+                    .of_change("do not repeat it");
             }
             if let Err(error) = self.prepare_retry(&failure, error) {
                 break self.with_outcome_of_call(error);

@@ -177,6 +177,7 @@ fn create_env_file_returns_the_response_if_the_file_cannot_be_filled() {
         (error.kind(), error.outcome()),
         (ErrorKind::Io, Outcome::Completed)
     );
+    assert!(error.may_have_been_applied());
     let body: serde_json::Value = serde_json::from_slice(error.body().unwrap()).unwrap();
     assert_eq!(body["clientSecret"], secret);
     let text = format!("{error} {error:?}");

@@ -91,6 +91,28 @@ fn wait_polls_again_after_retry_after() {
 }
 
 #[test]
+fn healthy_polls_with_a_failed_one_in_between_are_not_consecutive() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = new_cluster(&sandbox);
+    let mut polled = 0;
+    let wait = Wait::new()
+        .timeout(Duration::from_secs(600))
+        .max_poll_interval(Duration::from_millis(10))
+        .on_progress(|_| {
+            polled += 1;
+            if polled == 1 {
+                let page = Fault::on(GET).status(200).body("<html>restarting</html>");
+                sandbox.add_fault(page.header("content-type", "text/html"));
+            }
+        });
+    admin.cluster(&id).wait_until_healthy(&wait).unwrap();
+    drop(wait);
+    assert_eq!(polled, 3);
+    assert_eq!(sandbox.stats().requests_by_operation[GET], 4);
+}
+
+#[test]
 fn wait_polls_once_more_before_the_deadline() {
     let mut last_polls = Vec::new();
     // The deadline can pass during the last poll on a loaded machine.
