@@ -4,8 +4,9 @@
 use std::io;
 
 use super::exchange::ExchangeGuard;
-use super::response::{self, BodyError, ErrorResponse, Salvaged};
+use super::response::{BodyError, ErrorResponse, reason};
 use super::retry::Failure;
+use super::salvage::{self, Salvaged};
 use super::{Idempotency, Method, NOT_ACTIVE, Request, connect_error};
 use crate::call::CallContext;
 use crate::config::Config;
@@ -196,7 +197,7 @@ impl AttemptContext<'_> {
     }
 
     fn salvage(&self, wire: &[u8]) -> Option<Salvaged> {
-        response::salvage(wire, self.config.max_response_bytes())
+        salvage::salvage(wire, self.config.max_response_bytes())
     }
 }
 
@@ -223,7 +224,7 @@ pub(super) fn status_error(request: &Request<'_>, response: ErrorResponse) -> Fa
     let text = match &message {
         Some(message) => message.clone(),
         None if (300..400).contains(&status) => "a redirect, which is never followed".to_owned(),
-        None => response::reason(status).to_owned(),
+        None => reason(status).to_owned(),
     };
     let error = Error::new(kind_of_status(status), Stage::Request, outcome, text)
         .with_http_status(status)

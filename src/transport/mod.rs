@@ -24,6 +24,8 @@ mod resolver;
 mod response;
 mod response_head;
 mod retry;
+mod salvage;
+mod server_message;
 mod socket;
 mod stats;
 mod tls;

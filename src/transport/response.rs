@@ -1,9 +1,8 @@
-//! Reads responses: their body up to a size limit, and the server's message in an error response.
+//! Reads responses: their body up to a size limit, and what an error response says.
 
-use std::io::{self, BufRead, Read, Take, Write};
+use std::io::{self, Read, Take, Write};
 use std::time::{Duration, SystemTime};
 
-use flate2::bufread;
 use flate2::read::MultiGzDecoder;
 use ureq::Body;
 use ureq::http::StatusCode;
@@ -11,8 +10,9 @@ use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE};
 use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::MAX_RETRY_AFTER;
+use super::server_message::{error_message, is_gateway_message};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::secret::{SecretBuffer, Zeroizing, read_to_end, read_to_end_expecting};
+use crate::secret::{Zeroizing, read_to_end, read_to_end_expecting};
 
 /// Maximum number of bytes that are read of the body of an error response.
 pub(super) const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
@@ -26,9 +26,6 @@ pub(super) const REQUEST_ID_HEADERS: [&str; 4] = [
     "cf-ray",
 ];
 
-/// The first bytes of gzip data (RFC 1952).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
 /// A response whose head was received.
 pub(super) struct Response {
     head: ureq::http::response::Parts,
@@ -37,53 +34,19 @@ pub(super) struct Response {
 }
 
 /// The names of the content coding gzip (RFC 9110, section 8.4.1.3).
-const GZIP: [&str; 2] = ["gzip", "x-gzip"];
+pub(super) const GZIP: [&str; 2] = ["gzip", "x-gzip"];
 /// Content codings of the IANA registry that the client neither requests nor decodes. Other values, such
 /// as `UTF-8`, are mistakes of servers whose bodies are not encoded.
 const UNSUPPORTED_CODINGS: [&str; 5] = ["br", "compress", "deflate", "x-compress", "zstd"];
 
-/// How the body of a response is encoded.
-struct Encoding {
-    chunked: bool,
-    gzip: bool,
-}
-
-impl Encoding {
-    /// Reads the codings from the head of a response as it was received. The parsed headers do not have
-    /// them if another crate enables ureq's feature `gzip`.
-    fn of_head(head: &[u8]) -> Self {
-        let has = |name: &str, codings: &[&str]| {
-            head.split(|byte| *byte == b'\n').any(|line| {
-                let mut parts = line.splitn(2, |byte| *byte == b':');
-                let key = parts.next().unwrap_or_default().trim_ascii();
-                key.eq_ignore_ascii_case(name.as_bytes())
-                    && parts.next().is_some_and(|value| lists_any(value, codings))
-            })
-        };
-        Encoding {
-            chunked: has("transfer-encoding", &["chunked"]),
-            gzip: has("content-encoding", &GZIP),
-        }
-    }
-}
-
 /// Returns whether a comma-separated header value contains one of these codings.
-fn lists_any(value: &[u8], codings: &[&str]) -> bool {
+pub(super) fn lists_any(value: &[u8], codings: &[&str]) -> bool {
     value.split(|byte| *byte == b',').any(|listed| {
         let listed = listed.trim_ascii();
         codings
             .iter()
             .any(|coding| listed.eq_ignore_ascii_case(coding.as_bytes()))
     })
-}
-
-/// The part of a body that was recovered after its response could not be read.
-pub(super) struct Salvaged {
-    pub(super) body: Zeroizing<Vec<u8>>,
-    /// Whether `body` is compressed, because no byte of it could be decompressed.
-    pub(super) compressed: bool,
-    /// Whether `body` was decompressed.
-    pub(super) decompressed: bool,
 }
 
 /// A response with a status other than 2xx, and its body.
@@ -389,119 +352,6 @@ impl Read for BodyReader {
     }
 }
 
-/// Recovers as much as possible of a body from the bytes of its response.
-///
-/// Joins the data of chunks, and returns the bytes from the first invalid chunk on unmodified.
-/// Decompresses at most `limit` bytes. Returns `None` if no byte of the body was received.
-pub(super) fn salvage(wire: &[u8], limit: u64) -> Option<Salvaged> {
-    let (head, received) = split_head(wire)?;
-    let encoding = Encoding::of_head(head);
-    let body = match encoding.chunked {
-        true => unchunk(received),
-        false => Zeroizing::new(received.to_vec()),
-    };
-    if body.is_empty() {
-        return None;
-    }
-    if encoding.gzip {
-        let mut text = Zeroizing::new(Vec::new());
-        let mut reader = bufread::MultiGzDecoder::new(ByteByByte(&body)).take(limit);
-        // Fails if the data is truncated or corrupt, after returning everything before that byte.
-        let _ = read_to_end(&mut reader, &mut text);
-        if !text.is_empty() {
-            return Some(Salvaged {
-                body: text,
-                compressed: false,
-                decompressed: true,
-            });
-        }
-    }
-    Some(Salvaged {
-        // A body that is labelled as gzip but is not is returned unmodified.
-        compressed: encoding.gzip && body.starts_with(&GZIP_MAGIC),
-        decompressed: false,
-        body,
-    })
-}
-
-/// Reader that returns one byte at a time, so that a decompressor returns everything before a corrupt
-/// byte.
-struct ByteByByte<'a>(&'a [u8]);
-
-impl Read for ByteByByte<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limit = buffer.len().min(1);
-        self.0.read(&mut buffer[..limit])
-    }
-}
-
-impl BufRead for ByteByByte<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        Ok(&self.0[..self.0.len().min(1)])
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.0 = &self.0[amount..];
-    }
-}
-
-/// Splits the final response into head and body. Returns `None` if its head is incomplete.
-fn split_head(mut wire: &[u8]) -> Option<(&[u8], &[u8])> {
-    loop {
-        let interim = wire.starts_with(b"HTTP/1.1 1") || wire.starts_with(b"HTTP/1.0 1");
-        let mut after = 0;
-        loop {
-            let line = after + wire[after..].iter().position(|byte| *byte == b'\n')?;
-            let is_empty = wire[after..line].trim_ascii().is_empty();
-            // Parsers skip empty lines before the status line.
-            let is_end = is_empty && !wire[..after].trim_ascii().is_empty();
-            after = line + 1;
-            if is_end {
-                break;
-            }
-        }
-        if !interim {
-            return Some(wire.split_at(after));
-        }
-        wire = &wire[after..];
-    }
-}
-
-/// Joins the data of chunks. Appends the bytes from the first invalid chunk on unmodified, but not a
-/// truncated line between two chunks: it would look like a part of the data.
-fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut body = SecretBuffer::with_capacity(rest.len());
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        let line = rest[..end].split(|byte| *byte == b';').next();
-        let size = line
-            .and_then(|line| std::str::from_utf8(line.trim_ascii()).ok())
-            .and_then(|digits| usize::from_str_radix(digits, 16).ok());
-        let Some(size) = size else { break };
-        let data = &rest[end + 1..];
-        let (data, after) = data.split_at(size.min(data.len()));
-        body.extend(data);
-        rest = after
-            .strip_prefix(b"\r\n")
-            .or_else(|| after.strip_prefix(b"\n"))
-            .unwrap_or(after);
-        if size == 0 {
-            return body.into_bytes();
-        }
-    }
-    if !is_truncated_chunk_line(rest) {
-        body.extend(rest);
-    }
-    body.into_bytes()
-}
-
-/// Returns whether `line` is the beginning of the line with the size of a chunk, or of the line break
-/// before it.
-fn is_truncated_chunk_line(line: &[u8]) -> bool {
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
-    let after = &line[digits.count()..];
-    matches!(after, [] | [b'\r'] | [b';', ..]) && !after.contains(&b'\n')
-}
-
 fn is_html(content_type: &[u8]) -> bool {
     ["text/html", "application/xhtml+xml"].iter().any(|kind| {
         content_type
@@ -552,89 +402,6 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
             .unwrap_or_default(),
     };
     Some(wait.min(MAX_RETRY_AFTER))
-}
-
-/// Returns the message in the body of an error response (JSON, text, or the title of an HTML page),
-/// and whether it is in a JSON object or string, as messages of the API are. If no message is recognized
-/// in JSON, the message is all of it, unless it may contain secrets.
-fn error_message(body: &str, may_contain_secrets: bool) -> (Option<String>, bool) {
-    let text = body.trim_start_matches('\u{feff}').trim();
-    let Ok(json) = serde_json::from_str::<serde_json::Value>(text) else {
-        let message = match text.starts_with('<') {
-            true => title_of(text).unwrap_or("an HTML page"),
-            false => text,
-        };
-        return (Some(message.to_owned()), false);
-    };
-    match error_message_from_json(&json) {
-        Some(message) => (Some(message), json.is_object() || json.is_string()),
-        None => {
-            let is_message = !may_contain_secrets && has_content(&json);
-            (is_message.then(|| text.to_owned()), false)
-        }
-    }
-}
-
-/// Returns whether JSON contains a number, a boolean or a string that is not empty.
-fn has_content(json: &serde_json::Value) -> bool {
-    match json {
-        serde_json::Value::Null => false,
-        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => true,
-        serde_json::Value::String(text) => !text.trim().is_empty(),
-        serde_json::Value::Array(items) => items.iter().any(has_content),
-        serde_json::Value::Object(fields) => fields.values().any(has_content),
-    }
-}
-
-/// Returns whether a message is one of a gateway: the reason phrase of a 5xx status, with or without
-/// its number, or a variant that proxies use.
-fn is_gateway_message(message: &str) -> bool {
-    let message = message.trim_matches(|c: char| !c.is_alphabetic());
-    message.is_empty()
-        || message.to_ascii_lowercase().contains("upstream")
-        || (500..600)
-            .filter_map(|status| StatusCode::from_u16(status).ok()?.canonical_reason())
-            .chain(["Service Temporarily Unavailable", "Gateway Time-out"])
-            .any(|reason| reason.eq_ignore_ascii_case(message))
-}
-
-fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
-    match json {
-        serde_json::Value::String(message) => (!message.trim().is_empty()).then(|| message.clone()),
-        serde_json::Value::Object(fields) => {
-            let text = |name| fields.get(name).and_then(error_message_from_json);
-            let message = text("message")
-                .or_else(|| text("error_description"))
-                .or_else(|| text("error"))
-                .or_else(|| text("errors"))
-                .or_else(|| text("detail"))
-                .or_else(|| text("title"));
-            // The error of a blocked upgrade has its reason and the next step in separate fields.
-            let message = match (message, text("reason")) {
-                (Some(message), Some(reason)) if !message.contains(&reason) => {
-                    format!("{message}: {reason}")
-                }
-                (message, reason) => message.or(reason)?,
-            };
-            Some(match text("nextStep").or_else(|| text("next_step")) {
-                Some(next) => format!("{message} ({next})"),
-                None => message,
-            })
-        }
-        serde_json::Value::Array(errors) => {
-            let messages: Vec<_> = errors.iter().filter_map(error_message_from_json).collect();
-            (!messages.is_empty()).then(|| messages.join("; "))
-        }
-        _ => None,
-    }
-}
-
-fn title_of(html: &str) -> Option<&str> {
-    // Lower-casing only ASCII keeps the offsets valid in the original.
-    let lower = html.to_ascii_lowercase();
-    let from = lower.find("<title>")? + "<title>".len();
-    let to = from + lower[from..].find("</title>")?;
-    Some(html[from..to].trim())
 }
 
 /// Returns a message for one line of a log: no control characters, at most [`MAX_MESSAGE_LEN`]
