@@ -314,7 +314,8 @@ fn complete_handshake(connection: &mut ClientConnection, wire: &mut Wire) -> io:
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if let Err(error) = connection.process_new_packets() {
-            // The alert tells the peer why; that it cannot be sent is not the error to report.
+            // The alert contains the reason for the peer. The error to report is that of the handshake,
+            // also if the alert cannot be sent.
             let _ = connection.write_tls(wire);
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }

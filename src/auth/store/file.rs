@@ -385,8 +385,8 @@ const OWNER_ONLY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// Renames a new file to `name`, atomically, and removes the file that had this name.
 fn replace(directory: &OwnedFd, new: &str, name: &str) -> io::Result<()> {
-    // ext4 writes the new file to the disk at once if `rename` replaces another one, which takes ten times
-    // as long as exchanging and removing it, and is of no use to a cache.
+    // If `rename` replaces a file, ext4 immediately writes the new file to the disk. That takes ten times as
+    // long as to exchange both names and to remove the old file, and a cache does not need it.
     #[cfg(target_os = "linux")]
     {
         let old = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -394,7 +394,7 @@ fn replace(directory: &OwnedFd, new: &str, name: &str) -> io::Result<()> {
         if old.is_ok_and(|old| FileType::from_raw_mode(old.st_mode) == FileType::RegularFile)
             && rustix::fs::renameat_with(directory, new, directory, name, exchange).is_ok()
         {
-            // If it stays, it is removed with other stale files.
+            // If this fails, the old file is removed with other stale files.
             let _ = rustix::fs::unlinkat(directory, new, AtFlags::empty());
             return Ok(());
         }
