@@ -401,12 +401,12 @@ impl ClusterClients {
         body: Zeroizing<Vec<u8>>,
     ) -> Result<(CreatedClusterClient, Zeroizing<Vec<u8>>)> {
         let id = [self.cluster.as_str()];
+        let call = self.admin.call();
         let get = self
             .admin
             .request_for(&cluster_operations::GET, &id, None)?;
         let create = self.admin.request_for(&CREATE, &id, Some(body))?;
         let transport = self.admin.transport();
-        let call = self.admin.call();
         let decode = |response| cluster_operations::GET.decode::<Cluster>(response);
         let (links, region_name) = match transport.send(&get, &call, decode) {
             // No permission to read clusters; creating a client requires another one.
