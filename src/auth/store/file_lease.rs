@@ -29,7 +29,7 @@ use crate::random;
 const INCOMPLETE_LEASE: Duration = Duration::from_secs(2);
 /// Longer leases, of damaged files, are this long.
 const MAX_LEASE: Duration = Duration::from_secs(300);
-/// A file whose time is further ahead was created before the clock was set back.
+/// A file whose time is later than that was created before the clock was set back.
 const MAX_TIME_AHEAD: Duration = Duration::from_secs(5);
 /// Larger files are not those of this store.
 const MAX_LEASE_BYTES: u64 = 1024;
