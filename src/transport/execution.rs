@@ -1,5 +1,6 @@
 //! Execution of one API request: attempts, until one succeeds or a failure is not retryable.
 
+use std::cell::Cell;
 use std::time::{Instant, SystemTime};
 
 use super::agent::{HttpRequest, Url};
@@ -47,21 +48,46 @@ impl<'a> Execution<'a> {
     /// response. `without_response` makes the result of an operation that was executed but whose
     /// response was lost; it returns `None` if the result cannot be made without the response.
     pub(super) fn run<T>(
-        mut self,
+        self,
         mut consume: impl FnMut(Response) -> Result<T, BodyError>,
         without_response: impl Fn() -> Option<T>,
     ) -> Result<T> {
+        let result = Cell::new(None);
+        self.execute(
+            &mut |response| {
+                result.set(Some(consume(response)?));
+                Ok(())
+            },
+            &|| {
+                let made = without_response();
+                let is_made = made.is_some();
+                result.set(made);
+                is_made
+            },
+        )?;
+        Ok(result
+            .take()
+            .expect("an execution that succeeds has set it"))
+    }
+
+    /// Like [`run`](Self::run), but not generic, so that it is compiled once. The closures keep the
+    /// result; `without_response` returns whether there is one.
+    fn execute(
+        mut self,
+        consume: &mut dyn FnMut(Response) -> Result<(), BodyError>,
+        without_response: &dyn Fn() -> bool,
+    ) -> Result<()> {
         self.transport.stats.count_call();
         let error = loop {
-            let FailedAttempt { failure, error } = match self.attempt(&mut consume) {
-                Ok(consumed) => return Ok(consumed),
+            let FailedAttempt { failure, error } = match self.attempt(consume) {
+                Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
             if failure == Failure::Absent && self.retry_state.may_have_been_applied() {
-                if let Some(result) = without_response() {
+                if without_response() {
                     let attempts = self.retry_state.attempts();
                     logs::applied_earlier(self.request.operation, attempts, &error);
-                    return Ok(result);
+                    return Ok(());
                 }
                 break error
                     .prefixed("already deleted, by an attempt of this call whose response was lost")
@@ -82,10 +108,10 @@ impl<'a> Execution<'a> {
     }
 
     /// Gets an access token and sends the request once.
-    fn attempt<T>(
+    fn attempt(
         &mut self,
-        consume: &mut impl FnMut(Response) -> Result<T, BodyError>,
-    ) -> Result<T, FailedAttempt> {
+        consume: &mut dyn FnMut(Response) -> Result<(), BodyError>,
+    ) -> Result<(), FailedAttempt> {
         self.token = self.access_token()?;
         if let Err(stop) = self.call.check() {
             let error = self.call.stop_error(stop, Stage::Request, Outcome::NotSent);
@@ -265,11 +291,11 @@ impl<'a> Execution<'a> {
 }
 
 /// Makes the result from a 2xx response.
-fn result_of<T>(
+fn result_of(
     response: Response,
     context: &AttemptContext<'_>,
-    consume: &mut impl FnMut(Response) -> Result<T, BodyError>,
-) -> Result<T, FailedAttempt> {
+    consume: &mut dyn FnMut(Response) -> Result<(), BodyError>,
+) -> Result<(), FailedAttempt> {
     let status = response.status();
     let is_html = response.is_html();
     let consumed = match is_html {
