@@ -94,6 +94,9 @@ fn describe(operation: &Operation) -> Value {
         "tags": [tag(operation.path)],
         "parameters": parameters(operation.path),
     });
+    if operation.deprecated {
+        described["deprecated"] = true.into();
+    }
     if operation.has_body() {
         described["requestBody"] = json_body(schema(operation.request));
     }

@@ -13,10 +13,10 @@ use crate::response::Response;
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("GET", "/clusters/{clusterUuid}/backups", "list backups", Some(Permission::Backups), "", "[Backup]", "403 404", list),
-    Operation::new("POST", "/clusters/{clusterUuid}/backups", "create backup", Some(Permission::Backups), "", "Backup", "404", create),
+    Operation::new("POST", "/clusters/{clusterUuid}/backups", "create backup", Some(Permission::Backups), "", "Backup", "404", create).non_idempotent(),
     Operation::new("DELETE", "/clusters/{clusterUuid}/backups/{backupId}", "delete backup", Some(Permission::Backups), "", "Backup", "403", delete),
     Operation::new("GET", "/clusters/{clusterUuid}/backups/{backupId}/restore", "get restore", Some(Permission::Backups), "", "Restore", "403 404", restore_status),
-    Operation::new("POST", "/clusters/{clusterUuid}/backups/{backupId}/restore", "restore from backup", Some(Permission::Backups), "", "Restore", "403 404 409", restore),
+    Operation::new("POST", "/clusters/{clusterUuid}/backups/{backupId}/restore", "restore from backup", Some(Permission::Backups), "", "Restore", "403 404 409", restore).non_idempotent(),
     Operation::new("GET", "/clusters/{clusterUuid}/backups/schedule", "get backup schedule", Some(Permission::Backups), "", "BackupSchedule", "403 404", schedule),
     Operation::new("PUT", "/clusters/{clusterUuid}/backups/schedule", "set backup schedule", Some(Permission::Backups), "SetBackupSchedule", "BackupSchedule", "400 403 404", set_schedule),
     Operation::new("DELETE", "/clusters/{clusterUuid}/backups/schedule", "delete backup schedule", Some(Permission::Backups), "", "", "403 404", delete_schedule),

@@ -10,7 +10,7 @@ use crate::response::Response;
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("GET", "/clusters/{clusterUuid}/clients", "list clients", Some(Permission::ClientGet), "", "[ClusterClient]", "403 404", list),
-    Operation::new("POST", "/clusters/{clusterUuid}/clients", "create client", Some(Permission::ClientCreate), "CreateClusterClient", "CreatedClusterClient", "400 403 404", create),
+    Operation::new("POST", "/clusters/{clusterUuid}/clients", "create client", Some(Permission::ClientCreate), "CreateClusterClient", "CreatedClusterClient", "400 403 404", create).non_idempotent(),
     Operation::new("GET", "/clusters/{clusterUuid}/clients/{clientId}", "get client", Some(Permission::ClientGet), "", "ClusterClientConnectionDetails", "403 404 412", get),
     Operation::new("DELETE", "/clusters/{clusterUuid}/clients/{clientId}", "delete client", Some(Permission::ClientDelete), "", "", "403 404", delete),
 ];

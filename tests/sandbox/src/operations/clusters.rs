@@ -11,7 +11,7 @@ use crate::status::{HEALTHY, Status};
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("GET", "/clusters", "list clusters", Some(Permission::ClusterGet), "", "[Cluster]", "", list),
-    Operation::new("POST", "/clusters", "create cluster", Some(Permission::ClusterCreate), "CreateCluster", "CreatedCluster", "400 503", create),
+    Operation::new("POST", "/clusters", "create cluster", Some(Permission::ClusterCreate), "CreateCluster", "CreatedCluster", "400 503", create).non_idempotent(),
     Operation::new("GET", "/clusters/parameters", "list creation parameters", Some(Permission::ClusterGet), "", "Parameters", "", parameters),
     Operation::new("GET", "/clusters/{clusterUuid}", "get cluster", Some(Permission::ClusterGet), "", "Cluster", "404", get),
     Operation::new("PATCH", "/clusters/{clusterUuid}", "update cluster", Some(Permission::ClusterUpdate), "UpdateCluster", "", "404", update),
@@ -19,7 +19,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("PUT", "/clusters/{clusterUuid}/wake", "wake cluster", Some(Permission::ClusterUpdate), "", "", "", wake),
     Operation::new("PUT", "/clusters/{clusterUuid}/upgrade", "upgrade cluster", Some(Permission::ClusterUpdate), "", "GenerationUpgrade", "400 404 409 412", upgrade),
     Operation::new("PUT", "/clusters/{clusterUuid}/ipallowlist", "set IP allowlist", Some(Permission::IpAllowlist), "UpdateIpAllowlist", "", "", set_ip_allowlist),
-    Operation::new("PUT", "/clusters/{clusterUuid}/ipwhitelist", "set IP whitelist", Some(Permission::IpAllowlist), "UpdateIpWhitelist", "", "", set_ip_whitelist),
+    Operation::new("PUT", "/clusters/{clusterUuid}/ipwhitelist", "set IP whitelist", Some(Permission::IpAllowlist), "UpdateIpWhitelist", "", "", set_ip_whitelist).deprecated(),
 ];
 
 /// Maximum length of a cluster name, in characters.

@@ -10,7 +10,7 @@ use crate::status::{HEALTHY, Status};
 
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
-    Operation::new("POST", "/clusters/{clusterUuid}/failover", "trigger failover", Some(Permission::ClusterUpdate), "TriggerFailover", "FailoverResult", "400 403 404 409 422", trigger),
+    Operation::new("POST", "/clusters/{clusterUuid}/failover", "trigger failover", Some(Permission::ClusterUpdate), "TriggerFailover", "FailoverResult", "400 403 404 409 422", trigger).non_idempotent(),
 ];
 
 fn trigger(call: &mut Call<'_>) -> Result<Response, Response> {

@@ -47,6 +47,8 @@ pub(crate) struct Operation {
     pub(crate) response: &'static str,
     /// Documented error statuses, separated by spaces.
     pub(crate) errors: &'static str,
+    idempotent: bool,
+    pub(crate) deprecated: bool,
     run: fn(&mut Call<'_>) -> Result<Response, Response>,
 }
 
@@ -70,7 +72,26 @@ impl Operation {
             request,
             response,
             errors,
+            idempotent: true,
+            deprecated: false,
             run,
+        }
+    }
+
+    /// Marks an operation that must not be sent twice: the reference says so ("Never sent twice"), or the
+    /// second request is rejected with 409.
+    const fn non_idempotent(self) -> Self {
+        Self {
+            idempotent: false,
+            ..self
+        }
+    }
+
+    /// Marks an operation that the reference calls deprecated.
+    const fn deprecated(self) -> Self {
+        Self {
+            deprecated: true,
+            ..self
         }
     }
 
@@ -297,6 +318,32 @@ fn not_empty(field: &str, text: String) -> Result<String, Response> {
 
 fn array(items: impl IntoIterator<Item = Value>) -> Value {
     items.into_iter().collect()
+}
+
+/// An operation of the API, for tests of clients that compare it with their own description. The facts are
+/// those of the reference of the API, independent of any client library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct OperationInfo {
+    /// HTTP method, such as `GET`.
+    pub method: &'static str,
+    /// Path with its parameters in braces, such as `/clusters/{clusterUuid}`.
+    pub path: &'static str,
+    /// Whether a client may retry a request that the server may have executed.
+    pub idempotent: bool,
+    /// Whether the reference marks the operation as deprecated.
+    pub deprecated: bool,
+}
+
+/// Returns all operations of the API.
+pub fn operations() -> Vec<OperationInfo> {
+    let info = |operation: &Operation| OperationInfo {
+        method: operation.method,
+        path: operation.path,
+        idempotent: operation.idempotent,
+        deprecated: operation.deprecated,
+    };
+    all().iter().map(info).collect()
 }
 
 /// Returns all operations.

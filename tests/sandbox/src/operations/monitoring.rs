@@ -10,12 +10,12 @@ use crate::response::Response;
 
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
-    Operation::new("POST", "/clusters/{clusterUuid}/monitoring", "activate monitoring", Some(Permission::Monitoring), "", "", "403 404 409", activate),
+    Operation::new("POST", "/clusters/{clusterUuid}/monitoring", "activate monitoring", Some(Permission::Monitoring), "", "", "403 404 409", activate).non_idempotent(),
     Operation::new("DELETE", "/clusters/{clusterUuid}/monitoring", "deactivate monitoring", Some(Permission::Monitoring), "", "", "403 404 409", deactivate),
     Operation::new("GET", "/clusters/{clusterUuid}/monitoring/clients", "list monitoring clients", Some(Permission::Monitoring), "", "Monitoring", "403 404", get),
-    Operation::new("POST", "/clusters/{clusterUuid}/monitoring/clients", "create monitoring client", Some(Permission::Monitoring), "CreateMonitoringClient", "CreatedMonitoringClient", "404", create_client),
+    Operation::new("POST", "/clusters/{clusterUuid}/monitoring/clients", "create monitoring client", Some(Permission::Monitoring), "CreateMonitoringClient", "CreatedMonitoringClient", "404", create_client).non_idempotent(),
     Operation::new("DELETE", "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}", "delete monitoring client", Some(Permission::Monitoring), "", "", "403 404", delete_client),
-    Operation::new("POST", "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate", "rotate monitoring client password", Some(Permission::Monitoring), "", "CreatedMonitoringClient", "403 404", rotate_password),
+    Operation::new("POST", "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate", "rotate monitoring client password", Some(Permission::Monitoring), "", "CreatedMonitoringClient", "403 404", rotate_password).non_idempotent(),
 ];
 
 fn activate(call: &mut Call<'_>) -> Result<Response, Response> {

@@ -12,7 +12,7 @@ use crate::response::Response;
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("GET", "/clusters/{clusterUuid}/secrets", "list secrets", Some(Permission::ConnectorSecrets), "", "{string}", "403 404", list),
-    Operation::new("POST", "/clusters/{clusterUuid}/secrets", "create secret", Some(Permission::ConnectorSecrets), "CreateSecret", "", "400 403 404 409", create),
+    Operation::new("POST", "/clusters/{clusterUuid}/secrets", "create secret", Some(Permission::ConnectorSecrets), "CreateSecret", "", "400 403 404 409", create).non_idempotent(),
     Operation::new("PUT", "/clusters/{clusterUuid}/secrets/{secretName}", "update secret", Some(Permission::ConnectorSecrets), "UpdateSecret", "", "403 404 409", update),
     Operation::new("DELETE", "/clusters/{clusterUuid}/secrets/{secretName}", "delete secret", Some(Permission::ConnectorSecrets), "", "", "403 409", delete),
 ];

@@ -11,7 +11,7 @@ use crate::response::Response;
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("GET", "/clusters/{clusterUuid}/secure-connectivity", "get secure connectivity", Some(Permission::ClusterGet), "", "SecureConnectivityStatus", "403 404", get),
-    Operation::new("POST", "/clusters/{clusterUuid}/secure-connectivity", "activate secure connectivity", Some(Permission::ClusterUpdate), "ActivateSecureConnectivity", "", "403 404 409", activate),
+    Operation::new("POST", "/clusters/{clusterUuid}/secure-connectivity", "activate secure connectivity", Some(Permission::ClusterUpdate), "ActivateSecureConnectivity", "", "403 404 409", activate).non_idempotent(),
     Operation::new("DELETE", "/clusters/{clusterUuid}/secure-connectivity", "deactivate secure connectivity", Some(Permission::ClusterUpdate), "", "", "403 404 409", deactivate),
 ];
 

@@ -186,6 +186,12 @@ fn openapi_describes_all_operations() {
                 .unwrap_or_default();
             let in_path = parameters.iter().filter(|it| it["in"] == "path").count();
             assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
+            let is_deprecated = operation["deprecated"] == true;
+            assert_eq!(
+                is_deprecated,
+                path.ends_with("/ipwhitelist"),
+                "{method} {path}"
+            );
         }
     }
     let create = &paths["/clusters"]["post"];
