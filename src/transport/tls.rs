@@ -534,30 +534,36 @@ mod tests {
 
     const SERVER: &str = "a.example";
 
+    /// Returns a client and its connection to a listener, which has not accepted it yet.
+    fn client_of(config: ClientConfig, listener: &TcpListener) -> (ClientConnection, Wire) {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let name = ServerName::try_from(SERVER).unwrap();
+        let client = ClientConnection::new(config.into(), name).unwrap();
+        (client, Wire::Socket(Socket::new(stream)))
+    }
+
     #[test]
     fn end_of_the_handshake_is_sent_with_head_and_body_of_the_first_request() {
         let call = CallContext::start(&CallOptions::new(), Duration::from_secs(30));
         let _exchange = ExchangeGuard::enter(&call);
         let (server, client) = settings(false);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut client, mut wire) = client_of(client, &listener);
         let (mut peer, _) = listener.accept().unwrap();
-        let hello = thread::spawn(move || {
-            let mut connection = ServerConnection::new(server.into()).unwrap();
-            connection.read_tls(&mut peer).unwrap();
-            connection.process_new_packets().unwrap();
-            while connection.wants_write() {
-                connection.write_tls(&mut peer).unwrap();
+        // Until it has sent its part of the handshake.
+        let handshake = thread::spawn(move || {
+            let mut server = ServerConnection::new(server.into()).unwrap();
+            server.read_tls(&mut peer).unwrap();
+            server.process_new_packets().unwrap();
+            while server.wants_write() {
+                server.write_tls(&mut peer).unwrap();
             }
-            (connection, peer)
+            (server, peer)
         });
-        let mut wire = Wire::Socket(Socket::new(stream));
-        let name = ServerName::try_from(SERVER).unwrap();
-        let mut connection = ClientConnection::new(client.into(), name).unwrap();
-        complete_handshake(&mut connection, &mut wire).unwrap();
-        let (mut connection_of_peer, mut peer) = hello.join().unwrap();
+        complete_handshake(&mut client, &mut wire).unwrap();
+        let (mut server, mut peer) = handshake.join().unwrap();
 
-        let mut transport = TlsTransport::new(StreamOwned::new(connection, wire));
+        let mut transport = TlsTransport::new(StreamOwned::new(client, wire));
         for part in [b"head", b"body"] {
             transport.buffers().output()[..part.len()].copy_from_slice(part);
             transport.transmit_output(part.len(), no_timeout()).unwrap();
@@ -568,19 +574,18 @@ mod tests {
         peer.set_nonblocking(false).unwrap();
         transport.send_pending().unwrap();
 
-        assert!(connection_of_peer.is_handshaking());
-        connection_of_peer.read_tls(&mut peer).unwrap();
-        connection_of_peer.process_new_packets().unwrap();
+        assert!(server.is_handshaking());
+        server.read_tls(&mut peer).unwrap();
+        server.process_new_packets().unwrap();
         let mut received = [0; 100];
-        let count = connection_of_peer.reader().read(&mut received).unwrap();
+        let count = server.reader().read(&mut received).unwrap();
         assert_eq!(&received[..count], b"headbody");
-        let response = connection_of_peer.writer().write(b"response").unwrap();
-        while connection_of_peer.wants_write() {
-            connection_of_peer.write_tls(&mut peer).unwrap();
+        server.writer().write_all(b"response").unwrap();
+        while server.wants_write() {
+            server.write_tls(&mut peer).unwrap();
         }
         assert!(transport.await_input(no_timeout()).unwrap());
         assert_eq!(transport.buffers().input(), b"response");
-        assert_eq!(response, b"response".len());
     }
 
     #[test]
@@ -589,19 +594,16 @@ mod tests {
         let _exchange = ExchangeGuard::enter(&call);
         let (server, client) = settings(true);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut client, mut wire) = client_of(client, &listener);
         let rejected = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut connection = ServerConnection::new(server.into()).unwrap();
             connection.complete_io(&mut stream).unwrap_err();
         });
-        let mut wire = Wire::Socket(Socket::new(stream));
-        let name = ServerName::try_from(SERVER).unwrap();
-        let mut connection = ClientConnection::new(client.into(), name).unwrap();
-        connection.complete_io(&mut wire).unwrap();
+        client.complete_io(&mut wire).unwrap();
         rejected.join().unwrap();
 
-        let mut transport = TlsTransport::new(StreamOwned::new(connection, wire));
+        let mut transport = TlsTransport::new(StreamOwned::new(client, wire));
         assert!(transport.is_open());
         let error = transport.transmit_output(1, no_timeout()).unwrap_err();
         assert!(error.to_string().contains("CertificateRequired"), "{error}");
