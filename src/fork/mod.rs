@@ -12,7 +12,7 @@
 //! - No function here blocks on a thread that the child does not have.
 //!
 //! `vfork`, `posix_spawn` and `fork` followed by `exec` need none of this and are not disturbed. On
-//! systems without `fork` there is one fork count, and critical sections cost nothing.
+//! systems without `fork` the fork count is always 0, and critical sections cost nothing.
 //!
 //! Hazards remain where the program's own threads hold such locks during a fork: a thread that
 //! resolves a name can leave glibc's resolver locked in the child; in a Rust program, a thread that
