@@ -8,7 +8,7 @@ use camunda_admin::description::{
 };
 
 use crate::cpp::{cpp_name, is_passed_as_arguments};
-use crate::identifiers::polled_type;
+use crate::identifiers::{id_type, polled_type};
 use crate::{Generated, NOTICE};
 
 /// Calls that the drivers make by hand, because their results are not encoded as those of others.
@@ -114,14 +114,10 @@ pub(crate) fn rust() -> Generated {
 
 /// Returns the argument at `index` of a request as its type in Rust.
 fn typed(name: &str, index: usize) -> String {
-    let id = match name {
-        "clientId" => "ClusterClientId",
-        "clientUuid" => "MonitoringClientId",
-        "backupId" => "BackupId",
-        "generationId" => "GenerationId",
-        _ => return format!("request.argument({index})"),
-    };
-    format!("&{id}::new(request.argument({index}))?")
+    match id_type(name) {
+        Some(id) => format!("&{id}::new(request.argument({index}))?"),
+        None => format!("request.argument({index})"),
+    }
 }
 
 fn operations() -> impl Iterator<Item = &'static Operation> {
