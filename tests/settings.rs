@@ -88,21 +88,27 @@ fn assert_documents_keys(place: &str, text: &str) {
     assert_contains_all(place, text, marked.iter().map(String::as_str));
 }
 
-#[test]
-fn setter_accepts_exactly_the_listed_keys() {
-    let config = read(CONFIG);
-    let setter = section(
-        &config,
-        "fn set_value(&mut self, key: &str, value: &str)",
-        "\n    }\n",
-    );
-    let accepted: BTreeSet<&str> = setter
+/// Returns the keys with an arm in the outer match of a function, found by its indentation.
+fn matched_keys<'a>(config: &'a str, function: &str) -> BTreeSet<&'a str> {
+    section(config, function, "\n    }\n")
         .lines()
-        // The arms of the outer match, by their indentation.
         .filter_map(|line| line.strip_prefix("            \"")?.split_once("\" =>"))
         .flat_map(|(keys, _)| keys.split("\" | \""))
-        .collect();
-    assert_eq!(accepted, keys(&config).into_iter().collect());
+        .collect()
+}
+
+#[test]
+fn setter_and_value_of_match_exactly_the_listed_keys() {
+    let config = read(CONFIG);
+    let listed: BTreeSet<&str> = keys(&config).into_iter().collect();
+    for function in ["fn set_value(", "fn value_of("] {
+        let matched = matched_keys(&config, function);
+        let differing: Vec<_> = matched.symmetric_difference(&listed).collect();
+        assert!(
+            differing.is_empty(),
+            "in KEYS or in {CONFIG} `{function}…)` only: {differing:?}"
+        );
+    }
 }
 
 #[test]
