@@ -1,10 +1,11 @@
 //! Generates the calls of the scenario drivers in languages that cannot look up a function by its name:
 //! Rust and C++.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use camunda_admin::description::{
-    BodyKind, BodySchema, Description, Field, OPERATIONS, Operation, WAITERS, Waiter,
+    BodyKind, BodySchema, Description, Field, OPERATIONS, Operation, TYPES, WAITERS, Waiter,
 };
 
 use crate::cpp::{cpp_name, is_passed_as_arguments};
@@ -92,6 +93,21 @@ pub(crate) fn rust() -> Generated {
         }
         push(operation.sdk_method, &arguments);
     }
+    let mut used = BTreeSet::new();
+    let arguments = arguments(&mut used);
+    let path_arguments = operations().flat_map(Operation::arguments);
+    let waiter_names = WAITERS.iter().flat_map(|waiter| waiter.arguments).copied();
+    used.extend(
+        path_arguments
+            .chain(waiter_names)
+            // The drivers create the handle of the cluster.
+            .filter(|name| *name != "clusterUuid")
+            .filter_map(id_type),
+    );
+    let used: String = used
+        .iter()
+        .map(|name| format!("use camunda_admin::{name};\n"))
+        .collect();
     for waiter in WAITERS {
         let mut arguments = waiter_arguments(waiter, typed);
         arguments.push("&request.wait()".to_owned());
@@ -102,7 +118,9 @@ pub(crate) fn rust() -> Generated {
         text: format!(
             "// {NOTICE}\n\n\
              //! The calls of the operations and waiters.\n\n\
+             {used}\n\
              use super::*;\n\n\
+             {arguments}\n\
              pub(super) fn call(\n    admin: &AdminClient,\n    name: &str,\n    request: &Request<'_>,\n\
              ) -> Result<String, Failure> {{\n    make_call! {{ name, \"\", admin:\n{others}    }}\n}}\n\n\
              pub(super) fn cluster_call(\n    cluster: &ClusterHandle,\n    name: &str,\n    \
@@ -110,6 +128,43 @@ pub(crate) fn rust() -> Generated {
              make_call! {{ name, \"cluster.\", cluster:\n{of_cluster}    }}\n}}\n"
         ),
     }
+}
+
+/// Generates the type of the body fields that are arguments of a method, and adds the types of the library
+/// that it uses to `used`.
+fn arguments(used: &mut BTreeSet<&'static str>) -> String {
+    let mut members = BTreeMap::new();
+    for (name, fields) in operations().filter_map(|operation| body(operation.body.as_ref())) {
+        if !is_passed_as_arguments(name) {
+            continue;
+        }
+        for field in fields {
+            let rust_type: String = field.rust_type.split_whitespace().collect();
+            let names = field.rust_type.split(|c: char| !c.is_alphanumeric());
+            used.extend(names.filter(|name| {
+                *name == "Secret" || TYPES.iter().any(|known| known.name() == *name)
+            }));
+            let member = (rust_type, field.json);
+            let other = members.insert(field.name, member.clone());
+            assert!(
+                other.is_none_or(|other| other == member),
+                "two arguments `{}` of different types",
+                field.name
+            );
+        }
+    }
+    let mut text = String::from(
+        "/// Body fields that are method arguments in Rust.\n#[derive(Default, Deserialize)]\n\
+         #[serde(default)]\npub(super) struct Arguments {\n",
+    );
+    for (name, (rust_type, json)) in members {
+        if name != json {
+            writeln!(text, "    #[serde(rename = \"{json}\")]").unwrap();
+        }
+        writeln!(text, "    {name}: {rust_type},").unwrap();
+    }
+    text.push_str("}\n");
+    text
 }
 
 /// Returns the argument at `index` of a request as its type in Rust.
