@@ -82,9 +82,10 @@ pub(crate) fn rust() -> Generated {
         if let Some((name, fields)) = body(operation.body.as_ref()) {
             match is_passed_as_arguments(name) {
                 true => arguments.extend(fields.iter().map(|field| {
-                    let borrow = match field.rust_type {
-                        "Secret" => "",
-                        _ => "&",
+                    let borrow = if is_by_value(field.rust_type) {
+                        ""
+                    } else {
+                        "&"
                     };
                     format!("{borrow}request.fields()?.{}", field.name)
                 })),
@@ -128,6 +129,15 @@ pub(crate) fn rust() -> Generated {
              make_call! {{ name, \"cluster.\", cluster:\n{of_cluster}    }}\n}}\n"
         ),
     }
+}
+
+/// Returns whether a method takes an argument of this type by value: a number, a boolean, an enumeration value
+/// or a secret.
+fn is_by_value(rust_type: &str) -> bool {
+    matches!(rust_type, "Secret" | "bool" | "u32")
+        || TYPES
+            .iter()
+            .any(|known| matches!(known, Description::Enum { name, .. } if *name == rust_type))
 }
 
 /// Generates the type of the body fields that are arguments of a method, and adds the types of the library

@@ -12,6 +12,7 @@ use camunda_admin::description::{
 use crate::cpp::is_passed_as_arguments;
 use crate::identifiers::{id_type, without_id};
 use crate::prose::sentence;
+use crate::python::is_by_position;
 use crate::{Generated, NOTICE};
 
 /// An example of a call that is more than the call with placeholders, which [`derived`] returns. C needs
@@ -406,13 +407,15 @@ fn derived(
         if is_passed_as_arguments(name) {
             rust.push(in_rust);
             cpp.push(in_cpp);
-            keywords.push(join(|(_, value)| value.python.clone()));
         } else {
             rust.push(format!("&{name}::new({in_rust})"));
             cpp.push(format!("{{{in_cpp}}}"));
-            keywords.push(join(|(field, value)| {
-                format!("{}={}", field.name, value.python)
-            }));
+        }
+        for (field, value) in &samples {
+            keywords.push(match is_by_position(call, field.json) {
+                true => value.python.clone(),
+                false => format!("{}={}", field.name, value.python),
+            });
         }
     }
     if method.starts_with("wait_until_") {

@@ -420,10 +420,8 @@ pub(super) fn arguments(operation: &Operation) -> Vec<Argument> {
                 let (kind, value) = match field_type(field).as_str() {
                     "std::string" => ("std::string_view".to_owned(), short.to_owned()),
                     "Secret" => ("Secret".to_owned(), format!("std::move({short})")),
-                    other => (
-                        format!("std::vector<{}>", &other[12..other.len() - 1]),
-                        format!("std::move({short})"),
-                    ),
+                    number @ ("bool" | "std::uint32_t") => (number.to_owned(), short.to_owned()),
+                    other => (other.to_owned(), format!("std::move({short})")),
                 };
                 declared.push(format!("{kind} {short}"));
                 writeln!(before, "  request.{} = {value};", cpp_name(field.name)).unwrap();
