@@ -241,5 +241,5 @@ pub mod description {
     pub use crate::api::operation::{BodyKind, BodySchema, Operation};
     pub use crate::api::schema::{Description, Direction, EnumValue, Field, Presence};
     pub use crate::api::wait::Waiter;
-    pub use crate::api::{OPERATIONS, TYPES, WAITERS};
+    pub use crate::api::{INTERNAL_TYPES, OPERATIONS, TYPES, WAITERS};
 }

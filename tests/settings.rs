@@ -81,6 +81,20 @@ fn assert_contains_all<'a>(place: &str, text: &str, parts: impl IntoIterator<Ite
     assert!(missing.is_empty(), "{place} lacks {missing:?}");
 }
 
+/// Checks that a place has exactly the keys of `KEYS`.
+#[track_caller]
+fn assert_has_keys<'a>(place: &str, found: impl IntoIterator<Item = &'a str>) {
+    let config = read(CONFIG);
+    let listed: BTreeSet<&str> = keys(&config).into_iter().collect();
+    let found: BTreeSet<&str> = found.into_iter().collect();
+    let missing: Vec<_> = listed.difference(&found).collect();
+    let additional: Vec<_> = found.difference(&listed).collect();
+    assert!(
+        missing.is_empty() && additional.is_empty(),
+        "{place} lacks {missing:?}; not in KEYS of {CONFIG}: {additional:?}"
+    );
+}
+
 #[track_caller]
 fn assert_documents_keys(place: &str, text: &str) {
     let config = read(CONFIG);
@@ -88,21 +102,26 @@ fn assert_documents_keys(place: &str, text: &str) {
     assert_contains_all(place, text, marked.iter().map(String::as_str));
 }
 
-#[test]
-fn setter_accepts_exactly_the_listed_keys() {
-    let config = read(CONFIG);
-    let setter = section(
-        &config,
-        "fn set_value(&mut self, key: &str, value: &str)",
-        "\n    }\n",
-    );
-    let accepted: BTreeSet<&str> = setter
+/// Returns the keys with an arm in the outer match of a function, found by its indentation.
+fn matched_keys<'a>(config: &'a str, function: &str) -> BTreeSet<&'a str> {
+    section(config, function, "\n    }\n")
         .lines()
-        // The arms of the outer match, by their indentation.
         .filter_map(|line| line.strip_prefix("            \"")?.split_once("\" =>"))
         .flat_map(|(keys, _)| keys.split("\" | \""))
-        .collect();
-    assert_eq!(accepted, keys(&config).into_iter().collect());
+        .collect()
+}
+
+#[test]
+fn set_value_matches_exactly_the_listed_keys() {
+    let config = read(CONFIG);
+    assert_has_keys("Config::set_value", matched_keys(&config, "fn set_value("));
+}
+
+/// With it, `doctor` shows the settings.
+#[test]
+fn value_of_matches_exactly_the_listed_keys() {
+    let config = read(CONFIG);
+    assert_has_keys("Config::value_of", matched_keys(&config, "fn value_of("));
 }
 
 #[test]
@@ -119,18 +138,23 @@ fn configuration_page_has_a_complete_row_for_each_key_in_order() {
         assert!(row.iter().all(|column| !column.is_empty()), "{row:?}");
     }
     let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-    assert_eq!(documented, keys(&read(CONFIG)));
+    assert_has_keys(PAGE, documented.iter().copied());
+    assert_eq!(documented, keys(&read(CONFIG)), "order in {PAGE}");
 }
 
 #[test]
-fn rust_builder_has_a_method_and_documents_each_key() {
-    let builder = read(BUILDER);
+fn rust_builder_has_a_method_for_each_key() {
     let config = read(CONFIG);
     let methods: Vec<String> = keys(&config)
         .iter()
         .map(|key| format!("pub fn {key}("))
         .collect();
-    assert_contains_all(BUILDER, &builder, methods.iter().map(String::as_str));
+    assert_contains_all(BUILDER, &read(BUILDER), methods.iter().map(String::as_str));
+}
+
+#[test]
+fn rust_setter_documents_each_key() {
+    let builder = read(BUILDER);
     let comment = comment_before(&builder, "pub fn set(&mut self, key").concat();
     assert_documents_keys("the documentation of AdminClientBuilder::set", &comment);
 }
@@ -159,33 +183,47 @@ fn cpp_builder_has_a_method_for_each_key() {
         .map(|key| format!("AdminClientBuilder& {key}("))
         .collect();
     assert_contains_all(
-        CPP_HEADER,
+        &format!("SETTINGS of xtask/src/cpp/classes.rs, so {CPP_HEADER},"),
         &read(CPP_HEADER),
         methods.iter().map(String::as_str),
     );
 }
 
 #[test]
-fn python_client_accepts_and_documents_each_key() {
-    let client = read(PYTHON);
+fn python_keys_are_the_listed_ones_in_order() {
     let config = read(CONFIG);
-    let keys = keys(&config);
-    assert_eq!(
-        quoted(section(&read(PYTHON_KEYS), "\nKEYS = (", ")\n")),
-        keys
-    );
+    let python_keys = read(PYTHON_KEYS);
+    let python_keys = quoted(section(&python_keys, "\nKEYS = (", ")\n"));
+    assert_has_keys(PYTHON_KEYS, python_keys.iter().copied());
+    assert_eq!(python_keys, keys(&config), "order in {PYTHON_KEYS}");
+}
+
+/// Returns the start of each line that a key begins in the source of the Python client.
+fn python_entries() -> Vec<String> {
+    let config = read(CONFIG);
+    let entry = |key: &&str| format!("\n        {key}: ");
+    keys(&config).iter().map(entry).collect()
+}
+
+#[test]
+fn python_client_accepts_each_key() {
+    let client = read(PYTHON);
+    let parameters = section(&client, "    def __init__(\n", "    ) -> None:");
+    let entries = python_entries();
+    let place = format!("AdminClient.__init__ in {PYTHON}");
+    assert_contains_all(&place, parameters, entries.iter().map(String::as_str));
+}
+
+#[test]
+fn python_client_documents_each_key() {
+    let client = read(PYTHON);
     let class = section(&client, "class AdminClient(", "settings = dict(locals())");
-    let parameters: Vec<String> = keys
-        .iter()
-        .map(|key| format!("\n        {key}: "))
-        .collect();
-    assert_contains_all(PYTHON, class, parameters.iter().map(String::as_str));
-    let arguments = section(class, "    Args:\n", "\n    Raises:\n");
-    let documented: Vec<String> = keys.iter().map(|key| format!("        {key}: ")).collect();
+    let arguments = section(class, "    Args:", "\n    Raises:\n");
+    let entries = python_entries();
     assert_contains_all(
         "the docstring of AdminClient",
         arguments,
-        documented.iter().map(String::as_str),
+        entries.iter().map(String::as_str),
     );
 }
 
@@ -193,13 +231,12 @@ fn python_client_accepts_and_documents_each_key() {
 #[test]
 fn python_settings_type_has_exactly_the_listed_keys() {
     let types = read(PYTHON_TYPES);
-    let typed: BTreeSet<&str> = section(&types, "class TokenSettings(", "\nclass Doctor")
+    let typed = section(&types, "class TokenSettings(", "\nclass Doctor")
         .lines()
         .filter_map(|line| line.strip_prefix("    ")?.split_once(": "))
         .map(|(key, _)| key)
-        .filter(|key| !key.contains('"'))
-        .collect();
-    assert_eq!(typed, keys(&read(CONFIG)).into_iter().collect());
+        .filter(|key| !key.contains('"'));
+    assert_has_keys(PYTHON_TYPES, typed);
 }
 
 #[test]

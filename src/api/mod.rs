@@ -43,7 +43,8 @@ use schema::{Describe, Description};
 use wait::Waiter;
 
 /// Lists the types of the API. `@internal` marks request and response bodies that no public function
-/// takes or returns; all other types are exported.
+/// takes or returns; all other types are exported. The fields of such a request are the arguments of the
+/// method in all languages.
 macro_rules! types {
     ($($module:ident: $($(@$internal:ident)? $name:ident)*;)*) => {
         /// All types of the API's objects, enumerations and ids, for the root of the crate.
@@ -55,12 +56,17 @@ macro_rules! types {
         pub static TYPES: &[&Description] =
             &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
 
+        /// Names of the types that no public function takes or returns.
+        pub static INTERNAL_TYPES: &[&str] =
+            &[$($($(types!(@name $internal $name),)?)*)*];
+
         /// For each type, a function that decodes JSON and encodes it again.
         #[cfg(any(test, fuzzing))]
         static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
             (<$module::$name as Describe>::DESCRIPTION, round_trip_tests::round_trip::<$module::$name>),
         )*)*];
     };
+    (@name internal $name:ident) => { stringify!($name) };
     (@export internal $module:ident $name:ident) => {};
     (@export $module:ident $name:ident) => { pub use super::$module::$name; };
 }

@@ -4,8 +4,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::api::backups::BackupId;
-use crate::api::clusters::{ClusterId, GenerationId};
+use crate::api::types::{BackupId, ClusterId, GenerationId};
 use crate::api::{activity, backups, cluster_clients, cluster_operations, clusters, members, meta};
 use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;

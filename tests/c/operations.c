@@ -1,4 +1,4 @@
-/* Calls every operation and every waiter once and checks the response. */
+/* Calls the operations and waiters of each resource and checks the responses. The scenarios call all of them. */
 #include "check.h"
 
 static camunda_admin *admin;

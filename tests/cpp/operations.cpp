@@ -1,4 +1,4 @@
-// Calls each operation and each waiter once, with its C++ types.
+// Calls the operations and waiters of each resource with their C++ types. The scenarios call all of them.
 #include <sstream>
 #include <string>
 

@@ -14,6 +14,7 @@ mod pattern;
 mod run;
 mod rust;
 mod table;
+mod types;
 mod unknown;
 // Shared with the tests of the C ABI.
 #[path = "../support/cargo.rs"]
@@ -114,4 +115,10 @@ fn operations_are_those_of_the_mock_server() {
 #[test]
 fn every_documented_error_has_a_case() {
     coverage::check_errors(&table::read());
+}
+
+#[test]
+fn types_are_those_of_the_mock_server() {
+    limited::limit_this_process();
+    types::check();
 }

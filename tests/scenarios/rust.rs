@@ -4,27 +4,14 @@ use std::time::Duration;
 
 use camunda_admin::description::OPERATIONS;
 use camunda_admin::{
-    AdminClient, AssignableRole, BackupId, CallOptions, ClusterClientId, ClusterHandle, ClusterId,
-    Error, GenerationId, Idempotency, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret,
-    Wait,
+    AdminClient, CallOptions, ClusterHandle, ClusterId, Error, Idempotency, IpAllowlistEntry, Json,
+    Method, Wait,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::driver::Driver;
-
-/// Body fields that are method arguments in Rust.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Arguments {
-    org_roles: Vec<AssignableRole>,
-    ipallowlist: Vec<IpAllowlistEntry>,
-    schedule: String,
-    secret_name: String,
-    secret_value: Secret,
-    username: String,
-}
 
 #[derive(Default)]
 pub(crate) struct RustDriver {
@@ -121,7 +108,7 @@ impl Request<'_> {
     }
 
     /// Returns the body fields that are method arguments.
-    fn fields(&self) -> Result<Arguments, Failure> {
+    fn fields(&self) -> Result<calls::Arguments, Failure> {
         self.body()
     }
 

@@ -2,7 +2,30 @@
 
 //! The calls of the operations and waiters.
 
+use camunda_admin::AssignableRole;
+use camunda_admin::BackupId;
+use camunda_admin::ClusterClientId;
+use camunda_admin::GenerationId;
+use camunda_admin::IpAllowlistEntry;
+use camunda_admin::MonitoringClientId;
+use camunda_admin::Secret;
+
 use super::*;
+
+/// Body fields that are method arguments in Rust.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Arguments {
+    ipallowlist: Vec<IpAllowlistEntry>,
+    #[serde(rename = "orgRoles")]
+    org_roles: Vec<AssignableRole>,
+    schedule: String,
+    #[serde(rename = "secretName")]
+    secret_name: String,
+    #[serde(rename = "secretValue")]
+    secret_value: Secret,
+    username: String,
+}
 
 pub(super) fn call(
     admin: &AdminClient,

@@ -1,12 +1,13 @@
 //! Generates the C functions of operations and waiters, and the C header.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
-use crate::identifiers::snake;
+use crate::identifiers::{id_type, snake, without_id};
 use crate::prose::{sentence, wrapped};
 use crate::{Generated, NOTICE, c_bodies, c_header, root};
 
@@ -188,21 +189,27 @@ fn zero_argument(parameter: &str) -> &'static str {
 
 fn functions() -> String {
     let mut text = format!("// {NOTICE}\n\n");
-    text.push_str(
+    let ids: BTreeSet<&str> = WAITERS
+        .iter()
+        .flat_map(|waiter| waiter.arguments)
+        .filter_map(|name| id_type(name))
+        .collect();
+    let ids = ids.into_iter().collect::<Vec<_>>().join(", ");
+    write!(
+        text,
         "//! The C functions of the operations and waiters.\n\
          \n\
-         use std::ffi::{c_char, c_void};\n\n\
-         use crate::api::backups::BackupId;\n\
-         use crate::api::clusters::{ClusterId, GenerationId};\n\
-         use crate::api::{activity, backups, cluster_clients, cluster_operations, clusters, members, meta};\n\
-         use crate::api::{monitoring, secrets, secure_connectivity};\n\
+         use std::ffi::{{c_char, c_void}};\n\n\
+         use crate::api::types::{{{ids}}};\n\
+         use crate::api::{{activity, backups, cluster_clients, cluster_operations, clusters, members, meta}};\n\
+         use crate::api::{{monitoring, secrets, secure_connectivity}};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
-         use crate::ffi::dispatch::{self, CallPointers};\n\
-         use crate::ffi::error::{camunda_error, camunda_status};\n\
+         use crate::ffi::dispatch::{{self, CallPointers}};\n\
+         use crate::ffi::error::{{camunda_error, camunda_status}};\n\
          use crate::ffi::value::camunda_value;\n",
-    );
+    ).unwrap();
     for operation in OPERATIONS {
         push_operation(&mut text, operation);
     }
@@ -371,11 +378,9 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
 
 /// Returns the Rust expression that runs a waiter.
 fn waiter_call(waiter: &Waiter) -> String {
-    let typed = |name: &str| match name {
-        "clusterUuid" => format!("&ClusterId::new({})?", snake(name)),
-        "backupId" => format!("&BackupId::new({})?", snake(name)),
-        "generationId" => format!("&GenerationId::new({})?", snake(name)),
-        _ => snake(name),
+    let typed = |name: &str| match id_type(name) {
+        Some(id) => format!("&{id}::new({})?", snake(name)),
+        None => snake(name),
     };
     let (place, method) = waiter.sdk_method.rsplit_once('.').unwrap();
     let (id, others) = waiter.arguments.split_first().unwrap();
@@ -430,15 +435,15 @@ fn common_parameters(text: &mut String) {
 
 /// Documents an argument of the path.
 fn push_argument(text: &mut String, name: &str) {
-    let what = match name {
-        "clusterUuid" => "Id of the cluster",
-        "clientId" => "Id of the cluster client",
-        "clientUuid" => "Id of the monitoring client",
-        "backupId" => "Id of the backup",
-        "generationId" => "Id of the generation",
-        "secretName" => "Name of the secret",
-        "email" => "Email address of the member",
-        other => panic!("{other}: no documentation is defined; add it to push_argument"),
+    let what = match (name, id_type(name).and_then(without_id)) {
+        (_, Some(resource)) => format!("Id of the {}", snake(resource).replace('_', " ")),
+        ("secretName", _) => "Name of the secret".to_owned(),
+        ("email", _) => "Email address of the member".to_owned(),
+        (other, _) => {
+            panic!(
+                "{other}: no documentation is defined; add it to push_argument in xtask/src/c.rs"
+            )
+        }
     };
     item(text, &format!("@param {} {what}.", snake(name)));
 }

@@ -1,14 +1,15 @@
 //! Generates the calls of the scenario drivers in languages that cannot look up a function by its name:
 //! Rust and C++.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use camunda_admin::description::{
-    BodyKind, BodySchema, Description, Field, OPERATIONS, Operation, WAITERS, Waiter,
+    BodyKind, BodySchema, Description, Field, OPERATIONS, Operation, TYPES, WAITERS, Waiter,
 };
 
 use crate::cpp::{cpp_name, is_passed_as_arguments};
-use crate::identifiers::polled_type;
+use crate::identifiers::{id_type, polled_type};
 use crate::{Generated, NOTICE};
 
 /// Calls that the drivers make by hand, because their results are not encoded as those of others.
@@ -81,9 +82,10 @@ pub(crate) fn rust() -> Generated {
         if let Some((name, fields)) = body(operation.body.as_ref()) {
             match is_passed_as_arguments(name) {
                 true => arguments.extend(fields.iter().map(|field| {
-                    let borrow = match field.rust_type {
-                        "Secret" => "",
-                        _ => "&",
+                    let borrow = if is_by_value(field.rust_type) {
+                        ""
+                    } else {
+                        "&"
                     };
                     format!("{borrow}request.fields()?.{}", field.name)
                 })),
@@ -92,6 +94,21 @@ pub(crate) fn rust() -> Generated {
         }
         push(operation.sdk_method, &arguments);
     }
+    let mut used = BTreeSet::new();
+    let arguments = arguments(&mut used);
+    let path_arguments = operations().flat_map(Operation::arguments);
+    let waiter_names = WAITERS.iter().flat_map(|waiter| waiter.arguments).copied();
+    used.extend(
+        path_arguments
+            .chain(waiter_names)
+            // The drivers create the handle of the cluster.
+            .filter(|name| *name != "clusterUuid")
+            .filter_map(id_type),
+    );
+    let used: String = used
+        .iter()
+        .map(|name| format!("use camunda_admin::{name};\n"))
+        .collect();
     for waiter in WAITERS {
         let mut arguments = waiter_arguments(waiter, typed);
         arguments.push("&request.wait()".to_owned());
@@ -102,7 +119,9 @@ pub(crate) fn rust() -> Generated {
         text: format!(
             "// {NOTICE}\n\n\
              //! The calls of the operations and waiters.\n\n\
+             {used}\n\
              use super::*;\n\n\
+             {arguments}\n\
              pub(super) fn call(\n    admin: &AdminClient,\n    name: &str,\n    request: &Request<'_>,\n\
              ) -> Result<String, Failure> {{\n    make_call! {{ name, \"\", admin:\n{others}    }}\n}}\n\n\
              pub(super) fn cluster_call(\n    cluster: &ClusterHandle,\n    name: &str,\n    \
@@ -112,16 +131,58 @@ pub(crate) fn rust() -> Generated {
     }
 }
 
+/// Returns whether a method takes an argument of this type by value: a number, a boolean, an enumeration value
+/// or a secret.
+fn is_by_value(rust_type: &str) -> bool {
+    matches!(rust_type, "Secret" | "bool" | "u32")
+        || TYPES
+            .iter()
+            .any(|known| matches!(known, Description::Enum { name, .. } if *name == rust_type))
+}
+
+/// Generates the type of the body fields that are arguments of a method, and adds the types of the library
+/// that it uses to `used`.
+fn arguments(used: &mut BTreeSet<&'static str>) -> String {
+    let mut members = BTreeMap::new();
+    for (name, fields) in operations().filter_map(|operation| body(operation.body.as_ref())) {
+        if !is_passed_as_arguments(name) {
+            continue;
+        }
+        for field in fields {
+            let rust_type: String = field.rust_type.split_whitespace().collect();
+            let names = field.rust_type.split(|c: char| !c.is_alphanumeric());
+            used.extend(names.filter(|name| {
+                *name == "Secret" || TYPES.iter().any(|known| known.name() == *name)
+            }));
+            let member = (rust_type, field.json);
+            let other = members.insert(field.name, member.clone());
+            assert!(
+                other.is_none_or(|other| other == member),
+                "two arguments `{}` of different types",
+                field.name
+            );
+        }
+    }
+    let mut text = String::from(
+        "/// Body fields that are method arguments in Rust.\n#[derive(Default, Deserialize)]\n\
+         #[serde(default)]\npub(super) struct Arguments {\n",
+    );
+    for (name, (rust_type, json)) in members {
+        if name != json {
+            writeln!(text, "    #[serde(rename = \"{json}\")]").unwrap();
+        }
+        writeln!(text, "    {name}: {rust_type},").unwrap();
+    }
+    text.push_str("}\n");
+    text
+}
+
 /// Returns the argument at `index` of a request as its type in Rust.
 fn typed(name: &str, index: usize) -> String {
-    let id = match name {
-        "clientId" => "ClusterClientId",
-        "clientUuid" => "MonitoringClientId",
-        "backupId" => "BackupId",
-        "generationId" => "GenerationId",
-        _ => return format!("request.argument({index})"),
-    };
-    format!("&{id}::new(request.argument({index}))?")
+    match id_type(name) {
+        Some(id) => format!("&{id}::new(request.argument({index}))?"),
+        None => format!("request.argument({index})"),
+    }
 }
 
 fn operations() -> impl Iterator<Item = &'static Operation> {

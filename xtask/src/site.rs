@@ -9,7 +9,10 @@ use camunda_admin::description::{
     WAITERS, Waiter,
 };
 
+use crate::cpp::is_passed_as_arguments;
+use crate::identifiers::{id_type, without_id};
 use crate::prose::sentence;
+use crate::python::is_by_position;
 use crate::{Generated, NOTICE};
 
 /// An example of a call that is more than the call with placeholders, which [`derived`] returns. C needs
@@ -81,10 +84,6 @@ const EXAMPLES: &[Example] = &[
         rust: "let client = ClusterClientId::new(\"f5xp…\")?;\nlet details = admin.cluster(&id).clients().get(&client)?;",
         cpp: "const auto details = admin.cluster(id).clients().get(\"f5xp…\");",
         python: "details = admin.cluster(cluster_id).clients.get(\"f5xp…\")" },
-    Example { call: "cluster.clients.delete", body: "",
-        rust: "let client = ClusterClientId::new(\"f5xp…\")?;\nadmin.cluster(&id).clients().delete(&client)?;",
-        cpp: "admin.cluster(id).clients().remove(\"f5xp…\");",
-        python: "admin.cluster(cluster_id).clients.delete(\"f5xp…\")" },
     Example { call: "cluster.backups.list", body: "",
         rust: "let backups = admin.cluster(&id).backups().list()?;",
         cpp: "const auto backups = admin.cluster(id).backups().list();",
@@ -122,14 +121,6 @@ const EXAMPLES: &[Example] = &[
         rust: "admin.cluster(&id).secrets().create(\"API_KEY\", \"…\")?;",
         cpp: "admin.cluster(id).secrets().create(\"API_KEY\", \"…\");",
         python: "admin.cluster(cluster_id).secrets.create(\"API_KEY\", \"…\")" },
-    Example { call: "cluster.secrets.update", body: r#"{"secretValue": "…"}"#,
-        rust: "admin.cluster(&id).secrets().update(\"API_KEY\", \"…\")?;",
-        cpp: "admin.cluster(id).secrets().update(\"API_KEY\", \"…\");",
-        python: "admin.cluster(cluster_id).secrets.update(\"API_KEY\", \"…\")" },
-    Example { call: "cluster.secrets.delete", body: "",
-        rust: "admin.cluster(&id).secrets().delete(\"API_KEY\")?;",
-        cpp: "admin.cluster(id).secrets().remove(\"API_KEY\");",
-        python: "admin.cluster(cluster_id).secrets.delete(\"API_KEY\")" },
     Example { call: "cluster.monitoring.get", body: "",
         rust: "let monitoring = admin.cluster(&id).monitoring().get()?;",
         cpp: "const auto monitoring = admin.cluster(id).monitoring().get();",
@@ -138,10 +129,6 @@ const EXAMPLES: &[Example] = &[
         rust: "let created = admin.cluster(&id).monitoring().create_client(\"prometheus\")?;",
         cpp: "const auto created = admin.cluster(id).monitoring().create_client(\"prometheus\");",
         python: "created = admin.cluster(cluster_id).monitoring.create_client(\"prometheus\")" },
-    Example { call: "cluster.monitoring.delete_client", body: "",
-        rust: "let client = MonitoringClientId::new(\"m1…\")?;\nadmin.cluster(&id).monitoring().delete_client(&client)?;",
-        cpp: "admin.cluster(id).monitoring().delete_client(\"m1…\");",
-        python: "admin.cluster(cluster_id).monitoring.delete_client(\"m1…\")" },
     Example { call: "cluster.monitoring.rotate_password", body: "",
         rust: "let client = MonitoringClientId::new(\"m1…\")?;\nlet rotated = admin.cluster(&id).monitoring().rotate_password(&client)?;",
         cpp: "const auto rotated = admin.cluster(id).monitoring().rotate_password(\"m1…\");",
@@ -163,10 +150,6 @@ const EXAMPLES: &[Example] = &[
         rust: "admin.members().set_roles(\"ada@example.com\", &[AssignableRole::Admin])?;",
         cpp: "admin.members().set_roles(\"ada@example.com\", {camunda::AssignableRole::Admin});",
         python: "admin.members.set_roles(\"ada@example.com\", [\"admin\"])" },
-    Example { call: "members.delete", body: "",
-        rust: "admin.members().delete(\"ada@example.com\")?;",
-        cpp: "admin.members().remove(\"ada@example.com\");",
-        python: "admin.members.delete(\"ada@example.com\")" },
     Example { call: "activity.list", body: "",
         rust: "let events = admin.activity().list()?;",
         cpp: "const auto events = admin.activity().list();",
@@ -357,17 +340,14 @@ fn example(call: &str, arguments: &[&str], body: Option<&BodySchema>, result: &s
     }
 }
 
-/// Returns the call with placeholders, or `None` if it needs values other than the id of a cluster and
-/// simple fields. `result`: name of the variable for its result; empty if it has none.
+/// Returns the call with placeholders, or `None` if a field of its body has no [`sample`]. `result`: name of
+/// the variable for its result; empty if it has none.
 fn derived(
     call: &str,
     arguments: &[&str],
     body: Option<&BodySchema>,
     result: &str,
 ) -> Option<Shown> {
-    if arguments.iter().any(|argument| *argument != "clusterUuid") {
-        return None;
-    }
     let (place, method) = call.rsplit_once('.').unwrap_or(("", call));
     let accessors = place
         .split('.')
@@ -377,16 +357,32 @@ fn derived(
         write!(native, ".{accessor}()").unwrap();
         write!(python, ".{accessor}").unwrap();
     }
-    let (rust_admin, cpp_admin, python_admin) =
-        match place.starts_with("cluster.") || place == "cluster" {
-            true => (
-                "admin.cluster(&id)",
-                "admin.cluster(id)",
-                "admin.cluster(cluster_id)",
-            ),
-            false => ("admin", "admin", "admin"),
-        };
-    let (mut json, mut rust_body, mut cpp_body, mut keywords) = Default::default();
+    let of_cluster = place.starts_with("cluster.") || place == "cluster";
+    let (rust_admin, cpp_admin, python_admin) = match of_cluster {
+        true => (
+            "admin.cluster(&id)",
+            "admin.cluster(id)",
+            "admin.cluster(cluster_id)",
+        ),
+        false => ("admin", "admin", "admin"),
+    };
+    let (mut ids, mut json) = (String::new(), String::new());
+    let [mut rust, mut cpp, mut keywords] = [const { Vec::<String>::new() }; 3];
+    for name in arguments {
+        if *name == "clusterUuid" && of_cluster {
+            continue;
+        }
+        let value = format!("\"{}\"", argument(name));
+        rust.push(match id_type(name).zip(without_id(name)) {
+            Some((id, variable)) => {
+                writeln!(ids, "let {variable} = {id}::new({value})?;").unwrap();
+                format!("&{variable}")
+            }
+            None => value.clone(),
+        });
+        cpp.push(value.clone());
+        keywords.push(value);
+    }
     if let Some(body) = body {
         let BodyKind::Object(Description::Object { name, fields, .. }) = &body.kind else {
             return None;
@@ -394,23 +390,38 @@ fn derived(
         let required = fields
             .iter()
             .filter(|field| field.presence == Presence::Required);
-        let samples: Vec<(&Field, &str)> = required
+        let samples: Vec<(&Field, Sample)> = required
             .map(|field| Some((field, sample(field)?)))
             .collect::<Option<_>>()?;
-        let join = |format: fn(&(&Field, &str)) -> String| {
+        let join = |format: fn(&(&Field, Sample)) -> String| {
             samples.iter().map(format).collect::<Vec<_>>().join(", ")
         };
         json = format!(
             "{{{}}}",
-            join(|(field, value)| format!("\"{}\": {value}", field.json))
+            join(|(field, value)| format!("\"{}\": {}", field.json, value.json))
         );
-        rust_body = format!("&{name}::new({})", join(|(_, value)| (*value).to_owned()));
-        cpp_body = format!("{{{}}}", join(|(_, value)| (*value).to_owned()));
-        keywords = join(|(field, value)| format!("{}={value}", field.name));
+        let (in_rust, in_cpp) = (
+            join(|(_, value)| value.rust.clone()),
+            join(|(_, value)| value.cpp.clone()),
+        );
+        if is_passed_as_arguments(name) {
+            rust.push(in_rust);
+            cpp.push(in_cpp);
+        } else {
+            rust.push(format!("&{name}::new({in_rust})"));
+            cpp.push(format!("{{{in_cpp}}}"));
+        }
+        for (field, value) in &samples {
+            keywords.push(match is_by_position(call, field.json) {
+                true => value.python.clone(),
+                false => format!("{}={}", field.name, value.python),
+            });
+        }
     }
     if method.starts_with("wait_until_") {
-        rust_body = "&Wait::new()".into();
+        rust.push("&Wait::new()".into());
     }
+    let [rust, cpp, keywords] = [rust, cpp, keywords].map(|values| values.join(", "));
     let [let_rust, let_cpp, let_python] = match result {
         "" => [String::new(), String::new(), String::new()],
         result => [
@@ -425,18 +436,46 @@ fn derived(
     };
     Some(Shown {
         body: json,
-        rust: format!("{let_rust}{rust_admin}{native}.{method}({rust_body})?;"),
-        cpp: format!("{let_cpp}{cpp_admin}{native}.{cpp_method}({cpp_body});"),
+        rust: format!("{ids}{let_rust}{rust_admin}{native}.{method}({rust})?;"),
+        cpp: format!("{let_cpp}{cpp_admin}{native}.{cpp_method}({cpp});"),
         python: format!("{let_python}{python_admin}{python}.{method}({keywords})"),
     })
 }
 
-/// Returns a placeholder of a field that is the same in all languages.
-fn sample(field: &Field) -> Option<&'static str> {
+/// A placeholder of a field in each language.
+struct Sample {
+    json: String,
+    rust: String,
+    cpp: String,
+    python: String,
+}
+
+/// Returns a placeholder of a string, number, boolean or enumeration, else `None`.
+fn sample(field: &Field) -> Option<Sample> {
+    let same = |value: &str| Sample {
+        json: value.to_owned(),
+        rust: value.to_owned(),
+        cpp: value.to_owned(),
+        python: value.to_owned(),
+    };
     match field.rust_type {
-        "String" => Some("\"…\""),
-        "u32" => Some("1"),
-        _ => None,
+        "String" | "Secret" => Some(same("\"…\"")),
+        "u32" => Some(same("1")),
+        "bool" => Some(Sample {
+            python: "True".to_owned(),
+            ..same("true")
+        }),
+        rust_type => TYPES.iter().find_map(|known| match known {
+            Description::Enum { name, values, .. } if *name == rust_type => {
+                let value = values.first()?;
+                Some(Sample {
+                    rust: format!("{name}::{}", value.name),
+                    cpp: format!("camunda::{name}::{}", value.name),
+                    ..same(&format!("\"{}\"", value.json))
+                })
+            }
+            _ => None,
+        }),
     }
 }
 
@@ -450,6 +489,7 @@ fn argument(name: &str) -> &'static str {
         "clientUuid" => "m1…",
         "email" => "ada@example.com",
         name if name.starts_with("generation") => "g2…",
+        name if id_type(name).is_some() => "…",
         name => panic!("no example of the argument {name} in xtask/src/site.rs"),
     }
 }
@@ -684,15 +724,68 @@ mod tests {
             shown.python,
             "admin.cluster(cluster_id).set_encryption(primary_encryption_key_id=\"…\")"
         );
-        assert!(
-            derived(
-                "cluster.backups.delete",
-                &["clusterUuid", "backupId"],
-                None,
-                ""
-            )
-            .is_none()
+        // A list has no placeholder.
+        let fail_over = OPERATIONS
+            .iter()
+            .find(|it| it.sdk_method == "cluster.fail_over");
+        let body = fail_over.unwrap().body.as_ref();
+        assert!(derived("cluster.fail_over", &["clusterUuid"], body, "").is_none());
+    }
+
+    #[test]
+    fn derived_example_has_ids_and_strings_of_the_path() {
+        let arguments = ["clusterUuid", "backupId"];
+        let shown = derived("cluster.backups.delete", &arguments, None, "deleted").unwrap();
+        assert_eq!(
+            shown.rust,
+            "let backup = BackupId::new(\"b1…\")?;\n\
+             let deleted = admin.cluster(&id).backups().delete(&backup)?;"
         );
+        assert_eq!(
+            shown.cpp,
+            "const auto deleted = admin.cluster(id).backups().remove(\"b1…\");"
+        );
+        assert_eq!(
+            shown.python,
+            "deleted = admin.cluster(cluster_id).backups.delete(\"b1…\")"
+        );
+
+        let update = OPERATIONS
+            .iter()
+            .find(|it| it.sdk_method == "cluster.secrets.update");
+        let body = update.unwrap().body.as_ref();
+        let arguments = ["clusterUuid", "secretName"];
+        let shown = derived("cluster.secrets.update", &arguments, body, "").unwrap();
+        assert_eq!(
+            shown.rust,
+            "admin.cluster(&id).secrets().update(\"API_KEY\", \"…\")?;"
+        );
+        assert_eq!(
+            shown.python,
+            "admin.cluster(cluster_id).secrets.update(\"API_KEY\", \"…\")"
+        );
+
+        let shown = derived("cluster.wait_until_healthy", &["clusterUuid"], None, "").unwrap();
+        assert_eq!(
+            shown.rust,
+            "admin.cluster(&id).wait_until_healthy(&Wait::new())?;"
+        );
+    }
+
+    #[test]
+    fn sample_of_an_enumeration_is_its_first_value() {
+        let fields = TYPES.iter().find_map(|known| match known {
+            Description::Object { name, fields, .. } if *name == "AuditEvent" => Some(*fields),
+            _ => None,
+        });
+        let field = |name| fields.unwrap().iter().find(|field| field.name == name);
+        let sample = |name| super::sample(field(name).unwrap());
+        let shown = sample("audit_type").unwrap();
+        assert_eq!(shown.json, "\"c\"");
+        assert_eq!(shown.rust, "AuditType::Create");
+        assert_eq!(shown.cpp, "camunda::AuditType::Create");
+        assert_eq!(shown.python, "\"c\"");
+        assert!(sample("org_id").is_none());
     }
 
     #[test]

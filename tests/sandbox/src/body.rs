@@ -56,7 +56,7 @@ impl Fields {
     }
 
     pub(crate) fn string(&mut self, name: &str) -> Result<String, Response> {
-        self.optional_string(name)?.ok_or_else(|| missing(name))
+        required(name, self.optional_string(name)?)
     }
 
     pub(crate) fn optional_string(&mut self, name: &str) -> Result<Option<String>, Response> {
@@ -107,7 +107,7 @@ impl Fields {
     }
 
     pub(crate) fn strings(&mut self, name: &str) -> Result<Vec<String>, Response> {
-        self.optional_strings(name)?.ok_or_else(|| missing(name))
+        required(name, self.optional_strings(name)?)
     }
 
     pub(crate) fn optional_strings(&mut self, name: &str) -> Result<Option<Vec<String>>, Response> {
@@ -137,7 +137,7 @@ impl Fields {
     }
 
     pub(crate) fn array(&mut self, name: &str) -> Result<Vec<Value>, Response> {
-        self.optional_array(name)?.ok_or_else(|| missing(name))
+        required(name, self.optional_array(name)?)
     }
 
     pub(crate) fn optional_array(&mut self, name: &str) -> Result<Option<Vec<Value>>, Response> {
@@ -204,8 +204,10 @@ pub(crate) fn is_media_type(header: Option<&str>, media_type: &str) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
 }
 
-fn missing(name: &str) -> Response {
-    Response::message(400, format!("field \"{name}\" is missing"))
+/// Rejects a request without a field, such as a number or an enumeration value that is required.
+pub(crate) fn required<T>(name: &str, value: Option<T>) -> Result<T, Response> {
+    let missing = || Response::message(400, format!("field \"{name}\" is missing"));
+    value.ok_or_else(missing)
 }
 
 fn wrong_type(name: &str, wanted: &str) -> Response {

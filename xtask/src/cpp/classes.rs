@@ -6,7 +6,7 @@ use camunda_admin::description::{BodyKind, Description, OPERATIONS, Operation, W
 
 use super::names::{cpp_name, doc};
 use super::types::{CREATED_CLUSTER, field_type, is_passed_as_arguments};
-use crate::identifiers::{polled_type, snake};
+use crate::identifiers::{id_type, polled_type, snake, without_id};
 
 /// C++ classes that have operations as methods.
 pub(super) const PLACES: &[Place] = &[
@@ -373,30 +373,17 @@ pub(super) struct Argument {
 }
 
 pub(super) fn path_argument(name: &str, of_cluster: bool) -> Option<Argument> {
-    let id = match name {
-        "clusterUuid" if of_cluster => return None,
-        "clusterUuid" => Some("ClusterId"),
-        "clientId" => Some("ClusterClientId"),
-        "clientUuid" => Some("MonitoringClientId"),
-        "backupId" => Some("BackupId"),
-        "generationId" => Some("GenerationId"),
-        _ => None,
-    };
+    if name == "clusterUuid" && of_cluster {
+        return None;
+    }
+    let id = id_type(name).zip(without_id(name));
     let snake = snake(name);
     Some(match id {
-        Some(id) => {
-            let short = match name {
-                "clusterUuid" => "cluster",
-                "backupId" => "backup",
-                "generationId" => "generation",
-                _ => "client",
-            };
-            Argument {
-                declared: format!("const {id}& {short}"),
-                before: String::new(),
-                passed: format!("detail::c_text({short}.str(), \"{snake}\")"),
-            }
-        }
+        Some((id, short)) => Argument {
+            declared: format!("const {id}& {short}"),
+            before: String::new(),
+            passed: format!("detail::c_text({short}.str(), \"{snake}\")"),
+        },
         None => {
             let short = snake.strip_prefix("secret_").unwrap_or(&snake);
             Argument {
@@ -433,10 +420,8 @@ pub(super) fn arguments(operation: &Operation) -> Vec<Argument> {
                 let (kind, value) = match field_type(field).as_str() {
                     "std::string" => ("std::string_view".to_owned(), short.to_owned()),
                     "Secret" => ("Secret".to_owned(), format!("std::move({short})")),
-                    other => (
-                        format!("std::vector<{}>", &other[12..other.len() - 1]),
-                        format!("std::move({short})"),
-                    ),
+                    number @ ("bool" | "std::uint32_t") => (number.to_owned(), short.to_owned()),
+                    other => (other.to_owned(), format!("std::move({short})")),
                 };
                 declared.push(format!("{kind} {short}"));
                 writeln!(before, "  request.{} = {value};", cpp_name(field.name)).unwrap();

@@ -2,31 +2,23 @@
 
 use std::fmt::Write as _;
 
-use camunda_admin::description::{Description, Direction, EnumValue, Field, Presence, TYPES};
+use camunda_admin::description::{
+    Description, Direction, EnumValue, Field, INTERNAL_TYPES, Presence, TYPES,
+};
 
 use super::names::{cpp_name, doc};
-
-/// Requests with one or two fields, which are the arguments of the method instead of an object.
-pub(super) const AS_ARGUMENTS: &[&str] = &[
-    "UpdateIpAllowlist",
-    "SetBackupSchedule",
-    "CreateSecret",
-    "UpdateSecret",
-    "CreateMonitoringClient",
-    "SetMemberRoles",
-];
 
 /// The response type of which the method returns one field, `cluster_id`.
 pub(super) const CREATED_CLUSTER: &str = "CreatedCluster";
 
-/// Returns whether the fields of a request body are the arguments of the method.
+/// Returns whether the fields of a request body are the arguments of the method, instead of an object.
 pub(crate) fn is_passed_as_arguments(name: &str) -> bool {
-    AS_ARGUMENTS.contains(&name)
+    is_internal(name) && name != CREATED_CLUSTER
 }
 
 /// Returns whether a type is used in the implementation of methods only.
 fn is_internal(name: &str) -> bool {
-    is_passed_as_arguments(name) || name == CREATED_CLUSTER
+    INTERNAL_TYPES.contains(&name)
 }
 
 /// Member functions of types. The end of the template defines them.

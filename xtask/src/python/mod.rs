@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use operations::PLACES;
 
 pub(crate) use models::{models, values};
-pub(crate) use operations::operations;
+pub(crate) use operations::{is_by_position, operations};
 pub(crate) use prototypes::prototypes;
 
 use crate::{Generated, NOTICE};

@@ -84,6 +84,14 @@ const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
 
+/// Returns whether a request field is a positional argument of the method.
+pub(crate) fn is_by_position(call: &str, json: &str) -> bool {
+    let fields = BY_POSITION.iter().filter(|(known, _)| *known == call);
+    fields
+        .flat_map(|(_, fields)| *fields)
+        .any(|(known, _)| *known == json)
+}
+
 /// Generates `_operations.py`.
 pub(crate) fn operations() -> Generated {
     Generated {
