@@ -48,7 +48,8 @@
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
  *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
  *   is not instrumented for ThreadSanitizer: use the suppressions in camunda_admin.tsan.supp, which is
- *   installed in share/camunda_admin.
+ *   installed in share/camunda_admin. On Linux, pthread_cancel() takes effect after the call of the
+ *   thread; camunda_cancel ends the call earlier.
  * - Stack. A call uses up to 96 KiB of the stack of its thread, callbacks not included; 160 KiB if the
  *   library was built without optimization.
  * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::api::admin::AdminClient;
 use crate::api::operation;
+use crate::auth::Token;
 use crate::call::CallOptions;
 use crate::error::Result;
 use crate::ffi::boundary::{free, handle, required, return_owned, set_null};
@@ -33,6 +34,13 @@ impl camunda_admin {
     /// Runs a call: log records go to this client's log callback, and a shutdown cancels the call.
     pub(super) fn logging<T>(&self, body: impl FnOnce() -> T) -> T {
         shutdown::during(self.shutdown.as_ref(), || LogSink::during(self.log, body))
+    }
+
+    /// Returns the access token if it is cached in memory.
+    pub(super) fn cached_token(&self) -> Option<Token> {
+        shutdown::during_without_io(self.shutdown.as_ref(), || {
+            LogSink::during(self.log, || self.client.cached_token())
+        })
     }
 }
 

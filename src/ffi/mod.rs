@@ -35,6 +35,7 @@ mod boundary;
 #[path = "../fuzzing/ffi.rs"]
 pub(crate) mod fuzzing;
 mod guard;
+mod host_thread;
 #[cfg(test)]
 mod tests;
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::current_thread;
 use crate::ffi::boundary::{catch_panic_or, free, handle};
+use crate::ffi::host_thread::{CancelDisabled, watch_end};
 use crate::fork::PerProcess;
 
 /// Calls run, and new ones can start.
@@ -129,7 +130,18 @@ impl Drop for Frame {
 }
 
 /// Runs a call of a client, whose callbacks go through [`call_back`].
+///
+/// A request of `pthread_cancel` takes effect after the call.
 pub(super) fn during<T>(shutdown: Option<&Arc<Shutdown>>, body: impl FnOnce() -> T) -> T {
+    let _uncancellable = CancelDisabled::new();
+    during_without_io(shutdown, body)
+}
+
+/// As [`during`], for a body that never blocks: there, `pthread_cancel` does not take effect.
+pub(super) fn during_without_io<T>(
+    shutdown: Option<&Arc<Shutdown>>,
+    body: impl FnOnce() -> T,
+) -> T {
     let mut frame = Frame {
         shutdown: shutdown.map(Arc::as_ptr),
         calls: None,
@@ -153,7 +165,7 @@ pub(super) fn during<T>(shutdown: Option<&Arc<Shutdown>>, body: impl FnOnce() ->
 
 /// Calls a callback of the host. Returns `None` without calling it if the host was shut down.
 pub(super) fn call_back<T>(call: impl FnOnce() -> T) -> Option<T> {
-    /// Dropped only if the callback neither returns nor panics.
+    /// Dropped only if the callback neither returns nor panics: by an exception of another language.
     struct Unwound;
     impl Drop for Unwound {
         fn drop(&mut self) {
@@ -166,7 +178,7 @@ pub(super) fn call_back<T>(call: impl FnOnce() -> T) -> Option<T> {
         return None;
     }
     let unwound = Unwound;
-    let result = call();
+    let result = watch_end(ended_by_the_host, call);
     std::mem::forget(unwound);
     Some(result)
 }

@@ -43,18 +43,18 @@ pub unsafe extern "C" fn camunda_admin_token(
                 true => None,
                 false => Some(text("audience", audience)?),
             };
-            let token = admin.logging(|| {
-                let cached = match audience {
-                    None => admin.client.cached_token(),
-                    Some(_) => None,
-                };
-                match cached {
-                    Some(token) => Ok(token),
-                    None => admin
+            let cached = match audience {
+                None => admin.cached_token(),
+                Some(_) => None,
+            };
+            let token = match cached {
+                Some(token) => token,
+                None => admin.logging(|| {
+                    admin
                         .with(call.as_ref().map(camunda_call_options::options))
-                        .token_for(audience),
-                }
-            })?;
+                        .token_for(audience)
+                })?,
+            };
             return_owned(out, camunda_token(token));
             Ok(())
         })

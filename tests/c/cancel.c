@@ -122,6 +122,29 @@ static void waiter_is_cancelled_from_another_thread(void) {
   free(id);
 }
 
+static void *list_and_test_cancel(void *status) {
+  camunda_value *value = NULL;
+  *(camunda_status *)status = camunda_cluster_list(admin, NULL, &value, NULL);
+  camunda_value_free(value);
+  pthread_testcancel();
+  return NULL;
+}
+
+static void call_completes_on_a_thread_that_is_cancelled(void) {
+  const long long wanted = sandbox_count("requests") + 1;
+  sandbox_fault("{\"operation\":\"GET /clusters\",\"delay_ms\":300}");
+  camunda_status status = CAMUNDA_STATUS_INTERNAL;
+  pthread_t thread;
+  pthread_create(&thread, NULL, list_and_test_cancel, &status);
+  const double end = now() + within(10);
+  while (sandbox_count("requests") < wanted && now() < end) pause_briefly();
+  pthread_cancel(thread);
+  void *result = NULL;
+  pthread_join(thread, &result);
+  CHECK_INT(status, CAMUNDA_STATUS_OK);
+  CHECK(result == PTHREAD_CANCELED);
+}
+
 static double stuck_until_a_signal(const camunda_call_options *call) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -221,6 +244,7 @@ int main(void) {
   RUN(call_is_cancelled_from_another_thread);
   RUN(call_is_cancelled_when_handle_is_reset_immediately);
   RUN(waiter_is_cancelled_from_another_thread);
+  RUN(call_completes_on_a_thread_that_is_cancelled);
   RUN(call_is_cancelled_from_a_signal_handler);
   RUN(call_continues_after_an_unrelated_signal);
   RUN(call_is_cancelled_by_interrupt_check);
