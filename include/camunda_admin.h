@@ -3911,13 +3911,16 @@ int64_t camunda_value_integer(const camunda_value *value,
 bool camunda_value_bool(const camunda_value *value, bool fallback);
 
 /**
- * Returns the JSON of a value: for a whole response, its unmodified bytes.
+ * Returns the JSON of a value: for a whole response, its unmodified bytes. Only if a string of the
+ * documented type has an unpaired surrogate, all of these are `\ufffd` instead, in a response without
+ * secrets.
  *
  * @param value Value; NULL is accepted.
  * @param[out] len Length without the NUL; may be NULL.
  * @return The JSON, NUL-terminated and borrowed from `value`; NULL if `value` is NULL.
  */
-const char *camunda_value_json(const camunda_value *value, size_t *len);
+const char *camunda_value_json(const camunda_value *value,
+                               size_t *len);
 
 /**
  * Parses JSON.
