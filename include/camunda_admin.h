@@ -305,14 +305,16 @@ typedef void (*camunda_progress_fn)(void *user, const camunda_value *resource);
 
 /**
  * Interrupt check, called about every 20 ms while a call waits, on the calling thread. A non-zero
- * return value cancels the call. For language runtimes that run their own signal handlers.
+ * return value cancels the call. For language runtimes that run their own signal handlers. It may make
+ * calls, as described for camunda_log_fn.
  */
 typedef int32_t (*camunda_interrupt_check_fn)(void *user);
 
 /**
  * Log callback: receives the level (CAMUNDA_LOG_…), the module that logs, and a message without
  * secrets. Runs on the calling thread, during calls only. The strings are borrowed during the
- * callback.
+ * callback. The callback may make calls; one that needs the access token that the thread is requesting
+ * fails immediately with CAMUNDA_STATUS_INVALID_ARGUMENT.
  */
 typedef void (*camunda_log_fn)(void *user, int32_t level, const char *target, const char *message);
 
@@ -3912,13 +3914,16 @@ int64_t camunda_value_integer(const camunda_value *value,
 bool camunda_value_bool(const camunda_value *value, bool fallback);
 
 /**
- * Returns the JSON of a value: for a whole response, its unmodified bytes.
+ * Returns the JSON of a value: for a whole response, its unmodified bytes. Only if a string of the
+ * documented type has an unpaired surrogate, all of these are `\ufffd` instead, in a response without
+ * secrets.
  *
  * @param value Value; NULL is accepted.
  * @param[out] len Length without the NUL; may be NULL.
  * @return The JSON, NUL-terminated and borrowed from `value`; NULL if `value` is NULL.
  */
-const char *camunda_value_json(const camunda_value *value, size_t *len);
+const char *camunda_value_json(const camunda_value *value,
+                               size_t *len);
 
 /**
  * Parses JSON.

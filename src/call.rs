@@ -157,6 +157,9 @@ impl CallOptions {
     /// it returns `true`, the call fails with [`ErrorKind::Cancelled`]. For language runtimes that
     /// must run their own signal handlers, such as Python. A call that waits less than 20 ms does
     /// not run it.
+    ///
+    /// The callback may make calls. One that needs the access token that the thread is requesting fails
+    /// immediately with [`ErrorKind::InvalidArgument`].
     #[must_use]
     pub fn interrupt_check(mut self, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(check));

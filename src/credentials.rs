@@ -286,7 +286,10 @@ fn parse_value(text: &str) -> Option<(Zeroizing<String>, &str)> {
             '"' => rest = parse_double_quoted(after, &mut value)?,
             '\\' => {
                 let escaped = after.chars().next()?;
-                value.push(escaped);
+                // Before a line break it continues the line.
+                if escaped != '\n' {
+                    value.push(escaped);
+                }
                 rest = &after[escaped.len_utf8()..];
             }
             c => {
@@ -342,6 +345,8 @@ mod tests {
             ("# first\n\nA=b#c\r\n", "b#c"),
             ("\u{feff}A=b;", "b"),
             ("A='two\nlines'", "two\nlines"),
+            ("A=b\\\nc", "bc"),
+            ("A='b'\\\n'c'\\\n\nB=d", "bc"),
             ("A=x\nA=b", "b"),
             ("exportA=x\nA=b", "b"),
         ] {

@@ -83,6 +83,31 @@ pub(crate) fn decode_lossy(written: &[u8], text: &mut Vec<u8>) -> bool {
     is_valid
 }
 
+/// Replaces the unpaired surrogates in the strings of a JSON text by U+FFFD, which is written with as many
+/// bytes. Returns whether there were any.
+pub(crate) fn replace_unpaired_surrogates(json: &mut [u8]) -> bool {
+    let mut found = false;
+    let mut at = 0;
+    // Only strings have backslashes.
+    while let Some(plain) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += plain;
+        at += match code_unit(&json[at..]) {
+            Some(0xd800..=0xdbff)
+                if matches!(code_unit(&json[at + 6..]), Some(0xdc00..=0xdfff)) =>
+            {
+                12
+            }
+            Some(0xd800..=0xdfff) => {
+                json[at + 2..at + 6].copy_from_slice(b"fffd");
+                found = true;
+                6
+            }
+            _ => 2.min(json.len() - at),
+        };
+    }
+    found
+}
+
 /// Returns the number of bytes that [`decode_lossy`] appends.
 #[cfg(feature = "capi")]
 pub(crate) fn decoded_length(written: &[u8]) -> usize {
@@ -216,6 +241,24 @@ mod tests {
                 expected.is_some(),
                 "{written}"
             );
+        }
+    }
+
+    #[test]
+    fn replace_unpaired_surrogates_changes_nothing_else() {
+        for (json, expected) in [
+            (r#""\ud800""#, r#""\ufffd""#),
+            (r#""\uDBFF\uD800\uDC00""#, r#""\ufffd\uD800\uDC00""#),
+            (r#"["\udc00\ud83d"]"#, r#"["\ufffd\ufffd"]"#),
+            (r#""\ud800\n\u00e9""#, r#""\ufffd\n\u00e9""#),
+            (r#""\\ud800 \ud83d\ude00""#, r#""\\ud800 \ud83d\ude00""#),
+            (r#""\ud80""#, r#""\ud80""#),
+            ("\"\\", "\"\\"),
+        ] {
+            let mut text = json.as_bytes().to_vec();
+            let replaced = replace_unpaired_surrogates(&mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+            assert_eq!(replaced, json != expected, "{json}");
         }
     }
 

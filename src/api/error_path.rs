@@ -21,9 +21,25 @@ enum Container<'a> {
     },
 }
 
-/// Returns the message of the error, prefixed with its JSON path.
+/// Returns the message of the error, prefixed with its JSON path and without the text of a string,
+/// which may be secret: a body can be encoded twice, for example.
 pub(super) fn with_json_path(json: &[u8], error: &serde_json::Error) -> String {
-    message_at(json, offset(json, error), error.to_string())
+    let message = Zeroizing::new(error.to_string());
+    message_at(json, offset(json, error), without_string(&message))
+}
+
+/// Removes the string that serde quotes in `invalid type: string "text", expected a sequence`.
+fn without_string(message: &str) -> String {
+    const BEFORE: &str = "string \"";
+    const AFTER: &str = "\", expected ";
+    let begins = message.starts_with("invalid type: ") || message.starts_with("invalid value: ");
+    match (message.find(BEFORE), message.rfind(AFTER)) {
+        (Some(before), Some(after)) if begins && before < after => {
+            let kept = &message[..before + "string".len()];
+            [kept, &message[after + 1..]].concat()
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// Returns the JSON path and the position of the error. `serde_json`'s message can quote the value.
@@ -183,6 +199,31 @@ mod tests {
 
     fn path_at_end_of(json: &str) -> String {
         path(&open_containers(json.as_bytes()))
+    }
+
+    #[test]
+    fn message_has_no_text_of_a_string() {
+        for (json, expected) in [
+            (
+                r#""hunter2""#,
+                "invalid type: string, expected a sequence at line 1 column 9",
+            ),
+            (
+                r#"[1,"\", expected hunter2\", expected a u8"]"#,
+                "[1]: invalid type: string, expected u8 at line 1 column 42",
+            ),
+            (
+                "[[]]",
+                "[0]: invalid type: sequence, expected u8 at line 1 column 1",
+            ),
+            (
+                "[300]",
+                "[0]: invalid value: integer `300`, expected u8 at line 1 column 4",
+            ),
+        ] {
+            let error = serde_json::from_str::<Vec<u8>>(json).unwrap_err();
+            assert_eq!(with_json_path(json.as_bytes(), &error), expected);
+        }
     }
 
     #[test]

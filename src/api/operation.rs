@@ -21,6 +21,7 @@ use crate::api::schema::{
 };
 use crate::edit_distance::nearest;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::json_text::replace_unpaired_surrogates;
 use crate::secret::{Secret, Zeroizing, to_json};
 pub(crate) use crate::transport::strip_bom;
 use crate::transport::{Idempotency, Method};
@@ -191,7 +192,24 @@ impl Operation {
 
     /// Decodes a response. An error contains the response body and has the outcome `Completed`.
     pub(crate) fn decode<T: DeserializeOwned>(&self, response: Zeroizing<Vec<u8>>) -> Result<T> {
-        decode(&response).map_err(|problem| self.decode_error(problem, response))
+        decode(&response)
+            .or_else(|problem| match self.with_valid_strings(&response) {
+                Some(replaced) => decode(&replaced),
+                None => Err(problem),
+            })
+            .map_err(|problem| self.decode_error(problem, response))
+    }
+
+    /// Returns a copy of a response in which U+FFFD replaces unpaired surrogates, or `None` if there are
+    /// none. Programs truncate names in the middle of a surrogate pair, and one such name must not make
+    /// a whole listing unreadable. `None` for secrets too: a changed one is useless.
+    #[cold]
+    fn with_valid_strings(&self, response: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        if self.one_time_response || self.has_secret_response() {
+            return None;
+        }
+        let mut copy = Zeroizing::new(response.to_vec());
+        replace_unpaired_surrogates(&mut copy).then_some(copy)
     }
 
     /// Validates a response against its schema. Returns the response and its index; the index is
@@ -202,10 +220,20 @@ impl Operation {
         response: Zeroizing<Vec<u8>>,
     ) -> Result<(Zeroizing<Vec<u8>>, Option<Index>)> {
         match self.response.as_ref().and_then(|body| body.json.as_ref()) {
-            Some(json) => match json.walk(&response) {
-                Ok(walked) => Ok((response, Some(walked.index))),
-                Err(problem) => Err(self.decode_error(problem, response)),
-            },
+            Some(json) => {
+                let problem = match json.walk(&response) {
+                    Ok(walked) => return Ok((response, Some(walked.index))),
+                    Err(problem) => problem,
+                };
+                let problem = match self.with_valid_strings(&response) {
+                    Some(replaced) => match json.walk(&replaced) {
+                        Ok(walked) => return Ok((replaced, Some(walked.index))),
+                        Err(problem) => problem,
+                    },
+                    None => problem,
+                };
+                Err(self.decode_error(problem, response))
+            }
             None => Ok((response, None)),
         }
     }

@@ -1,6 +1,7 @@
 //! Cache keys of tokens, keys of token hosts, and the names and labels derived from them.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use ring::{digest, hkdf, hmac};
 
@@ -82,7 +83,7 @@ pub(crate) fn label(request: &TokenRequest) -> String {
 fn public_parts(request: &TokenRequest) -> Vec<u8> {
     let mut message = Vec::new();
     for part in [
-        Some(&request.token_url),
+        Some(&normalized(&request.token_url)),
         Some(&request.client_id),
         Some(&request.audience),
         request.scope.as_ref(),
@@ -104,23 +105,8 @@ pub(crate) struct TokenHostKey(String);
 impl TokenHostKey {
     /// Returns the key for the scheme, host and port of a URL; the port is always explicit.
     pub(crate) fn of(token_url: &str) -> Self {
-        let (scheme, rest) = token_url.split_once("://").unwrap_or(("", token_url));
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        let host = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
-        let scheme = scheme.to_ascii_lowercase();
-        let host = host.to_ascii_lowercase();
-        // An IPv6 address has colons of its own, inside its brackets.
-        let after_address = host
-            .rsplit_once(']')
-            .map_or(host.as_str(), |(_, port)| port);
-        let port = match (after_address.contains(':'), scheme.as_str()) {
-            (true, _) => "",
-            (false, "http") => ":80",
-            (false, _) => ":443",
-        };
-        TokenHostKey(format!("{scheme}://{host}{port}"))
+        let parts = UrlParts::of(token_url);
+        TokenHostKey(format!("{}://{}:{}", parts.scheme, parts.host, parts.port))
     }
 
     /// Returns the host in readable form.
@@ -134,6 +120,74 @@ impl TokenHostKey {
         context.update(RATE_LIMIT_DOMAIN);
         context.update(self.0.as_bytes());
         hex(&context.finish().as_ref()[..16])
+    }
+}
+
+/// Returns the usual spelling of a token URL, so that clients that spell it in different ways share a
+/// token: lower-case scheme and host, the short form of an IPv6 address, no default port. The path is
+/// case-sensitive and stays as it is.
+fn normalized(token_url: &str) -> String {
+    let parts = UrlParts::of(token_url);
+    let port = match parts.port.as_str() {
+        port if port == parts.default_port() => String::new(),
+        port => format!(":{port}"),
+    };
+    let path = if parts.path.is_empty() {
+        "/"
+    } else {
+        parts.path
+    };
+    format!("{}://{}{port}{path}", parts.scheme, parts.host)
+}
+
+/// Parts of a URL, without user name and password.
+struct UrlParts<'a> {
+    /// In lower case.
+    scheme: String,
+    /// In lower case; an IPv6 address in its short form and in brackets.
+    host: String,
+    /// Explicit, without leading zeros.
+    port: String,
+    /// What follows the port: the path with its slash, if any, and a query.
+    path: &'a str,
+}
+
+impl<'a> UrlParts<'a> {
+    fn of(url: &'a str) -> Self {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        // An IPv6 address has colons of its own, inside its brackets.
+        let after_address = host.rfind(']').map_or(0, |end| end + 1);
+        let (host, port) = match host[after_address..].rfind(':') {
+            Some(colon) => host.split_at(after_address + colon),
+            None => (host, ""),
+        };
+        let address = host
+            .strip_prefix('[')
+            .and_then(|it| it.strip_suffix(']')?.parse::<Ipv6Addr>().ok());
+        let mut parts = UrlParts {
+            scheme: scheme.to_ascii_lowercase(),
+            host: address.map_or(host.to_ascii_lowercase(), |it| format!("[{it}]")),
+            port: port
+                .trim_start_matches(':')
+                .trim_start_matches('0')
+                .to_owned(),
+            path,
+        };
+        if parts.port.is_empty() {
+            parts.port = parts.default_port().to_owned();
+        }
+        parts
+    }
+
+    fn default_port(&self) -> &'static str {
+        match self.scheme.as_str() {
+            "http" => "80",
+            _ => "443",
+        }
     }
 }
 
@@ -178,6 +232,51 @@ mod tests {
     }
 
     #[test]
+    fn cache_key_is_the_same_for_all_spellings_of_a_token_url() {
+        let key = |token_url: &str| {
+            CacheKey::of(&TokenRequest {
+                token_url: token_url.into(),
+                ..request()
+            })
+        };
+        for (one, others) in [
+            (
+                "https://login.example/oauth/token",
+                &[
+                    "HTTPS://LOGIN.example/oauth/token",
+                    "https://login.example:443/oauth/token",
+                    "https://login.example:/oauth/token",
+                ][..],
+            ),
+            (
+                "http://[::1]:8080/oauth/token",
+                &[
+                    "http://[0:0:0:0:0:0:0:1]:8080/oauth/token",
+                    "http://[::0001]:8080/oauth/token",
+                ],
+            ),
+            ("http://localhost", &["http://LOCALHOST:80/"]),
+        ] {
+            for other in others {
+                assert_eq!(key(other), key(one), "{other}");
+            }
+        }
+        let different = [
+            "https://login.example/oauth/token",
+            "http://login.example/oauth/token",
+            "https://login.example:80/oauth/token",
+            "https://login.example/oauth/TOKEN",
+            "https://login.example/oauth/token/",
+            "https://login.example",
+        ];
+        for (index, one) in different.iter().enumerate() {
+            for other in &different[..index] {
+                assert_ne!(key(one), key(other), "{one} {other}");
+            }
+        }
+    }
+
+    #[test]
     fn label_differs_by_every_part_but_the_secret() {
         let mut others = vec![request(); 4];
         others[0].token_url.push('2');
@@ -209,6 +308,11 @@ mod tests {
             ("http://u:p@127.0.0.1:8080/x@y", "http://127.0.0.1:8080"),
             ("http://[::1]/", "http://[::1]:80"),
             ("http://[::1]:81/", "http://[::1]:81"),
+            ("http://[0:0::0:1]:81/", "http://[::1]:81"),
+            ("https://[2001:DB8::A]", "https://[2001:db8::a]:443"),
+            ("https://login.example:/oauth", "https://login.example:443"),
+            ("https://login.example:08443/", "https://login.example:8443"),
+            ("https://login.example?a=b:1", "https://login.example:443"),
         ];
         for (url, expected) in table {
             assert_eq!(TokenHostKey::of(url).as_str(), expected);

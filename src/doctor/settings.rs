@@ -47,7 +47,7 @@ pub(super) fn of_variables(
 ) -> Vec<Setting> {
     let mut settings = Vec::new();
     add_variables(&mut settings, VARIABLES, variables);
-    add_variables(&mut settings, SYSTEM_VARIABLES, system);
+    add_system_variables(&mut settings, system);
     add_defaults(&mut settings);
     settings
 }
@@ -71,7 +71,7 @@ pub(super) fn of_client(config: &Config, system: &BTreeMap<String, Secret>) -> V
             });
         }
     }
-    add_variables(&mut settings, SYSTEM_VARIABLES, system);
+    add_system_variables(&mut settings, system);
     add_defaults(&mut settings);
     settings
 }
@@ -91,6 +91,17 @@ fn add_variables(
             });
         }
     }
+}
+
+/// Adds the variables of the system, without those that a setting replaces.
+fn add_system_variables(settings: &mut Vec<Setting>, system: &BTreeMap<String, Secret>) {
+    let is_set = |key| settings.iter().any(|setting| setting.key == key);
+    let applied: Vec<_> = SYSTEM_VARIABLES
+        .iter()
+        .filter(|(_, key)| !is_set(*key))
+        .copied()
+        .collect();
+    add_variables(settings, &applied, system);
 }
 
 fn add_defaults(settings: &mut Vec<Setting>) {
@@ -213,6 +224,23 @@ mod tests {
                 ),
                 ("audience", Some("api.cloud.camunda.io"), true, "default"),
             ]
+        );
+    }
+
+    #[test]
+    fn settings_lack_system_variables_that_a_setting_replaces() {
+        let sources = |variables: &[(&str, &str)]| {
+            let system = values_of(&[("SSL_CERT_FILE", "a.pem"), ("NO_PROXY", "localhost")]);
+            let found = of_variables(&values_of(variables), &system).into_iter();
+            found
+                .filter(|it| ["ca_file", "proxy"].contains(&it.key))
+                .map(|it| it.source)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sources(&[]), ["NO_PROXY", "SSL_CERT_FILE"]);
+        assert_eq!(
+            sources(&[("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "b.pem")]),
+            ["CAMUNDA_CUSTOM_ROOT_CERT_PATH", "NO_PROXY"]
         );
     }
 

@@ -19,7 +19,8 @@ pub type camunda_progress_fn =
     Option<unsafe extern "C-unwind" fn(user: *mut c_void, resource: *const camunda_value)>;
 
 /// Interrupt check, called about every 20 ms while a call waits, on the calling thread. A non-zero
-/// return value cancels the call. For language runtimes that run their own signal handlers.
+/// return value cancels the call. For language runtimes that run their own signal handlers. It may make
+/// calls, as described for camunda_log_fn.
 pub type camunda_interrupt_check_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> i32>;
 
 /// Options of single calls.

@@ -23,7 +23,8 @@ pub const CAMUNDA_LOG_TRACE: i32 = 5;
 
 /// Log callback: receives the level (CAMUNDA_LOG_…), the module that logs, and a message without
 /// secrets. Runs on the calling thread, during calls only. The strings are borrowed during the
-/// callback.
+/// callback. The callback may make calls; one that needs the access token that the thread is requesting
+/// fails immediately with CAMUNDA_STATUS_INVALID_ARGUMENT.
 pub type camunda_log_fn = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,

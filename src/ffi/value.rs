@@ -387,7 +387,9 @@ pub unsafe extern "C" fn camunda_value_bool(value: *const camunda_value, fallbac
     }
 }
 
-/// Returns the JSON of a value: for a whole response, its unmodified bytes.
+/// Returns the JSON of a value: for a whole response, its unmodified bytes. Only if a string of the
+/// documented type has an unpaired surrogate, all of these are `\ufffd` instead, in a response without
+/// secrets.
 ///
 /// @param value Value; NULL is accepted.
 /// @param[out] len Length without the NUL; may be NULL.

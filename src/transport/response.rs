@@ -12,6 +12,7 @@ use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use super::MAX_RETRY_AFTER;
 use super::server_message::{error_message, is_gateway_message};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::json_text::replace_unpaired_surrogates;
 use crate::secret::{Zeroizing, read_to_end, read_to_end_expecting};
 
 /// Maximum number of bytes that are read of the body of an error response.
@@ -94,6 +95,19 @@ impl BodyError {
             BodyError::Undecodable(_) | BodyError::Sink(_) => false,
         }
     }
+}
+
+/// Returns the text of a JSON string, in which U+FFFD replaces unpaired surrogates; `None` if `json` is
+/// something else.
+fn csv_of_json_string(json: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = serde_json::from_slice::<String>(json).or_else(|error| {
+        let mut copy = Zeroizing::new(json.to_vec());
+        match replace_unpaired_surrogates(&mut copy) {
+            true => serde_json::from_slice(&copy),
+            false => Err(error),
+        }
+    });
+    text.ok().map(|text| Zeroizing::new(text.into_bytes()))
 }
 
 impl Response {
@@ -201,10 +215,7 @@ impl Response {
             if whole.len() as u64 > limit {
                 return Err(BodyError::TooLarge { limit, body: whole });
             }
-            let text = match serde_json::from_slice::<String>(&whole) {
-                Ok(text) => Zeroizing::new(text.into_bytes()),
-                Err(_) => whole,
-            };
+            let text = csv_of_json_string(&whole).unwrap_or(whole);
             return sink
                 .write_all(&text)
                 .and_then(|()| sink.flush())

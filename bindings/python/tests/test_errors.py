@@ -209,6 +209,34 @@ class Kinds(SandboxTest):
         with self.assertRaises(DecodeError) as raised:
             self.client().cluster(self.cluster()).get()
         self.assertEqual(raised.exception.body, body.encode())
+        self.assertNotIsInstance(raised.exception, OutcomeUnknownError)
+
+    def test_outcome_is_unknown_when_response_to_a_change_is_nested_too_deeply(self):
+        deep = "[" * 100_000 + "]" * 100_000
+        cluster = self.cluster()
+        clients = self.client().cluster(cluster).clients
+        body = '{"name": "w", "clientId": "i", "clientSecret": "hunter2", "deep": ' + deep + "}"
+        request = self.client().request
+        for operation, response, call in [
+            (CREATE, body, lambda: clients.create("worker")),
+            (CREATE, body, lambda: clients.create_env_file(self.folder / "w.env", "second")),
+            (
+                "POST /clusters/{clusterUuid}/backups",
+                deep,
+                lambda: request("POST", f"/clusters/{cluster}/backups"),
+            ),
+        ]:
+            self.fault(operation, body=response)
+            with self.assertRaises(OutcomeUnknownError) as raised:
+                call()
+            error = raised.exception
+            self.assertIsInstance(error, DecodeError)
+            self.assertEqual((error.outcome, error.body), ("completed", response.encode()))
+        for arguments in [("GET", "/clusters"), ("GET", "/clusters", None, "safe")]:
+            self.fault("GET /clusters", body=deep)
+            with self.assertRaises(DecodeError) as read:
+                request(*arguments)
+            self.assertNotIsInstance(read.exception, OutcomeUnknownError)
 
     def test_call_ends_when_cancelled_by_another_thread(self):
         import threading

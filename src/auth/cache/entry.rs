@@ -1,7 +1,7 @@
 //! An entry of the process-wide token cache, and the counters that all entries share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::permits::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
@@ -27,6 +27,8 @@ pub(in crate::auth) struct CacheEntry {
     pub(super) number: u64,
     pub(super) counters: Arc<Counters>,
     pub(super) unshared: Unshared,
+    /// The thread of the in-flight request, as `current_thread` returns it; 0 if there is none.
+    pub(super) fetching_thread: AtomicUsize,
 }
 
 /// What the shared store does not have because it was not available.

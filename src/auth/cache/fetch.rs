@@ -2,11 +2,13 @@
 //! takes the fetch lock among processes and a permit of the rate limiter, sends the request, and
 //! shares the result.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
 use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, give_up_time};
 use super::permits::{Contended, Permit, PermitCallbacks, Sharing};
+use super::sync::current_thread;
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{
@@ -157,6 +159,9 @@ impl HeldLock {
 
 impl<'a> TokenFetch<'a> {
     pub(super) fn new(entry: &'a CacheEntry, fetch_id: FetchId, purpose: Purpose) -> Self {
+        entry
+            .fetching_thread
+            .store(current_thread(), Ordering::Relaxed);
         TokenFetch {
             entry,
             fetch_id,
@@ -645,6 +650,13 @@ impl<'a> TokenFetch<'a> {
 
 impl Drop for TokenFetch<'_> {
     fn drop(&mut self) {
+        // Another thread may have begun the next request.
+        let _ = self.entry.fetching_thread.compare_exchange(
+            current_thread(),
+            0,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
         if !self.finished {
             self.finish(|token_state, fetch_id| token_state.fetch_abandoned(fetch_id));
         }

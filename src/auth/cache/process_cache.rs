@@ -9,14 +9,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::entry::{CacheEntry, Counters, EntryNames, Unshared, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
 use super::permits::{Contended, SharedRateLimiter, Sharing};
-use super::sync::{Mutex, Signal, lock_inherited};
+use super::sync::{Mutex, Signal, current_thread, lock_inherited};
 use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};
 use crate::auth::rate_limiter::RateLimiter;
@@ -27,7 +27,7 @@ use crate::auth::token::Token;
 use crate::auth::token_state::{NextStep, TokenState, WaitLimits, WaiterState};
 use crate::auth::{TokenCacheConfig, TokenEndpoint, TokenRequest};
 use crate::call::{CallContext, StopReason};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::fork::PerProcess;
 
 /// Number of entries above which the cache drops idle ones that no client uses.
@@ -222,6 +222,7 @@ impl Cache {
             number: self.entries_created.fetch_add(1, Ordering::Relaxed) + 1,
             counters: Arc::clone(&self.counters),
             unshared: Unshared::default(),
+            fetching_thread: AtomicUsize::new(0),
         }))
     }
 }
@@ -353,6 +354,8 @@ impl TokenCacheHandle {
     /// - [`ErrorKind::RateLimited`]: the rate limit allows the next token request only after the
     ///   caller's deadline. Fails immediately.
     /// - [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`]: the call ended.
+    /// - [`ErrorKind::InvalidArgument`]: the caller is in a callback of the request that it would wait
+    ///   for, on the same thread.
     /// - Any other error of the token endpoint, after up to three attempts.
     ///
     /// An error of the rate limit names the store that fails, if one does: without it, processes do
@@ -426,6 +429,18 @@ impl TokenCacheHandle {
             match next {
                 NextStep::Use(token) => return Ok(token),
                 NextStep::Fail(error) => return Err(error),
+                NextStep::Wait(_)
+                    if entry.fetching_thread.load(Ordering::Relaxed) == current_thread() =>
+                {
+                    return Err(Error::new(
+                        ErrorKind::InvalidArgument,
+                        Stage::Token,
+                        Outcome::NotSent,
+                        "access token not available: this thread is requesting it, and made this call \
+                         in a callback (log, interrupt check or token store); make it after the \
+                         outer call",
+                    ));
+                }
                 NextStep::Wait(until) => {
                     let step = step.map_err(|stop| stopped(call, stop))?;
                     if !waited {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(super) use crate::call::current_thread;
 pub(super) use crate::fork::{Mutex, MutexGuard};
 
 use crate::fork::fork_count;

@@ -49,6 +49,40 @@ fn token_sends_one_request_for_many_threads() {
 }
 
 #[test]
+fn token_fails_immediately_in_a_callback_of_its_own_request() {
+    let clock = Clock::Real;
+    let cache = Cache::new(clock.clone());
+    let handle = cache.handle(request(), &MEMORY).unwrap();
+    let nested = Arc::clone(&handle);
+    let inner = Endpoint::new(&clock, []);
+    let unused = Arc::clone(&inner);
+    let mut endpoint = Endpoint::with_script(&clock, []);
+    endpoint.meanwhile = Some(Box::new(move |_| {
+        let begun = Instant::now();
+        let error = nested
+            .token(&*unused, &call_within(Duration::from_secs(60)))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        // Another thread waits for the response.
+        let nested = &nested;
+        thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| nested.token(&*unused, &call_within(Duration::from_millis(100))));
+            let error = waiting.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        });
+    }));
+    assert_eq!(
+        handle.token(&endpoint, &call()).unwrap().expose(),
+        "token-0"
+    );
+    assert_eq!(handle.token(&*inner, &call()).unwrap().expose(), "token-0");
+    assert_eq!((endpoint.requests(), inner.requests()), (1, 0));
+}
+
+#[test]
 fn handles_share_an_entry_only_for_equal_credentials() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);

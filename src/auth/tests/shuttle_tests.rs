@@ -48,6 +48,10 @@ mod sync {
         }
     }
 
+    pub(super) fn current_thread() -> usize {
+        usize::from(shuttle::thread::current().id()) + 1
+    }
+
     pub(super) fn lock_inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Some(mutex.lock())
     }

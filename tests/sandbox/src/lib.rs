@@ -23,6 +23,7 @@ mod oauth;
 mod openapi;
 mod operations;
 mod permissions;
+mod private_file;
 mod random;
 mod request_log;
 mod response;

@@ -1,7 +1,7 @@
 //! Command line program of the sandbox.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use camunda_admin_sandbox::{CertificateFault, Sandbox, SandboxBuilder, parse_time};
 use tokio::process::{Child, Command};
+
+mod private_file;
 
 const NAME: &str = "camunda-admin-sandbox";
 
@@ -259,11 +261,9 @@ impl EnvFile {
         temporary.push(format!(".{}.tmp", std::process::id()));
         let temporary = PathBuf::from(temporary);
         let write = || -> io::Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file: File = options.open(&temporary)?;
+            // A process with the same id may have left one.
+            Self::remove_stale(&temporary)?;
+            let mut file = private_file::create(&temporary)?;
             file.write_all(text.as_bytes())?;
             drop(file);
             fs::rename(&temporary, &path)

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 use crate::control;
 use crate::delivery::{Connection, Script};
-use crate::faults::{Candidate, Delivery, Effect, TOKEN_OPERATION, UNKNOWN_OPERATION};
+use crate::faults::{Candidate, Delivery, Effect, TOKEN_OPERATION, TOKEN_PATH, UNKNOWN_OPERATION};
 use crate::oauth::{self, TokenRequest};
 use crate::openapi;
 use crate::operations::{self, Operation};
@@ -199,7 +199,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         }
     };
     let mut router = Router::new()
-        .route("/oauth/token", on(MethodFilter::POST, to(Target::Token)))
+        .route(TOKEN_PATH, on(MethodFilter::POST, to(Target::Token)))
         .fallback(to(Target::Unknown));
     for operation in operations::all() {
         let method = match operation.method {

@@ -3,6 +3,7 @@
 //! A snapshot has all resources, credentials, settings and the clock. It has no tokens, faults,
 //! counters and logged requests.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -119,8 +120,12 @@ fn apply(state: &mut State, mut fields: Fields) -> Result<(), Response> {
     }
     if let Some(members) = fields.optional_array("members")? {
         state.members = Vec::with_capacity(members.len());
+        let mut listed = BTreeSet::new();
         for member in members {
             let member = member_from(object(member, "members")?, &state.setup.organization)?;
+            if !listed.insert((member.organization.clone(), member.email.clone())) {
+                return Err(invalid(format!("member {} is listed twice", member.email)));
+            }
             state.members.push(member);
         }
     }
@@ -151,6 +156,7 @@ fn set_credentials(state: &mut State, credentials: Vec<Value>) -> Result<(), Res
     state
         .credentials
         .retain(|client_id, _| *client_id == initial);
+    let mut listed = BTreeSet::new();
     for item in credentials {
         let mut fields = object(item, "credentials")?;
         let client_id = fields
@@ -172,6 +178,9 @@ fn set_credentials(state: &mut State, credentials: Vec<Value>) -> Result<(), Res
             permissions: permissions.into(),
             organization: organization.into(),
         };
+        if !listed.insert(client_id.clone()) {
+            return Err(invalid(format!("credentials {client_id} are listed twice")));
+        }
         state.credentials.insert(client_id, credentials);
     }
     Ok(())
@@ -345,9 +354,15 @@ fn insert_cluster(state: &mut State, mut fields: Fields) -> Result<(), Response>
     set_properties(cluster, &mut fields)?;
     for client in fields.objects("clients")? {
         let client = client_from(client, &mut new_credentials)?;
-        state
+        let previous = state
             .client_clusters
             .insert(client.client_id.clone(), uuid.clone());
+        if previous.is_some() {
+            return Err(invalid(format!(
+                "client {} is listed twice",
+                client.client_id
+            )));
+        }
         cluster.clients.push(client);
     }
     for backup in fields.objects("backups")? {

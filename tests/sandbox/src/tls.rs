@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+use crate::private_file;
 use crate::random::Random;
 
 /// Defect of the server certificate.
@@ -211,11 +212,7 @@ impl Files {
                 );
                 io::Error::new(error.kind(), message)
             };
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let lock = options.open(&lock_path).map_err(in_directory)?;
+            let lock = private_file::create(&lock_path).map_err(in_directory)?;
             lock.lock().map_err(in_directory)?;
             if !lock_path.exists() {
                 // Another sandbox removed the file before it was locked.
@@ -231,18 +228,20 @@ impl Files {
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.create(&directory).map_err(in_directory)?;
+            // The umask of the process may have withheld a part of the mode.
+            #[cfg(unix)]
+            fs::set_permissions(
+                &directory,
+                std::os::unix::fs::PermissionsExt::from_mode(0o700),
+            )
+            .map_err(in_directory)?;
             return Ok(files);
         }
     }
 
     fn write(&self, name: &str, pem: &str) -> io::Result<()> {
         let path = self.directory.join(name);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options
-            .open(&path)
+        private_file::create(&path)
             .and_then(|mut file| file.write_all(pem.as_bytes()))
             .map_err(|error| {
                 io::Error::new(error.kind(), format!("write {}: {error}", path.display()))

@@ -353,6 +353,52 @@ fn program_writes_env_file_while_it_runs() {
 }
 
 #[test]
+fn files_with_secrets_have_mode_600_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    for umask in ["000", "177", "277", "777"] {
+        let directory = Directory::new("umask");
+        let path = directory.path("a.env");
+        let mut shell = Command::new("sh");
+        shell
+            .env("TMPDIR", directory.path(""))
+            .args(["-c", "umask $0; exec \"$@\"", umask, PROGRAM])
+            .args(["--client-certificates", "--env-file"])
+            .arg(&path);
+        let child = start(shell);
+        until("the env file", || {
+            path.exists() || child.try_wait().is_some()
+        });
+        assert_eq!(mode(&path), 0o600, "{umask}");
+        let text = fs::read_to_string(&path).unwrap();
+        let key = text
+            .lines()
+            .find_map(|line| line.strip_prefix("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH="))
+            .unwrap();
+        assert_eq!(mode(Path::new(key)), 0o600, "{umask}");
+        assert_eq!(mode(Path::new(key).parent().unwrap()), 0o700, "{umask}");
+        send_signal(child.id(), "-TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn env_file_is_not_written_through_symbolic_link() {
+    let directory = Directory::new("env-link");
+    let elsewhere = directory.path("elsewhere");
+    // `exec` keeps the id of the shell, which is in the name of the temporary file.
+    let script = "ln -s elsewhere \"$2.$$.tmp\" && exec \"$1\" --env-file \"$2\" -- test -s \"$2\"";
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", script, "sh", PROGRAM])
+        .arg(directory.path("a.env"));
+    let ended = output(shell);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(!elsewhere.exists());
+}
+
+#[test]
 fn env_file_recipe_reads_current_environment() {
     let recipe = include_str!("../README.md")
         .split("```sh\n")

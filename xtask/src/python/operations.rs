@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use camunda_admin::Idempotency;
 use camunda_admin::description::{
     BodyKind, Description, Field, OPERATIONS, Operation, WAITERS, Waiter,
 };
@@ -271,6 +272,9 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     );
     if operation.body.is_some() {
         passed.push("*encode_body(body)".into());
+    }
+    if decode.is_some() && operation.idempotency != Idempotency::Safe {
+        passed.push("is_change=True".into());
     }
     let method = if decode.is_some() {
         "call_value"

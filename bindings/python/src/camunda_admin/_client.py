@@ -296,6 +296,7 @@ class AdminClient(AdminOperations, Closeable):
             encode_str("method", method),
             _encode_request_path(path),
             *((None, 0) if body is None else encode_body(body)),
+            is_change=idempotency != "safe" and not (idempotency is None and method == "GET"),
         )
 
     def stats(self) -> types.Stats:

@@ -199,9 +199,14 @@ class Connection:
         self.shared = SharedClient(None, shared.logging, shared.description)
 
     def call_value(
-        self, function: t.Any, operation: str, convert: t.Callable[[t.Any], T], *arguments: t.Any
+        self,
+        function: t.Any,
+        operation: str,
+        convert: t.Callable[[t.Any], T],
+        *arguments: t.Any,
+        is_change: bool = False,
     ) -> T:
-        """Call a function that returns a value."""
+        """Call a function that returns a value. `is_change`: whether the operation is not a read."""
         value = c_void_p()
         encoded: t.Union[str, bytes, None] = None
         try:
@@ -210,7 +215,7 @@ class Connection:
             # Before decoding, which takes memory too. An interruption here frees nothing twice.
             pointer, value.value = value.value, None
             lib.camunda_value_free(pointer)
-            return decode(encoded, operation, convert)
+            return decode(encoded, operation, convert, is_change=is_change)
         except DecodeError:
             encoded = None
             raise
@@ -220,7 +225,7 @@ class Connection:
             if encoded is None and value:
                 encoded = borrow_json(value.value)
             if encoded is not None and isinstance(error.__cause__, (CancelledError, type(None))):
-                error.__cause__ = _completed(operation, encoded, convert)
+                error.__cause__ = _completed(operation, encoded, convert, is_change)
             encoded = None
             raise
         finally:
@@ -412,11 +417,18 @@ def _outcome(
 
 
 def _completed(
-    operation: str, encoded: t.Union[str, bytes, None] = None, convert: t.Any = None
+    operation: str,
+    encoded: t.Union[str, bytes, None] = None,
+    convert: t.Any = None,
+    is_change: bool = False,
 ) -> CamundaError:
     """Return the exception of a completed call whose result the caller does not receive."""
     try:
-        result = None if encoded is None else decode(encoded, operation, convert)
+        result = (
+            None
+            if encoded is None
+            else decode(encoded, operation, convert, is_change=is_change)
+        )
     except DecodeError as error:
         return error
     return CancelledError(

@@ -340,3 +340,8 @@ def error_class(
         return kind
     name = (built_in or kind).__name__
     return combined_class(f"{_OUTCOME_UNKNOWN}{name}" if may_have_been_applied else name) or kind
+
+
+def decode_error_class(is_change: bool) -> t.Type[CamundaError]:
+    """Return the class for a response that cannot be decoded. `is_change`: the operation is not a read."""
+    return error_class(_STATUS_OF_KIND[DecodeError.kind], is_change)

@@ -54,6 +54,7 @@ class ClusterHandleMethods(Resource):
             self._id,
             encode_range("ip", ip),
             encode_str("description", description),
+            is_change=True,
         )
 
     def remove_from_ip_allowlist(
@@ -84,6 +85,7 @@ class ClusterHandleMethods(Resource):
             _entries,
             self._id,
             encode_range("ip", ip),
+            is_change=True,
         )
 
 
@@ -138,6 +140,7 @@ class ClusterClientsMethods(Resource):
                 self._id,
                 *encode_body(body),
                 encoded,
+                is_change=True,
             )
 
 

@@ -5,7 +5,7 @@ Must not depend on `_library`.
 
 from __future__ import annotations
 
-from ._errors import DecodeError
+from ._errors import decode_error_class
 from ._hidden import HiddenBytes
 
 TYPE_CHECKING = False
@@ -69,16 +69,23 @@ def _parse_any(text: str) -> Any:
     return decoder.decode(text[1:] if text.startswith("\ufeff") else text)
 
 
-def decode(encoded: Union[str, bytes], operation: str, convert: Callable[[Any], T]) -> T:
+def decode(
+    encoded: Union[str, bytes],
+    operation: str,
+    convert: Callable[[Any], T],
+    *,
+    is_change: bool = False,
+) -> T:
     """Return `convert` of the decoded JSON of a response.
 
-    Raises `DecodeError`, whose `body` is the response, if either of the two fails.
+    Raises `DecodeError`, whose `body` is the response, if either of the two fails; it is also an
+    `OutcomeUnknownError` if the operation is a change.
     """
     try:
         return convert(_parse(encoded))
     except Exception as error:
         problem = f"it has no {error}" if isinstance(error, KeyError) else type(error).__name__
-    failure = DecodeError(
+    failure = decode_error_class(is_change)(
         f"{operation}: the response cannot be decoded ({problem}); the error's body has it",
         stage="decode",
         outcome="completed",

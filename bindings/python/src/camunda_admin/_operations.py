@@ -133,6 +133,7 @@ class Clusters(Resource):
             "create cluster",
             models.CreatedCluster._of,
             *encode_body(body),
+            is_change=True,
         ).cluster_id
 
     def parameters(
@@ -289,6 +290,7 @@ class ClusterHandle(ClusterHandleMethods):
             "upgrade cluster",
             models.GenerationUpgrade._of,
             self._id,
+            is_change=True,
         )
 
     def set_encryption(
@@ -333,6 +335,7 @@ class ClusterHandle(ClusterHandleMethods):
             models.Cluster._of,
             self._id,
             *encode_body(body),
+            is_change=True,
         )
 
     def set_ip_allowlist(
@@ -396,6 +399,7 @@ class ClusterHandle(ClusterHandleMethods):
             models.FailoverResult._of,
             self._id,
             *encode_body(body),
+            is_change=True,
         )
 
     def wait_until_healthy(
@@ -667,6 +671,7 @@ class ClusterClients(ClusterClientsMethods):
             models.CreatedClusterClient._of,
             self._id,
             *encode_body(body),
+            is_change=True,
         )
 
     def get(
@@ -772,6 +777,7 @@ class Backups(Resource):
             "create backup",
             models.Backup._of,
             self._id,
+            is_change=True,
         )
 
     def delete(
@@ -797,6 +803,7 @@ class Backups(Resource):
             models.Backup._of,
             self._id,
             encode_segment("backup_id", check_id("backup_id", backup_id)),
+            is_change=True,
         )
 
     def restore_status(
@@ -851,6 +858,7 @@ class Backups(Resource):
             models.Restore._of,
             self._id,
             encode_segment("backup_id", check_id("backup_id", backup_id)),
+            is_change=True,
         )
 
     def schedule(
@@ -907,6 +915,7 @@ class Backups(Resource):
             models.BackupSchedule._of,
             self._id,
             *encode_body(body),
+            is_change=True,
         )
 
     def delete_schedule(
@@ -1235,6 +1244,7 @@ class ClusterMonitoring(Resource):
             models.CreatedMonitoringClient._of,
             self._id,
             *encode_body(body),
+            is_change=True,
         )
 
     def delete_client(
@@ -1287,6 +1297,7 @@ class ClusterMonitoring(Resource):
             models.CreatedMonitoringClient._of,
             self._id,
             encode_segment("client_uuid", check_id("client_uuid", client_uuid)),
+            is_change=True,
         )
 
 

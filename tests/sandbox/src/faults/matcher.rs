@@ -3,7 +3,7 @@
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::{TOKEN_OPERATION, UNKNOWN_OPERATION, is_header};
+use super::{TOKEN_OPERATION, TOKEN_PATH, UNKNOWN_OPERATION, is_header};
 use crate::operations;
 
 /// Conditions on a request. An unset condition matches any request.
@@ -69,29 +69,37 @@ impl Matcher {
     /// Checks that some request can match.
     pub(super) fn check(&self) -> Result<(), String> {
         if let Some(name) = &self.operation
-            && name != TOKEN_OPERATION
             && name != UNKNOWN_OPERATION
         {
-            let operation = operations::all()
-                .iter()
-                .find(|known| known.name() == *name)
-                .ok_or_else(|| operations::unknown_operation(name))?;
+            let (method_of_operation, path, has_body) = if name == TOKEN_OPERATION {
+                ("POST", TOKEN_PATH, true)
+            } else {
+                let operation = operations::all()
+                    .iter()
+                    .find(|known| known.name() == *name)
+                    .ok_or_else(|| operations::unknown_operation(name))?;
+                (
+                    operation.method,
+                    operation.path,
+                    !operation.request.is_empty(),
+                )
+            };
             if let Some(method) = &self.method
-                && !method.eq_ignore_ascii_case(operation.method)
+                && !method.eq_ignore_ascii_case(method_of_operation)
             {
                 return Err(format!(
                     "no request matches: operation \"{name}\" has another method than \"{method}\""
                 ));
             }
             if let Some(prefix) = &self.path_prefix
-                && !operations::can_begin_with(operation.path, prefix)
+                && !operations::can_begin_with(path, prefix)
             {
                 return Err(format!(
                     "no request matches: the paths of operation \"{name}\" do not begin with \
                      \"{prefix}\""
                 ));
             }
-            if operation.request.is_empty() && !self.body.is_empty() {
+            if !has_body && !self.body.is_empty() {
                 return Err(format!(
                     "no request matches: operation \"{name}\" has no request body"
                 ));

@@ -14,6 +14,9 @@ pub(crate) use registry::Faults;
 /// Operation name of token requests.
 pub(crate) const TOKEN_OPERATION: &str = "token";
 
+/// Path of token requests.
+pub(crate) const TOKEN_PATH: &str = "/oauth/token";
+
 /// Operation name of requests that match no operation.
 pub(crate) const UNKNOWN_OPERATION: &str = "unknown";
 

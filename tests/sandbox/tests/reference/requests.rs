@@ -286,6 +286,14 @@ fn faults_without_effect_or_match_are_rejected() {
             "has no request body",
         ),
         (
+            json!({ "operation": "token", "path_prefix": "/clusters", "status": 500 }),
+            "no request matches",
+        ),
+        (
+            json!({ "operation": "token", "method": "GET", "status": 500 }),
+            "no request matches",
+        ),
+        (
             json!({ "path_prefix": "/_sandbox/state", "status": 500 }),
             "no fault is injected into requests to /_sandbox",
         ),

@@ -405,6 +405,21 @@ fn state_is_replaced_completely_or_not_at_all() {
             json!({ "clusters": [{ "uuid": "a" }, { "uuid": "a" }] }),
             "already exists",
         ),
+        (
+            json!({ "clusters": [
+                { "clients": [{ "name": "a", "client_id": "c" }] },
+                { "clients": [{ "name": "b", "client_id": "c" }] },
+            ] }),
+            "clusters[1]: client c is listed twice",
+        ),
+        (
+            json!({ "members": [{ "email": "a@b.example" }, { "email": "a@b.example" }] }),
+            "member a@b.example is listed twice",
+        ),
+        (
+            json!({ "credentials": [{ "client_id": "c" }, { "client_id": "c" }] }),
+            "credentials c are listed twice",
+        ),
         (json!({ "clusters": [{ "secrets": { "A": 1 } }] }), "secret"),
         (
             json!({ "clusters": [{ "deleted_at": "now" }] }),
