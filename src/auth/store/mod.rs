@@ -20,6 +20,8 @@ mod file_names;
 mod health;
 #[cfg(any(unix, feature = "redis"))]
 mod lock_owner;
+#[cfg(unix)]
+mod private_directory;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
