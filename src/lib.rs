@@ -194,6 +194,9 @@ mod json_text;
 mod limited;
 mod private_file;
 mod random;
+#[cfg(all(test, unix, feature = "redis"))]
+#[path = "../tests/support/redis_server.rs"]
+mod redis_server;
 mod secret;
 mod token_config;
 mod token_store;

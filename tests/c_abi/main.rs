@@ -17,6 +17,8 @@ mod limited;
 mod multi_process;
 mod program;
 mod redis;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod tools;
 
 use std::collections::BTreeSet;

@@ -29,6 +29,7 @@ use crate::auth::{
     TokenRequest, TokenStore,
 };
 use crate::call::CallContext;
+use crate::redis_server::free_port;
 use crate::secret::Secret;
 
 /// Clocks that differ by minutes.
@@ -1135,7 +1136,7 @@ fn servers_of_other_kinds_are_rejected_with_a_reason() {
     if Redis::start().is_none() {
         return;
     }
-    let cluster = Redis::start_on_a_free_port(&["--cluster-enabled", "yes"]).unwrap();
+    let cluster = Redis::start_on_a_free_port(&["--cluster-enabled", "yes"]);
     let replica = Redis::start().unwrap();
     let mut command = cmd("REPLICAOF");
     replica.query::<()>(command.arg("127.0.0.1").arg(cluster.port));
@@ -1195,9 +1196,7 @@ fn certificates_of_the_configuration_apply_to_an_encrypted_connection() {
     }
     let certificates = Certificates::new();
     let (redis, tls_port) = loop {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tls_port = socket.local_addr().unwrap().port();
-        drop(socket);
+        let tls_port = free_port();
         let options = [
             ("--tls-port", tls_port.to_string()),
             ("--tls-cert-file", certificates.path("server.pem")),
@@ -1208,7 +1207,7 @@ fn certificates_of_the_configuration_apply_to_an_encrypted_connection() {
             .iter()
             .flat_map(|(key, value)| [*key, value])
             .collect();
-        if let Some(redis) = Redis::start_on_a_free_port(&options) {
+        if let Some(redis) = Redis::start_with(free_port(), &options) {
             break (redis, tls_port);
         }
     };
