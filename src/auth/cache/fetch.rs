@@ -9,14 +9,13 @@ use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, give_up_time};
 use super::permits::{Contended, Permit, PermitCallbacks, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
-use crate::auth::record::{
-    RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
-};
+use crate::auth::rate_limit_record::RateLimitSigner;
 use crate::auth::store::{
     FoundRecord, LockResult, REMOTE_STORE_TIMEOUT, ReadScope, RecordStore, Store,
 };
 use crate::auth::time::{Clock, ClockTime};
 use crate::auth::token::{Token, lifetime};
+use crate::auth::token_record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
 use crate::auth::{
     FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,

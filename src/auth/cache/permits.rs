@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
+use crate::auth::rate_limit_record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
-use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::store::{
     INITIAL_SERVER_SUSPENSION, LockResult, SHORT_LEASE, Store, StoreChain, StoreTime,
 };

@@ -27,7 +27,7 @@ use super::Timestamps;
 use super::file_lease::{cannot_lock, try_lease};
 use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
 use super::private_directory::{create_file, is_own_file, open, open_existing, permission_denied};
-use crate::auth::record::RateLimitTimes;
+use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
 use crate::random;
