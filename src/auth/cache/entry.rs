@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::permits::SharedRateLimiter;
+use super::shared_rate_limiter::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::TokenCacheConfig;
 use crate::auth::diagnostics::TokenReport;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
 use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, give_up_time};
-use super::permits::{Contended, Permit, PermitCallbacks, Sharing};
+use super::permits::{Permit, PermitCallbacks};
+use super::shared_rate_limiter::{Contended, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::rate_limit_record::RateLimitSigner;

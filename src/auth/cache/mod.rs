@@ -8,6 +8,7 @@ mod fetch;
 mod lock_wait;
 mod permits;
 mod process_cache;
+mod shared_rate_limiter;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fetch::cached_from_record;

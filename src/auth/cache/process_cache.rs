@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::entry::{CacheEntry, Counters, EntryNames, Unshared, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
-use super::permits::{Contended, SharedRateLimiter, Sharing};
+use super::shared_rate_limiter::{Contended, SharedRateLimiter, Sharing};
 use super::sync::{Mutex, Signal, lock_inherited};
 use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};

@@ -21,6 +21,9 @@ mod permits;
 #[allow(clippy::duplicate_mod, dead_code)]
 #[path = "../cache/process_cache.rs"]
 mod process_cache;
+#[allow(clippy::duplicate_mod)]
+#[path = "../cache/shared_rate_limiter.rs"]
+mod shared_rate_limiter;
 
 mod sync {
     use std::time::{Duration, Instant};
