@@ -3,6 +3,7 @@
 //!
 //! No lock of the process is held during I/O, and no thread holds two of them.
 
+mod connection;
 mod entry;
 mod fetch;
 mod lock_wait;

@@ -7,6 +7,9 @@
 //! which shuttle reports. A wait with a timeout advances the simulated clock.
 
 #[allow(clippy::duplicate_mod)]
+#[path = "../cache/connection.rs"]
+mod connection;
+#[allow(clippy::duplicate_mod)]
 #[path = "../cache/entry.rs"]
 mod entry;
 #[allow(clippy::duplicate_mod)]
