@@ -150,6 +150,16 @@ impl Scenario {
         outcomes
     }
 
+    /// Starts a process and returns when it has sent a token request. Further processes wait for the
+    /// start file again.
+    pub(super) fn start_and_request(&self) -> ChildProcess {
+        let process = self.start();
+        fs::write(&self.go, "").unwrap();
+        eventually(|| (!self.requests().is_empty()).then_some(()));
+        fs::remove_file(&self.go).unwrap();
+        process
+    }
+
     /// Returns when each request was sent.
     pub(super) fn requests(&self) -> Vec<Duration> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
@@ -366,6 +376,19 @@ impl RespondToTokenRequest for Scenario {
     }
 }
 
+/// Calls `attempt` until it returns something, for at most a minute.
+#[track_caller]
+pub(super) fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 pub(super) fn place() -> TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -454,12 +477,7 @@ fn invariant_06_killed_process_has_one_successor() {
             response_delay: Duration::from_secs(3600),
             ..Scenario::new(&place)
         };
-        let owner = killed.start();
-        fs::write(&killed.go, "").unwrap();
-        while killed.requests().is_empty() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        fs::remove_file(&killed.go).unwrap();
+        let owner = killed.start_and_request();
         let scenario = Scenario::new(&place);
         let processes: Vec<_> = (0..4).map(|_| scenario.start()).collect();
         fs::write(&scenario.go, "").unwrap();
@@ -485,12 +503,7 @@ fn invariant_06_stopped_process_has_one_successor() {
         response_delay: Duration::from_secs(3600),
         ..Scenario::new(&place)
     };
-    let owner = stopped.start();
-    fs::write(&stopped.go, "").unwrap();
-    while stopped.requests().is_empty() {
-        thread::sleep(Duration::from_millis(1));
-    }
-    fs::remove_file(&stopped.go).unwrap();
+    let owner = stopped.start_and_request();
     owner.signal(rustix::process::Signal::STOP);
     // They wait for the stopped process for two thirds of their time. The rest is enough for two
     // requests, and the response takes longer than the rate limit keeps others from sending.
@@ -573,12 +586,7 @@ fn invariant_06_holds_on_a_file_system_that_cannot_lock() {
             flock_error: Some(errors_of_flock()[0]),
             ..Scenario::new(&place)
         };
-        let owner = first.start();
-        fs::write(&first.go, "").unwrap();
-        while first.requests().is_empty() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        fs::remove_file(&first.go).unwrap();
+        let owner = first.start_and_request();
         // Other processes wait for a stopped process for two thirds of their time.
         let scenario = Scenario {
             response_delay: Duration::from_millis(1_500),
@@ -893,12 +901,7 @@ fn invariant_06_killed_or_stopped_process_has_one_successor_with_a_full_disk() {
         let Some(_disk) = FullDisk::mount(&first.cache) else {
             return;
         };
-        let owner = first.start();
-        fs::write(&first.go, "").unwrap();
-        while first.requests().is_empty() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        fs::remove_file(&first.go).unwrap();
+        let owner = first.start_and_request();
         let scenario = Scenario {
             timeout: Duration::from_secs(12),
             ..Scenario::new(&place)

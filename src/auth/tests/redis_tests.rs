@@ -18,7 +18,7 @@ use super::multi_process_tests::with_redis::{
     Redis, retry_while_late, scenario, without_store_failures,
 };
 use super::multi_process_tests::{
-    EndpointMode, FullDisk, Outcome, Scenario, assert_apart, libfaketime, place,
+    EndpointMode, FullDisk, Outcome, Scenario, assert_apart, eventually, libfaketime, place,
 };
 use super::test_support::{Endpoint, Reply, call, call_within, left_out, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
@@ -177,12 +177,7 @@ fn invariant_06_stopped_process_has_one_successor_on_hosts_with_skewed_clocks() 
             response_delay: Duration::from_secs(3600),
             ..scenario(&place, &redis)
         };
-        let owner = stopped.start();
-        fs::write(&stopped.go, "").unwrap();
-        while stopped.requests().is_empty() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        fs::remove_file(&stopped.go).unwrap();
+        let owner = stopped.start_and_request();
         owner.signal(Signal::STOP);
         let scenario = Scenario {
             threads: 1,
@@ -256,12 +251,7 @@ fn invariant_06_stopped_process_has_one_successor_on_a_host_with_a_full_disk() {
         response_delay: Duration::from_secs(3600),
         ..on_full_disk.clone()
     };
-    let owner = stopped.start();
-    fs::write(&stopped.go, "").unwrap();
-    while stopped.requests().is_empty() {
-        thread::sleep(Duration::from_millis(1));
-    }
-    fs::remove_file(&stopped.go).unwrap();
+    let owner = stopped.start_and_request();
     owner.signal(Signal::STOP);
     let scenario = Scenario {
         response_delay: Duration::from_millis(1_500),
@@ -437,10 +427,7 @@ fn invariant_06_stopped_process_has_one_successor_when_redis_is_killed() {
         response_delay: Duration::from_secs(3600),
         ..scenario(&place, &redis)
     };
-    let owner = stopped.start();
-    fs::write(&stopped.go, "").unwrap();
-    eventually(|| (!stopped.requests().is_empty()).then_some(()));
-    fs::remove_file(&stopped.go).unwrap();
+    let owner = stopped.start_and_request();
     owner.signal(Signal::STOP);
     let scenario = Scenario {
         threads: 2,
@@ -528,19 +515,6 @@ impl Network {
             fallback: Fallback::Directory(directory.to_owned()),
             tls: None,
         }
-    }
-}
-
-/// Calls `attempt` until it returns something, for at most a minute.
-#[track_caller]
-fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = attempt() {
-            return value;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60));
-        thread::sleep(Duration::from_millis(20));
     }
 }
 

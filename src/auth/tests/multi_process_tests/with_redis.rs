@@ -186,12 +186,7 @@ fn invariant_06_killed_process_has_one_successor_with_redis() {
             response_delay: Duration::from_secs(3600),
             ..scenario(&place, &redis)
         };
-        let owner = killed.start();
-        fs::write(&killed.go, "").unwrap();
-        while killed.requests().is_empty() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        fs::remove_file(&killed.go).unwrap();
+        let owner = killed.start_and_request();
         let scenario = scenario(&place, &redis);
         let processes: Vec<_> = (0..3).map(|_| scenario.start()).collect();
         owner.kill();
@@ -340,9 +335,10 @@ fn redis_value_expires_after_its_ttl() {
         store.put(name, b"\0\xff", Duration::from_secs(60))?;
         assert_eq!(store.get(name)?.as_deref(), Some(&b"\0\xff"[..]));
         store.put(name, b"", Duration::from_millis(1))?;
-        while store.get(name)?.is_some() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        eventually(|| match store.get(name) {
+            Ok(Some(_)) => None,
+            ended => Some(ended),
+        })?;
         Ok(())
     });
 }
@@ -655,9 +651,7 @@ fn redis_store_resolves_host_names() {
     let Some(redis) = Redis::start() else { return };
     let url = format!("redis://localhost:{}/", redis.port);
     let store = RedisStore::new(&Secret::new(url), None).unwrap();
-    while store.put("a", b"1", Duration::from_secs(60)).is_err() {
-        thread::sleep(Duration::from_millis(1));
-    }
+    eventually(|| store.put("a", b"1", Duration::from_secs(60)).ok());
     retry_while_late(|_| {
         assert_eq!(store.get("a")?.as_deref(), Some(&b"1"[..]));
         Ok(())
