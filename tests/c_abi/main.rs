@@ -4,6 +4,8 @@
 //!
 //! If a tool is missing, its tests are skipped with a message; with `CI=true` they fail.
 
+#![cfg(unix)]
+
 #[path = "../support/cargo.rs"]
 mod cargo;
 mod contract;
