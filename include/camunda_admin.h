@@ -55,8 +55,9 @@
  * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens
- *   and rate limits of its parent. A fork waits for the library's critical sections (microseconds). If
- *   a callback forks, its call returns CAMUNDA_STATUS_CANCELLED in the child.
+ *   and rate limits of its parent. A fork waits for the library's critical sections (microseconds), and
+ *   for at most 100 ms while the library resolves a host name. If a callback forks, its call returns
+ *   CAMUNDA_STATUS_CANCELLED in the child.
  * - Callbacks run on the thread of the call, so concurrent calls run them concurrently. They must not
  *   throw, longjmp or end their thread.
  * - exit. A program may exit while its threads are in calls: the library has no state that exit()

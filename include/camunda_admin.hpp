@@ -17,7 +17,7 @@
 /// }
 /// camunda::ClusterId id = admin.clusters().create({"orders", channel, generation, region, plan});
 /// admin.cluster(id).wait_until_healthy(camunda::Wait{}.timeout(20min));
-/// // The secret is shown only once: the file (0600, never over another) comes before the client.
+/// // The API returns the secret only once, so the file (0600, never overwritten) is created first.
 /// auto client = admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
 /// std::cout << client.client_id << '\n';
 /// @endcode

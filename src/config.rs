@@ -458,7 +458,7 @@ impl Config {
                 TokenCacheConfig::Memory => "memory".to_owned(),
                 TokenCacheConfig::Directory(path) => path.display().to_string(),
                 TokenCacheConfig::Redis { url, .. } => return Some(url.clone()),
-                TokenCacheConfig::Custom(store) => store.describe().to_string(),
+                TokenCacheConfig::Custom(store) => store.describe(),
             }),
             "timeout" => Some(self.timeout.as_secs_f64().to_string()),
             "ca_file" => path(&self.ca_file),

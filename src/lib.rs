@@ -1,6 +1,6 @@
 //! Client for the [Camunda 8](https://camunda.com) Administration API (SaaS): clusters, their
-//! clients, backups, secrets and monitoring, members, and the audit log. All processes of a machine
-//! share one cache of OAuth access tokens.
+//! clients, backups, secrets and monitoring, members, and the audit log. All processes of a user on a
+//! machine share one cache of OAuth access tokens.
 //!
 //! ```no_run
 //! use camunda_admin::{AdminClient, CreateCluster, CreateClusterClient, Wait};
@@ -22,7 +22,7 @@
 //! let wait = Wait::new().on_progress(|cluster| println!("{}", cluster.status.ready));
 //! admin.cluster(&id).wait_until_healthy(&wait)?;
 //!
-//! // The secret is shown only once, so the file (0600, never overwritten) is created first.
+//! // The API returns the secret only once, so the file (0600, never overwritten) is created first.
 //! let worker = CreateClusterClient::new("worker");
 //! admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
 //! # Ok::<(), camunda_admin::Error>(())
@@ -71,7 +71,7 @@
 //! # Tokens
 //!
 //! The token endpoint allows about one request per second and source IP address, counts rejected
-//! requests too, and bans an address that exceeds the limit. Therefore all clients of the process
+//! requests too, and blocks an address that exceeds the limit. Therefore all clients of the process
 //! share tokens and, through encrypted files, so do all processes of the user. The library sends at
 //! most one token request per 1.1 s and host, and none for 30 s (doubling up to 15 min) after the
 //! token endpoint rejected the credentials. See [`AdminClientBuilder::token_cache`].
@@ -194,6 +194,9 @@ mod json_text;
 mod limited;
 mod private_file;
 mod random;
+#[cfg(all(test, unix, feature = "redis"))]
+#[path = "../tests/support/redis_server.rs"]
+mod redis_server;
 mod secret;
 mod token_config;
 mod token_store;

@@ -7,7 +7,7 @@ use crate::api::members::OrganizationId;
 use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
-use crate::transport::{Idempotency, Method};
+use crate::transport::Method;
 
 api_object! {
     /// Cluster in the response of an upgrade: its id and name.
@@ -341,7 +341,6 @@ pub(crate) static FAIL_OVER: Operation = Operation {
         (409, "already failed over, or not ready yet (see message)"),
         (422, "not multi-region, or its region pair has no failover"),
     ],
-    idempotency: Idempotency::NonIdempotent,
     ..Operation::POST_DEFAULTS
 };
 

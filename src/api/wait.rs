@@ -154,7 +154,7 @@ impl ClusterHandle {
             Err(error) => Err(error),
         };
         let resource = format!("cluster {}", self.cluster);
-        WaitLoop::new(&self.admin, &DELETED, resource, wait)
+        WaitLoop::new(&self.admin, DELETED.name, resource, wait)
             .run(request, Option::as_ref, |cluster| match cluster {
                 Some(cluster) => PollState::Pending(cluster.status.ready.to_string()),
                 None => PollState::Ready,
@@ -206,7 +206,7 @@ impl ClusterHandle {
     pub fn wait_until_encrypted(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
         let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         let resource = format!("cluster {}", self.cluster);
-        WaitLoop::new(&self.admin, &ENCRYPTED, resource, wait).run(
+        WaitLoop::new(&self.admin, ENCRYPTED.name, resource, wait).run(
             request,
             resource_itself,
             |cluster: &Cluster| {
@@ -242,7 +242,7 @@ impl ClusterHandle {
         };
         let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         let resource = format!("cluster {}", self.cluster);
-        WaitLoop::new(&self.admin, waiter, resource, wait).run(
+        WaitLoop::new(&self.admin, waiter.name, resource, wait).run(
             request,
             resource_itself,
             |cluster: &Cluster| {
@@ -293,7 +293,7 @@ impl Backups {
                 })
         };
         let resource = format!("backup {backup} of cluster {}", self.cluster);
-        WaitLoop::new(&self.admin, &BACKED_UP, resource, wait).run(
+        WaitLoop::new(&self.admin, BACKED_UP.name, resource, wait).run(
             request,
             resource_itself,
             |backup: &Backup| match &backup.status {
@@ -326,7 +326,7 @@ impl Backups {
                 .restore_status(backup)
         };
         let resource = format!("restore of backup {backup} of cluster {}", self.cluster);
-        WaitLoop::new(&self.admin, &RESTORED, resource, wait).run(
+        WaitLoop::new(&self.admin, RESTORED.name, resource, wait).run(
             request,
             resource_itself,
             |restore: &Restore| match &restore.state {

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::api::admin::AdminClient;
 use crate::api::polling::{Action, Event, Polling};
-use crate::api::wait::Waiter;
 use crate::api::wait_options::Wait;
 use crate::call::{CallContext, CallOptions, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
@@ -28,7 +27,8 @@ pub(super) enum PollState {
 /// A wait in progress, which reports resources of type `P`.
 pub(super) struct WaitLoop<'a, 'c, P> {
     admin: &'a AdminClient,
-    waiter: &'static Waiter,
+    /// Name of the waiter in errors and logs, such as `wait until healthy`.
+    name: &'static str,
     /// The polled resource, such as `cluster 3f0e…`.
     resource: String,
     options: &'a Wait<'c, P>,
@@ -43,14 +43,14 @@ pub(super) struct WaitLoop<'a, 'c, P> {
 impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
     pub(super) fn new(
         admin: &'a AdminClient,
-        waiter: &'static Waiter,
+        name: &'static str,
         resource: String,
         options: &'a Wait<'c, P>,
     ) -> Self {
         let timeout = options.timeout;
         WaitLoop {
             admin,
-            waiter,
+            name,
             resource,
             options,
             call: CallContext::start(&admin.options().clone().timeout(timeout), timeout),
@@ -147,7 +147,7 @@ impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
             Action::FailBeforeRetryAfter => Err(self.failed(", which is after the deadline")),
             Action::PollAfter(delay) | Action::TimeOutAfter(delay) => {
                 if let Some(error) = &self.last_error {
-                    logs::poll_retry(self.waiter.name, delay, error);
+                    logs::poll_retry(self.name, delay, error);
                 }
                 Ok(delay)
             }
@@ -177,10 +177,10 @@ impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
 
     fn finish(&self, error: Error) -> Error {
         let error = error
-            .with_operation(self.waiter.name)
+            .with_operation(self.name)
             .with_attempts(self.requests.load(Ordering::Relaxed))
             .with_elapsed(self.call.started().elapsed());
-        logs::failure(self.waiter.name, &error);
+        logs::failure(self.name, &error);
         error
     }
 
@@ -203,7 +203,7 @@ impl<'a, 'c, P> WaitLoop<'a, 'c, P> {
             .take()
             .expect("only the error of a poll ends a wait");
         let message = self.message(&format!(": {error}{note}"), true);
-        let error = error.into_error_of_waiter(self.waiter.name, message, self.outcome());
+        let error = error.into_error_of_waiter(self.name, message, self.outcome());
         self.finish(error)
     }
 

@@ -4,9 +4,9 @@
 //! - `token_state`: the state machine of one cache key; `rate_limiter`: that of one token host.
 //!   Both perform no I/O; time and events are parameters.
 //! - `cache`: clocks, locks and waiting around them; `store`: records shared between processes.
-//! - `provider`: client credentials or a supplied token; `token`: a token and its lifetime; `record`:
-//!   the formats of the stores; `time`: times on two clocks; `key`: cache keys and names;
-//!   `diagnostics`: reports.
+//! - `provider`: client credentials or a supplied token; `token`: a token and its lifetime;
+//!   `token_record`, `rate_limit_record`: the formats of the stores; `time`: times on two clocks;
+//!   `key`: cache keys and names; `diagnostics`: reports.
 //!
 //! Sends no bytes itself: the transport implements [`TokenEndpoint`]. Must not depend on
 //! `transport` or `api`.
@@ -18,14 +18,15 @@ mod diagnostics;
 pub(crate) mod fuzzing;
 mod key;
 mod provider;
+mod rate_limit_record;
 mod rate_limiter;
-mod record;
 mod store;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(not(test), allow(dead_code))]
 mod tests;
 mod time;
 mod token;
+mod token_record;
 mod token_state;
 
 use std::time::{Duration, Instant, SystemTime};

@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
+use super::rate_limit_record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
 use super::time::{ClockTime, millis};
 use crate::backoff::exponential;
 

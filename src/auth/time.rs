@@ -57,6 +57,24 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Returns the rest of a time span that was written with a wall clock, at most its length. `None`
+/// if it is over, longer than `longest`, or begins later than `now` plus `tolerance`.
+pub(crate) fn remaining_span(
+    at: u64,
+    until: u64,
+    now: ClockTime,
+    longest: Duration,
+    tolerance: Duration,
+) -> Option<Duration> {
+    let now = now.wall_millis();
+    let span = until.saturating_sub(at);
+    if span > millis(longest) || at > now.saturating_add(millis(tolerance)) {
+        return None;
+    }
+    let left = until.saturating_sub(now).min(span);
+    (left > 0).then(|| Duration::from_millis(left))
+}
+
 /// Origin of the monotonic clock, so that earlier events have a time too.
 const MONOTONIC_OFFSET: Duration = Duration::from_secs(1 << 32);
 
@@ -305,6 +323,36 @@ impl ManualClock {
             Duration::ZERO
         } else {
             duration.min(Duration::from_micros(500))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: ClockTime = ClockTime {
+        mono: Duration::from_secs(1_000),
+        wall: Duration::from_secs(1_780_000_000),
+    };
+    const NOW_MILLIS: u64 = 1_780_000_000_000;
+
+    #[test]
+    fn remaining_span_is_bounded_and_plausible() {
+        let hour = Duration::from_secs(3600);
+        #[rustfmt::skip]
+        let table = [
+            ("as written",          -10_000, 20_000,     Some(20)),
+            ("over",                -30_000, 0,          None),
+            ("the clock went back", 600_000, 630_000,    Some(30)),
+            ("from the far future", 7_200_000, 7_230_000, None),
+            ("longer than allowed", 0,       7_200_000,  None),
+        ];
+        for (name, at, until, expected) in table {
+            let at = NOW_MILLIS.saturating_add_signed(at);
+            let until = NOW_MILLIS.saturating_add_signed(until);
+            let left = remaining_span(at, until, NOW, hour, hour);
+            assert_eq!(left, expected.map(Duration::from_secs), "{name}");
         }
     }
 }

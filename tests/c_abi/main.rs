@@ -4,6 +4,8 @@
 //!
 //! If a tool is missing, its tests are skipped with a message; with `CI=true` they fail.
 
+#![cfg(unix)]
+
 #[path = "../support/cargo.rs"]
 mod cargo;
 mod contract;
@@ -17,6 +19,8 @@ mod limited;
 mod multi_process;
 mod program;
 mod redis;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod tools;
 
 use std::collections::BTreeSet;
@@ -345,10 +349,12 @@ fn shared_library_depends_on_c_library_only() {
     let mut command = Command::new(readelf);
     command.arg("-d").arg(&library().shared);
     let dynamic = run(command);
-    let needed = dynamic
+    let needed: Vec<&str> = dynamic
         .lines()
         .filter(|line| line.contains("(NEEDED)"))
-        .filter_map(|line| line.split(['[', ']']).nth(1));
+        .filter_map(|line| line.split(['[', ']']).nth(1))
+        .collect();
+    assert!(!needed.is_empty(), "{dynamic}");
     for name in needed {
         let allowed = ["libc.so", "libm.so", "libgcc_s.so", "ld-linux"];
         assert!(

@@ -1,6 +1,6 @@
 //! Invalid arguments, which fail before anything is sent, and error messages of the API.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
 use camunda_admin::{AdminClient, ClusterId, ErrorKind, Json, Method, Outcome, Stage};
@@ -157,6 +157,21 @@ fn setting_of_a_missing_file_is_named() {
         .build()
         .unwrap_err();
     assert!(error.to_string().contains("SOCKS"), "{error}");
+}
+
+#[test]
+fn io_error_text_occurs_once_in_the_chain_of_sources() {
+    let error = AdminClient::from_env_file("/nonexistent/console.env").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let underlying = error.underlying().unwrap().downcast_ref::<io::Error>();
+    assert_eq!(underlying.unwrap().kind(), io::ErrorKind::NotFound);
+    let mut report = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        report = format!("{report}: {cause}");
+        source = cause.source();
+    }
+    assert_eq!(report, error.to_string());
 }
 
 #[test]

@@ -353,21 +353,7 @@ fn client_secret_file_that_others_can_read_is_warned_about_once() {
 fn warns_once_about_an_open_file() {
     use std::os::unix::fs::PermissionsExt;
 
-    static WARNINGS: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
-    struct Collector;
-    impl log::Log for Collector {
-        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-            metadata.level() == log::Level::Warn
-        }
-        fn log(&self, record: &log::Record<'_>) {
-            if self.enabled(record.metadata()) {
-                WARNINGS.lock().unwrap().push(record.args().to_string());
-            }
-        }
-        fn flush(&self) {}
-    }
-    log::set_logger(&Collector).unwrap();
-    log::set_max_level(log::LevelFilter::Warn);
+    crate::log_collector::collect(log::LevelFilter::Warn);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     fs::write(&path, "hunter2").unwrap();
@@ -380,13 +366,13 @@ fn warns_once_about_an_open_file() {
     };
     fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     build();
-    assert!(WARNINGS.lock().unwrap().is_empty());
+    assert_eq!(crate::log_collector::records(), [""; 0]);
     fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
     build();
     build();
     let expected = format!(
-        "client secret file is accessible to other users, restrict it with `chmod 600`: path={path:?} \
+        "WARN client secret file is accessible to other users, restrict it with `chmod 600`: path={path:?} \
          mode=0640"
     );
-    assert_eq!(*WARNINGS.lock().unwrap(), [expected]);
+    assert_eq!(crate::log_collector::records(), [expected]);
 }

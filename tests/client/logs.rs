@@ -1,37 +1,19 @@
 //! Log records of calls, responses and tokens.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camunda_admin::{AssignableRole, Outcome};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::builder;
+use crate::log_collector;
 use crate::settings::in_a_process;
 
-static RECORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static SEEN: AtomicUsize = AtomicUsize::new(0);
-
-struct Collector;
-
-impl log::Log for Collector {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.target().starts_with("camunda_admin") && metadata.level() <= log::Level::Debug
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let line = format!("{} {}", record.level(), record.args());
-            RECORDS.lock().unwrap().push(line);
-        }
-    }
-
-    fn flush(&self) {}
-}
 
 /// Returns the records since the last call, with `…` instead of values that differ between runs.
 fn records() -> Vec<String> {
-    let all = RECORDS.lock().unwrap();
+    let all = log_collector::records();
     let records = &all[SEEN.swap(all.len(), Ordering::Relaxed)..];
     let varying = ["bytes=", "duration=", "delay=", "lifetime=", "url="];
     let masked = |part: &str| match varying.iter().find(|key| part.starts_with(**key)) {
@@ -65,8 +47,7 @@ fn calls_responses_and_tokens_are_logged_without_secrets() {
 #[test]
 #[ignore = "run by others in a process of its own"]
 fn logs_calls_responses_and_tokens() {
-    log::set_logger(&Collector).unwrap();
-    log::set_max_level(log::LevelFilter::Debug);
+    log_collector::collect(log::LevelFilter::Debug);
     let sandbox = Sandbox::start();
     let place = tempfile::tempdir().unwrap();
     let cache = format!("{}/tokens", place.path().display());
@@ -177,7 +158,7 @@ fn logs_calls_responses_and_tokens() {
         sandbox.add_fault(Fault::on("GET /clusters").status(fault).times(2));
         admin.clusters().list().unwrap_err();
     }
-    let all = RECORDS.lock().unwrap().join("\n");
+    let all = log_collector::records().join("\n");
     let token = admin.token("api.cloud.camunda.io").unwrap();
     for secret in [&sandbox.client_secret(), token.expose(), "ann"] {
         assert!(!all.contains(secret), "{all}");

@@ -12,18 +12,20 @@ mod env_files;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod log_collector;
 mod logs;
 mod oidc;
 mod one_time;
 mod proxies;
 mod requests;
+mod responses;
 mod round_trip;
 mod settings;
 #[cfg(unix)]
 mod sharing;
 mod strings;
 mod token_interval;
-mod transport;
+
 #[path = "../support/unreachable_ports.rs"]
 mod unreachable_ports;
 mod waiters;

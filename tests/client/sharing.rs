@@ -4,31 +4,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use camunda_admin::{AdminClient, AdminClientBuilder, ErrorKind, StoreLock, TokenStore};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
+use crate::log_collector;
 use crate::settings::in_a_process;
-
-static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-struct Collector;
-
-impl log::Log for Collector {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() == log::Level::Warn && metadata.target().starts_with("camunda_admin")
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            WARNINGS.lock().unwrap().push(record.args().to_string());
-        }
-    }
-
-    fn flush(&self) {}
-}
 
 fn client(sandbox: &Sandbox, directory: &Path) -> AdminClient {
     crate::builder(sandbox)
@@ -46,8 +29,7 @@ fn rate_limit_error_ends_with_the_reason_why_tokens_are_not_shared() {
 #[test]
 #[ignore = "run by another in a process of its own"]
 fn reports_stores_that_cannot_be_used() {
-    log::set_logger(&Collector).unwrap();
-    log::set_max_level(log::LevelFilter::Warn);
+    log_collector::collect(log::LevelFilter::Warn);
     let place = tempfile::tempdir().unwrap();
     let place = place.path().canonicalize().unwrap();
     let (open, link) = (place.join("open"), place.join("link"));
@@ -90,7 +72,7 @@ fn reports_stores_that_cannot_be_used() {
         let last_error = format!("directory not used: {reason}");
         assert_eq!(report.last_error.as_deref(), Some(&*last_error));
         assert!(!report.usable, "{report:?}");
-        let warnings = WARNINGS.lock().unwrap();
+        let warnings = log_collector::records();
         let logged = warnings.iter().filter(|it| it.contains(&*store));
         assert_eq!(logged.count(), 1, "{warnings:?}");
     }

@@ -311,3 +311,39 @@ fn wait_until_deleted_does_not_trust_an_html_page() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("404 Not Found"), "{error}");
 }
+
+#[test]
+fn waiter_fails_immediately_if_the_state_is_unreachable() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = new_cluster(&sandbox);
+    sandbox.set_status(
+        &format!("{id}"),
+        serde_json::json!({ "ready": "Suspended" }),
+    );
+    let error = admin
+        .cluster(&id)
+        .wait_until_healthy(&Wait::new())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WaitFailed);
+    assert!(error.to_string().contains("suspended"), "{error}");
+}
+
+#[test]
+fn waiter_continues_after_transient_errors_until_its_deadline() {
+    let sandbox = Sandbox::builder()
+        .healthy_after(Duration::from_millis(10))
+        .start();
+    let admin = client(&sandbox);
+    let id = new_cluster(&sandbox);
+    sandbox.add_fault(Fault::on(GET).status(500).times(2));
+    let wait = Wait::new().max_poll_interval(Duration::from_millis(10));
+    admin.cluster(&id).wait_until_healthy(&wait).unwrap();
+
+    sandbox.add_fault(Fault::on(GET).status(500).always());
+    // Longer than a loaded machine takes for a poll.
+    let wait = wait.timeout(Duration::from_secs(2));
+    let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.to_string().contains("HTTP 500"), "{error}");
+}

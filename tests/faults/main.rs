@@ -5,6 +5,8 @@
 //! `CAMUNDA_TEST_FILTER=TEXT` selects the faults whose group or name contains `TEXT`.
 //! `CAMUNDA_ADMIN_REFRESH=1 cargo test --all-features --test faults` writes the table.
 
+#![cfg(unix)]
+
 mod certificates;
 #[path = "../support/deadline_check.rs"]
 mod deadline_check;

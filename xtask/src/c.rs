@@ -274,15 +274,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
         value_parameter(text);
     }
     error_parameter(text);
-    let mut parameters = vec![
-        "admin: *const camunda_admin".to_owned(),
-        "call: *const camunda_call_options".into(),
-    ];
-    parameters.extend(
-        arguments
-            .iter()
-            .map(|name| format!("{name}: *const c_char")),
-    );
+    let mut parameters = call_parameters(&arguments);
     if operation.body.is_some() {
         parameters.extend(["json: *const c_char".to_owned(), "json_len: usize".into()]);
     }
@@ -316,6 +308,20 @@ fn push_operation(text: &mut String, operation: &Operation) {
     push_function(text, operation.c_function, parameters, &call);
 }
 
+/// Returns the parameters with which each generated function begins.
+fn call_parameters(arguments: &[String]) -> Vec<String> {
+    let arguments = arguments
+        .iter()
+        .map(|name| format!("{name}: *const c_char"));
+    [
+        "admin: *const camunda_admin".to_owned(),
+        "call: *const camunda_call_options".to_owned(),
+    ]
+    .into_iter()
+    .chain(arguments)
+    .collect()
+}
+
 /// The pointers that each generated function passes on.
 const CALL_POINTERS: &str = "CallPointers { admin, call, error }";
 
@@ -344,15 +350,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     }
     error_parameter(text);
     let arguments: Vec<String> = waiter.arguments.iter().map(|name| snake(name)).collect();
-    let mut parameters = vec![
-        "admin: *const camunda_admin".to_owned(),
-        "call: *const camunda_call_options".into(),
-    ];
-    parameters.extend(
-        arguments
-            .iter()
-            .map(|name| format!("{name}: *const c_char")),
-    );
+    let mut parameters = call_parameters(&arguments);
     if waiter.response.is_some() {
         parameters.push("value: *mut *mut camunda_value".into());
     }

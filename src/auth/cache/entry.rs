@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::permits::SharedRateLimiter;
+use super::shared_rate_limiter::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::TokenCacheConfig;
 use crate::auth::diagnostics::TokenReport;
-use crate::auth::record::TokenRecord;
 use crate::auth::store::StoreChain;
 use crate::auth::time::{Clock, ClockTime, millis};
+use crate::auth::token_record::TokenRecord;
 use crate::auth::token_state::TokenState;
 
 /// An entry of the cache: a token state with its lock.

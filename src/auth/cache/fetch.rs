@@ -3,26 +3,25 @@
 //! shares the result.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use super::connection::Connection;
 use super::entry::{CacheEntry, count};
 use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, give_up_time};
-use super::permits::{Contended, Permit, PermitCallbacks, Sharing};
+use super::permits::{Permit, PermitCallbacks};
+use super::shared_rate_limiter::{Contended, Sharing};
 use super::sync::current_thread;
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
-use crate::auth::record::{
-    RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
-};
+use crate::auth::rate_limit_record::RateLimitSigner;
 use crate::auth::store::{
     FoundRecord, LockResult, REMOTE_STORE_TIMEOUT, ReadScope, RecordStore, Store,
 };
-use crate::auth::time::{Clock, ClockTime};
+use crate::auth::time::ClockTime;
 use crate::auth::token::{Token, lifetime};
+use crate::auth::token_record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
-use crate::auth::{
-    FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
-};
+use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
@@ -43,16 +42,8 @@ const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Delay of the next refresh after one was deferred.
 const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Maximum age of a connection on which a request is sent: a server may close an older one at the
-/// same moment.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5);
-
-/// Maximum time between a permit and the first byte of its request. A process that was stopped for
-/// longer, or on a machine that was, takes another permit: requests of other processes may have
-/// followed the first one.
-const MAX_SEND_DELAY: Duration = Duration::from_millis(250);
-/// Maximum number of permits that expire in that way. After that the request is sent late: the machine
-/// is always that slow.
+/// Maximum number of permits that expire because the request was not sent in time. After that it is
+/// sent late: the machine is always that slow.
 const MAX_EXPIRED_PERMITS: u32 = 3;
 
 /// Purpose of a token request.
@@ -204,13 +195,8 @@ impl<'a> TokenFetch<'a> {
             Purpose::Fetch => None,
             Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
         };
-        let mut connection = Connection {
-            endpoint,
-            request,
-            call: limited.as_ref().unwrap_or(call),
-            clock: &entry.clock,
-            open: None,
-        };
+        let limited_call = limited.as_ref().unwrap_or(call);
+        let mut connection = Connection::new(endpoint, request, limited_call, &entry.clock);
         let attempt = match self.send(&shared, &mut connection, lock, known)? {
             Sending::Done(attempt) => attempt,
             Sending::Resolved(Resolution(token)) => return Ok(token),
@@ -660,53 +646,6 @@ impl Drop for TokenFetch<'_> {
         if !self.finished {
             self.finish(|token_state, fetch_id| token_state.fetch_abandoned(fetch_id));
         }
-    }
-}
-
-/// The connection for one token request.
-struct Connection<'a> {
-    endpoint: &'a dyn TokenEndpoint,
-    request: &'a TokenRequest,
-    call: &'a CallContext,
-    clock: &'a Clock,
-    /// The connection, and since when it is open (monotonic).
-    open: Option<(Box<dyn TokenConnection + 'a>, Duration)>,
-}
-
-impl Connection<'_> {
-    /// Opens the connection unless it is open. Returns whether it opened one.
-    fn open(&mut self) -> Result<bool, FetchError> {
-        if let Some((open, since)) = &mut self.open
-            && self.clock.now().mono.saturating_sub(*since) < MAX_CONNECTION_AGE
-            && open.is_open()
-        {
-            return Ok(false);
-        }
-        self.open = None;
-        let open = self.endpoint.connect(self.request, self.call)?;
-        self.open = Some((open, self.clock.now().mono));
-        Ok(true)
-    }
-
-    /// Sends the request with the permit that was granted at this time; with `may_expire`, only within
-    /// [`MAX_SEND_DELAY`] of it. Returns the result, and when the first byte was sent.
-    fn send(
-        &mut self,
-        granted: ClockTime,
-        may_expire: bool,
-    ) -> (Result<TokenResponse, FetchError>, ClockTime) {
-        let Some((open, _)) = &mut self.open else {
-            unreachable!("a permit is granted to a request with a connection");
-        };
-        let since = self.clock.now().mono.saturating_sub(granted.mono);
-        let now = Instant::now();
-        let granted_at = now.checked_sub(since).unwrap_or(now);
-        let send_by = may_expire.then(|| granted_at + MAX_SEND_DELAY);
-        let result = open.send(self.call, send_by);
-        // The thread may have been delayed since the permit.
-        let sent_at = open.sent_at();
-        let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
-        (result, granted.after(delay.unwrap_or_default()))
     }
 }
 

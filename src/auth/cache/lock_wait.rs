@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::entry::CacheEntry;
-use super::permits::MAX_POLL_TIME;
+use super::shared_rate_limiter::MAX_POLL_TIME;
 use crate::auth::time::ClockTime;
 use crate::call::CallContext;
 

@@ -3,11 +3,13 @@
 //!
 //! No lock of the process is held during I/O, and no thread holds two of them.
 
+mod connection;
 mod entry;
 mod fetch;
 mod lock_wait;
 mod permits;
 mod process_cache;
+mod shared_rate_limiter;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fetch::cached_from_record;

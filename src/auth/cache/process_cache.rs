@@ -15,15 +15,16 @@ use std::time::Duration;
 
 use super::entry::{CacheEntry, Counters, EntryNames, Unshared, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
-use super::permits::{Contended, SharedRateLimiter, Sharing};
+use super::shared_rate_limiter::{Contended, SharedRateLimiter, Sharing};
 use super::sync::{Mutex, Signal, current_thread, lock_inherited};
 use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};
+use crate::auth::rate_limit_record::RateLimitSigner;
 use crate::auth::rate_limiter::RateLimiter;
-use crate::auth::record::{RateLimitSigner, TokenRecord};
 use crate::auth::store::{RecordStore, StoreChain, StoreId};
 use crate::auth::time::Clock;
 use crate::auth::token::Token;
+use crate::auth::token_record::TokenRecord;
 use crate::auth::token_state::{NextStep, TokenState, WaitLimits, WaiterState};
 use crate::auth::{TokenCacheConfig, TokenEndpoint, TokenRequest};
 use crate::call::{CallContext, StopReason};

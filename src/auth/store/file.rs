@@ -1,10 +1,8 @@
 //! Token store in files, on Unix: shared by all processes of one user on one machine.
 //!
-//! The directory must belong to the user and not be writable by others, or it is not used; it is
-//! created only below a directory of the same user. Files whose names the store does not create
-//! itself are never touched. Each operation opens the directory once and accesses everything below
-//! it relative to the open directory, without following links, so that nothing can be moved in
-//! between. Values are replaced by renaming a new file over the old one.
+//! Files whose names the store does not create itself are never touched. Each operation opens the
+//! directory once, see `private_directory`, and accesses everything below it relative to the open
+//! directory. Values are replaced by renaming a new file over the old one.
 //!
 //! Locks are files beside the values that are never deleted, since a lock on a deleted file
 //! excludes no other process: one for each cache key, held during its token request, so that slow
@@ -12,34 +10,27 @@
 //! releases them when their owner terminates. On a file system that cannot lock, files with a lease
 //! replace them.
 
-use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec};
 #[cfg(target_os = "linux")]
-use rustix::fs::RenameFlags;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
-use rustix::process::{Resource, geteuid, getrlimit};
+use rustix::fs::{FileType, RenameFlags};
+use rustix::process::{Resource, getrlimit};
 
 use super::Timestamps;
 use super::file_lease::{cannot_lock, try_lease};
 use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
-use crate::auth::record::RateLimitTimes;
+use super::private_directory::{create_file, is_own_file, open, open_existing, permission_denied};
+use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
-use crate::private_file::ensure_owner_access;
 use crate::random;
-
-/// Flags for opening directories.
-pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 
 /// A token store with one file for each value and each lock.
 #[derive(Debug)]
@@ -57,89 +48,6 @@ impl FileStore {
             stale_files_removed: AtomicBool::new(false),
             uses_leases: AtomicBool::new(false),
         }
-    }
-
-    /// Opens the directory, and creates it if it does not exist.
-    fn open(&self) -> io::Result<OwnedFd> {
-        match self.open_existing() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(),
-            opened => opened,
-        }
-    }
-
-    /// Opens the directory and checks that no other user can change its files.
-    fn open_existing(&self) -> io::Result<OwnedFd> {
-        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())
-            .map_err(|error| self.open_error(error))?;
-        check_private(&directory, &self.path)?;
-        Ok(directory)
-    }
-
-    /// Returns the error of a directory that cannot be opened, with its remedy if it is a symbolic
-    /// link, which another user could replace.
-    fn open_error(&self, error: rustix::io::Errno) -> io::Error {
-        let is_link = matches!(error, rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
-            && std::fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_symlink());
-        if !is_link {
-            return error.into();
-        }
-        match std::fs::canonicalize(&self.path) {
-            Ok(target) => permission_denied(&format!(
-                "directory not used: it is a symbolic link; use {}",
-                target.display()
-            )),
-            Err(_) => permission_denied(
-                "directory not used: it is a symbolic link to a directory that does not exist",
-            ),
-        }
-    }
-
-    /// Creates the directory and those above it that are missing, mode 0700.
-    ///
-    /// # Errors
-    ///
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and nothing is created, if the nearest
-    /// existing directory belongs to another user: under `sudo`, `HOME` may be another user's, who
-    /// could not use a `~/.cache` that belongs to root. A directory for temporary files that all
-    /// users share, such as `/tmp`, is accepted.
-    fn create(&self) -> io::Result<OwnedFd> {
-        let mut missing = Vec::new();
-        let mut nearest = self.path.as_path();
-        let mut directory = loop {
-            let path = if nearest.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                nearest
-            };
-            // Directories above the store's own may be links.
-            match rustix::fs::open(path, DIRECTORY - OFlags::NOFOLLOW, Mode::empty()) {
-                Err(rustix::io::Errno::NOENT) => {}
-                opened => break opened?,
-            }
-            let name = nearest.components().next_back().map(Component::as_os_str);
-            missing.push(name.unwrap_or(OsStr::new(".")));
-            nearest = nearest.parent().ok_or(rustix::io::Errno::NOENT)?;
-        };
-        let stat = rustix::fs::fstat(&directory)?;
-        let is_shared = stat.st_uid == 0 && stat.st_mode & 0o1002 == 0o1002;
-        if stat.st_uid != geteuid().as_raw() && !is_shared {
-            return Err(permission_denied(&format!(
-                "directory not created: {} belongs to another user; set HOME, or choose another \
-                 directory",
-                nearest.display()
-            )));
-        }
-        for name in missing.into_iter().rev() {
-            match rustix::fs::mkdirat(&directory, name, Mode::RWXU) {
-                Ok(()) => permit_owner(&directory, name)?,
-                // Created by another process in the meantime.
-                Err(rustix::io::Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            directory = rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty())?;
-            check_private(&directory, &self.path)?;
-        }
-        Ok(directory)
     }
 
     /// Removes temporary files of terminated processes and expired values; locks stay.
@@ -170,30 +78,9 @@ impl FileStore {
     }
 }
 
-/// Checks that a directory belongs to this user and that no other user can change its files.
-fn check_private(directory: &OwnedFd, path: &Path) -> io::Result<()> {
-    let stat = rustix::fs::fstat(directory)?;
-    let user = geteuid().as_raw();
-    if stat.st_uid != user {
-        return Err(permission_denied(&format!(
-            "directory not used: it belongs to user {}, this process runs as user {user}; choose a \
-             directory of user {user}",
-            stat.st_uid
-        )));
-    }
-    if stat.st_mode & 0o022 != 0 {
-        return Err(permission_denied(&format!(
-            "directory not used: other users can write to it (mode {:04o}); run `chmod 700 {}`",
-            stat.st_mode & 0o7777,
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
 impl TokenStore for FileStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let directory = match self.open_existing() {
+        let directory = match open_existing(&self.path) {
             // The first `put` creates it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
@@ -226,7 +113,7 @@ impl TokenStore for FileStore {
                 "file not written: the limit on the size of files is too low",
             ));
         }
-        let directory = self.open()?;
+        let directory = open(&self.path)?;
         if !self.stale_files_removed.swap(true, Ordering::Relaxed) {
             self.remove_stale_files(&directory);
         }
@@ -245,7 +132,7 @@ impl TokenStore for FileStore {
     }
 
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
-        let directory = self.open()?;
+        let directory = open(&self.path)?;
         let file = ProcessOwned::new(open_lock(&directory, &format!("{name}.{LOCK}"))?);
         let stat = rustix::fs::fstat(&*file)?;
         if !is_own_file(&stat) {
@@ -291,12 +178,12 @@ impl TokenStore for FileStore {
 
 impl Timestamps for FileStore {
     fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()> {
-        let directory = self.open_existing()?;
+        let directory = open_existing(&self.path)?;
         set_times(&directory, &format!("{name}.{LOCK}"), times)
     }
 
     fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>> {
-        let directory = match self.open_existing() {
+        let directory = match open_existing(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -319,29 +206,6 @@ impl Timestamps for FileStore {
         };
         Ok((is_own_file(&stat) && times.last_request_at > 0).then_some(times))
     }
-}
-
-/// Gives the owner all permissions on a new directory, if the umask of the process withheld some.
-/// Other programs use `~/.cache`, too.
-fn permit_owner(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
-    let mode = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
-    if mode & 0o700 == 0o700 {
-        return Ok(());
-    }
-    let mode = Mode::from_raw_mode(mode) | Mode::RWXU;
-    rustix::fs::chmodat(parent, name, mode, AtFlags::empty())
-}
-
-/// Creates a file with mode 0600, whatever the umask of the process. Fails if it exists.
-pub(super) fn create_file(
-    directory: &OwnedFd,
-    name: &str,
-    flags: OFlags,
-) -> rustix::io::Result<File> {
-    let flags = flags | OFlags::CREATE | OFlags::EXCL;
-    let file = File::from(rustix::fs::openat(directory, name, flags, OWNER_ONLY_MODE)?);
-    ensure_owner_access(&file)?;
-    Ok(file)
 }
 
 /// Opens a lock file, and creates it if it does not exist.
@@ -381,8 +245,6 @@ fn set_times(directory: &OwnedFd, name: &str, times: RateLimitTimes) -> io::Resu
     Ok(rustix::fs::utimensat(directory, name, &timestamps, flags)?)
 }
 
-const OWNER_ONLY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
-
 /// Renames a new file to `name`, atomically, and removes the file that had this name.
 fn replace(directory: &OwnedFd, new: &str, name: &str) -> io::Result<()> {
     // If `rename` replaces a file, ext4 immediately writes the new file to the disk. That takes ten times as
@@ -400,15 +262,6 @@ fn replace(directory: &OwnedFd, new: &str, name: &str) -> io::Result<()> {
         }
     }
     Ok(rustix::fs::renameat(directory, new, directory, name)?)
-}
-
-pub(super) fn is_own_file(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && stat.st_uid == geteuid().as_raw()
-}
-
-pub(super) fn permission_denied(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
 /// Name of a variable with the number of an error that locking a file then fails with.
@@ -444,6 +297,8 @@ impl Drop for FileLock {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use rustix::process::geteuid;
 
     use super::*;
     use crate::auth::tests::test_support::left_out;

@@ -20,9 +20,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
 
-use super::file::{DIRECTORY, create_file, is_own_file, permission_denied};
 use super::file_names::{LEASE, LEASE_DIGITS, lease_number};
 use super::lock_owner::{is_terminated, process_identity};
+use super::private_directory::{DIRECTORY, create_file, is_own_file, permission_denied};
 use crate::random;
 
 /// Lease of a file whose owner has not written it completely yet.

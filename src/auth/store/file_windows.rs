@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Timestamps;
 use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
-use crate::auth::record::RateLimitTimes;
+use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::random;
 

@@ -20,6 +20,8 @@ mod file_names;
 mod health;
 #[cfg(any(unix, feature = "redis"))]
 mod lock_owner;
+#[cfg(unix)]
+mod private_directory;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
@@ -34,8 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostics::{StoreReport, StoreRole};
+use super::rate_limit_record::{RateLimitTimes, StoredRateLimit};
 use super::rate_limiter::MergedState;
-use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::Clock;
 use super::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::call::CallContext;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::{LockResult, Store, StoreChain, StoreTime};
 use crate::auth::TokenRequest;
 use crate::auth::key::{CacheKey, TOKEN_PREFIX};
-use crate::auth::record::{RecordCipher, StoredAuthFailure, TokenRecord, is_of_other_version};
 use crate::auth::time::Clock;
+use crate::auth::token_record::{
+    RecordCipher, StoredAuthFailure, TokenRecord, is_of_other_version,
+};
 use crate::call::CallContext;
 
 /// How long a record is kept after its content expired, for its generation and its number of

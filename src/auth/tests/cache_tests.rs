@@ -977,7 +977,7 @@ fn invariant_10_no_secret_remains_in_memory() {
     use std::os::unix::fs::FileExt;
 
     use crate::auth::key::CacheKey;
-    use crate::auth::record::{RecordCipher, StoredToken, TokenRecord};
+    use crate::auth::token_record::{RecordCipher, StoredToken, TokenRecord};
     use crate::auth::{TokenResponse, token};
     use crate::limited::{PROGRAM_LIMIT, run_to_end};
 

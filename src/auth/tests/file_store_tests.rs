@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::test_support::request;
 use crate::auth::TokenStore;
 use crate::auth::key::{CacheKey, TokenHostKey};
-use crate::auth::record::RateLimitTimes;
+use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::store::{FileStore, Timestamps, retention};
 
 const TTL: Duration = Duration::from_secs(3600);

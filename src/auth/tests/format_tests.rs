@@ -10,10 +10,9 @@ use std::time::Duration;
 use super::test_support::{Endpoint, MemoryStore, Reply, call, call_within, request};
 use crate::auth::cache::Cache;
 use crate::auth::key::{CacheKey, TokenHostKey};
-use crate::auth::record::{
-    RateLimitRecord, RateLimitSigner, RecordCipher, StoredRateLimit, is_of_other_version,
-};
+use crate::auth::rate_limit_record::{RateLimitRecord, RateLimitSigner, StoredRateLimit};
 use crate::auth::time::{Clock, ClockTime, ManualClock};
+use crate::auth::token_record::{RecordCipher, is_of_other_version};
 use crate::auth::{TokenErrorKind, TokenStore};
 use crate::error::ErrorKind;
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::test_support::{failure, request};
 use crate::auth::cache::Cache;
-use crate::auth::record::RateLimitTimes;
+use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::store::{ServerClock, StoreChain, Timestamps};
 use crate::auth::time::{Clock, ClockTime, ProcessClock};
 use crate::auth::{

@@ -10,8 +10,8 @@ use proptest::test_runner::FileFailurePersistence;
 
 use super::test_support::{MEMORY, MemoryStore, RespondToTokenRequest, call, failure, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::rate_limit_record::{MAX_BLOCK, RateLimitRecord};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, QueueTicket, RateLimiter};
-use crate::auth::record::{MAX_BLOCK, RateLimitRecord};
 use crate::auth::time::{Clock, ClockTime, ManualClock};
 use crate::auth::token::Token;
 use crate::auth::token_state::{

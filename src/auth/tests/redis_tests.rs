@@ -18,7 +18,7 @@ use super::multi_process_tests::with_redis::{
     Redis, retry_while_late, scenario, without_store_failures,
 };
 use super::multi_process_tests::{
-    EndpointMode, FullDisk, Outcome, Scenario, assert_apart, libfaketime, place,
+    EndpointMode, FullDisk, Outcome, Scenario, assert_apart, eventually, libfaketime, place,
 };
 use super::test_support::{Endpoint, Reply, call, call_within, left_out, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
@@ -29,6 +29,7 @@ use crate::auth::{
     TokenRequest, TokenStore,
 };
 use crate::call::CallContext;
+use crate::redis_server::free_port;
 use crate::secret::Secret;
 
 /// Clocks that differ by minutes.
@@ -176,12 +177,7 @@ fn invariant_06_stopped_process_has_one_successor_on_hosts_with_skewed_clocks() 
             response_delay: Duration::from_secs(3600),
             ..scenario(&place, &redis)
         };
-        let owner = stopped.start();
-        fs::write(&stopped.go, "").unwrap();
-        while stopped.requests().is_empty() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        fs::remove_file(&stopped.go).unwrap();
+        let owner = stopped.start_and_request();
         owner.signal(Signal::STOP);
         let scenario = Scenario {
             threads: 1,
@@ -255,12 +251,7 @@ fn invariant_06_stopped_process_has_one_successor_on_a_host_with_a_full_disk() {
         response_delay: Duration::from_secs(3600),
         ..on_full_disk.clone()
     };
-    let owner = stopped.start();
-    fs::write(&stopped.go, "").unwrap();
-    while stopped.requests().is_empty() {
-        thread::sleep(Duration::from_millis(1));
-    }
-    fs::remove_file(&stopped.go).unwrap();
+    let owner = stopped.start_and_request();
     owner.signal(Signal::STOP);
     let scenario = Scenario {
         response_delay: Duration::from_millis(1_500),
@@ -436,10 +427,7 @@ fn invariant_06_stopped_process_has_one_successor_when_redis_is_killed() {
         response_delay: Duration::from_secs(3600),
         ..scenario(&place, &redis)
     };
-    let owner = stopped.start();
-    fs::write(&stopped.go, "").unwrap();
-    eventually(|| (!stopped.requests().is_empty()).then_some(()));
-    fs::remove_file(&stopped.go).unwrap();
+    let owner = stopped.start_and_request();
     owner.signal(Signal::STOP);
     let scenario = Scenario {
         threads: 2,
@@ -527,19 +515,6 @@ impl Network {
             fallback: Fallback::Directory(directory.to_owned()),
             tls: None,
         }
-    }
-}
-
-/// Calls `attempt` until it returns something, for at most a minute.
-#[track_caller]
-fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = attempt() {
-            return value;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60));
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -1135,7 +1110,7 @@ fn servers_of_other_kinds_are_rejected_with_a_reason() {
     if Redis::start().is_none() {
         return;
     }
-    let cluster = Redis::start_on_a_free_port(&["--cluster-enabled", "yes"]).unwrap();
+    let cluster = Redis::start_on_a_free_port(&["--cluster-enabled", "yes"]);
     let replica = Redis::start().unwrap();
     let mut command = cmd("REPLICAOF");
     replica.query::<()>(command.arg("127.0.0.1").arg(cluster.port));
@@ -1195,9 +1170,7 @@ fn certificates_of_the_configuration_apply_to_an_encrypted_connection() {
     }
     let certificates = Certificates::new();
     let (redis, tls_port) = loop {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        let tls_port = socket.local_addr().unwrap().port();
-        drop(socket);
+        let tls_port = free_port();
         let options = [
             ("--tls-port", tls_port.to_string()),
             ("--tls-cert-file", certificates.path("server.pem")),
@@ -1208,7 +1181,7 @@ fn certificates_of_the_configuration_apply_to_an_encrypted_connection() {
             .iter()
             .flat_map(|(key, value)| [*key, value])
             .collect();
-        if let Some(redis) = Redis::start_on_a_free_port(&options) {
+        if let Some(redis) = Redis::start_with(free_port(), &options) {
             break (redis, tls_port);
         }
     };

@@ -7,6 +7,9 @@
 //! which shuttle reports. A wait with a timeout advances the simulated clock.
 
 #[allow(clippy::duplicate_mod)]
+#[path = "../cache/connection.rs"]
+mod connection;
+#[allow(clippy::duplicate_mod)]
 #[path = "../cache/entry.rs"]
 mod entry;
 #[allow(clippy::duplicate_mod)]
@@ -21,6 +24,9 @@ mod permits;
 #[allow(clippy::duplicate_mod, dead_code)]
 #[path = "../cache/process_cache.rs"]
 mod process_cache;
+#[allow(clippy::duplicate_mod)]
+#[path = "../cache/shared_rate_limiter.rs"]
+mod shared_rate_limiter;
 
 mod sync {
     use std::time::{Duration, Instant};

@@ -108,51 +108,15 @@ fn apply_each(state: &mut State, changes: Map<String, Value>) -> Result<Value, R
             "limits" => set_limits(state, change.object()?)?,
             "settings" => set_settings(state, change.fields()?)?,
             "clock" => set_clock(state, change.fields()?)?,
-            "other_organization" => {
-                let mut fields = change.fields()?;
-                let cluster = fields.string("cluster")?;
-                let organization = match fields.take("value") {
-                    None | Some(Value::Bool(true)) => OTHER_ORGANIZATION.to_owned(),
-                    Some(Value::Bool(false)) => state.setup.organization.clone(),
-                    Some(Value::String(organization)) => organization,
-                    Some(_) => {
-                        let message = "field \"value\" must be a boolean or an organization id";
-                        return Err(bad_request(message));
-                    }
-                };
-                fields.finish()?;
-                find(state, &cluster)?.organization = organization;
-            }
+            "other_organization" => set_organization(state, change.fields()?)?,
             "upgrade_available" => {
                 let mut fields = change.fields()?;
                 let cluster = fields.string("cluster")?;
                 fields.finish()?;
                 made["generation"] = make_upgrade_available(state, &cluster)?;
             }
-            "upgrade_gate" => {
-                let mut fields = change.fields()?;
-                let cluster = fields.string("cluster")?;
-                let reason = fields.optional_string("reason")?;
-                let next_step = fields.optional_string("next_step")?.unwrap_or_default();
-                fields.finish()?;
-                find(state, &cluster)?.upgrade_gate =
-                    reason.map(|reason| UpgradeGate { reason, next_step });
-            }
-            "secrets_busy" => {
-                let mut fields = change.fields()?;
-                let cluster = fields.string("cluster")?;
-                let busy = match fields.take("times") {
-                    None => Busy::For(1),
-                    Some(Value::Null) => Busy::Always,
-                    Some(times) => Busy::For(
-                        times
-                            .as_u64()
-                            .ok_or_else(|| bad_request("times must be a whole number"))?,
-                    ),
-                };
-                fields.finish()?;
-                find(state, &cluster)?.secrets_busy = busy;
-            }
+            "upgrade_gate" => set_upgrade_gate(state, change.fields()?)?,
+            "secrets_busy" => set_secrets_busy(state, change.fields()?)?,
             "credentials" => {
                 let mut fields = change.fields()?;
                 let names = fields.strings("permissions")?;
@@ -186,6 +150,47 @@ fn apply_each(state: &mut State, changes: Map<String, Value>) -> Result<Value, R
         }
     }
     Ok(made)
+}
+
+fn set_organization(state: &mut State, mut fields: Fields) -> Result<(), Response> {
+    let cluster = fields.string("cluster")?;
+    let organization = match fields.take("value") {
+        None | Some(Value::Bool(true)) => OTHER_ORGANIZATION.to_owned(),
+        Some(Value::Bool(false)) => state.setup.organization.clone(),
+        Some(Value::String(organization)) => organization,
+        Some(_) => {
+            let message = "field \"value\" must be a boolean or an organization id";
+            return Err(bad_request(message));
+        }
+    };
+    fields.finish()?;
+    find(state, &cluster)?.organization = organization;
+    Ok(())
+}
+
+fn set_upgrade_gate(state: &mut State, mut fields: Fields) -> Result<(), Response> {
+    let cluster = fields.string("cluster")?;
+    let reason = fields.optional_string("reason")?;
+    let next_step = fields.optional_string("next_step")?.unwrap_or_default();
+    fields.finish()?;
+    find(state, &cluster)?.upgrade_gate = reason.map(|reason| UpgradeGate { reason, next_step });
+    Ok(())
+}
+
+fn set_secrets_busy(state: &mut State, mut fields: Fields) -> Result<(), Response> {
+    let cluster = fields.string("cluster")?;
+    let busy = match fields.take("times") {
+        None => Busy::For(1),
+        Some(Value::Null) => Busy::Always,
+        Some(times) => Busy::For(
+            times
+                .as_u64()
+                .ok_or_else(|| bad_request("times must be a whole number"))?,
+        ),
+    };
+    fields.finish()?;
+    find(state, &cluster)?.secrets_busy = busy;
+    Ok(())
 }
 
 /// Returns the clock in the format of `/_sandbox/clock`.

@@ -7,14 +7,16 @@ mod docstring;
 mod models;
 mod operations;
 mod prototypes;
+mod values;
 
 use std::fmt::Write as _;
 
 use operations::PLACES;
 
-pub(crate) use models::{models, values};
+pub(crate) use models::models;
 pub(crate) use operations::{is_by_position, operations};
 pub(crate) use prototypes::prototypes;
+pub(crate) use values::values;
 
 use crate::{Generated, NOTICE};
 

@@ -219,40 +219,6 @@ fn text() -> String {
     text
 }
 
-/// Generates `_values.py`.
-pub(crate) fn values() -> Generated {
-    Generated {
-        path: "bindings/python/src/camunda_admin/_values.py",
-        text: values_text(),
-    }
-}
-
-fn values_text() -> String {
-    let mut text = format!("# {NOTICE}\n");
-    text.push_str(
-        "\"\"\"What arguments accept: a constant of an enumeration, or the string of a known value.\"\"\"\n\n\
-         from typing import Literal, Union\n\n\
-         from . import _models as models\n",
-    );
-    let operations = super::operations().text;
-    for description in TYPES {
-        if let Description::Enum { name, values, .. } = description
-            && operations.contains(&format!("values.{name}Value"))
-        {
-            write!(
-                text,
-                "\n{name}Value = Union[\n    models.{name},\n    Literal[\n"
-            )
-            .unwrap();
-            for value in *values {
-                writeln!(text, "        {},", quoted(value.json)).unwrap();
-            }
-            text.push_str("    ],\n]\n");
-        }
-    }
-    text
-}
-
 /// The names of the generated types that are public.
 pub(super) fn names() -> Vec<&'static str> {
     let response_types = response_types();

@@ -12,7 +12,13 @@ from ctypes import byref, c_void_p
 from . import _callbacks
 from ._arguments import check_id, check_seconds, encode_segment, wrong_type
 from ._callbacks import SignalWatch, on_main_thread, pop_exception, store_unraisable
-from ._errors import CamundaError, CancelledError, DecodeError, InvalidArgumentError
+from ._errors import (
+    CamundaError,
+    CancelledError,
+    DecodeError,
+    InvalidArgumentError,
+    completed_error,
+)
 from ._json import decode
 from ._lazy import t, types
 from ._library import lib
@@ -431,13 +437,8 @@ def _completed(
         )
     except DecodeError as error:
         return error
-    return CancelledError(
-        f"{operation}: completed before it was interrupted",
-        stage="request",
-        outcome="completed",
-        operation=operation,
-        result=result,
-    )
+    message = f"{operation}: completed before it was interrupted"
+    return completed_error(message, operation=operation, result=result)
 
 
 def _write_all(file: t.Any, piece: bytes) -> None:

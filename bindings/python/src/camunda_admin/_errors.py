@@ -295,6 +295,15 @@ _OUTCOME_UNKNOWN = "OutcomeUnknown"
 _combined: t.Dict[str, t.Type[CamundaError]] = {}
 
 
+def completed_error(
+    message: str, *, operation: t.Optional[str] = None, result: t.Any
+) -> CancelledError:
+    """Return the exception of a call that had completed before another exception ended it."""
+    return CancelledError(
+        message, stage="request", outcome="completed", operation=operation, result=result
+    )
+
+
 def combined_class(name: str) -> t.Optional[t.Type[CamundaError]]:
     """Return the class of a name such as `OutcomeUnknownTimeoutError`, which has several base classes.
 

@@ -18,7 +18,7 @@ from concurrent.futures import Executor
 from typing import Any, Callable, Optional, TypeVar
 
 from ._connection import Cancel
-from ._errors import CancelledError
+from ._errors import completed_error
 
 __all__ = ["to_thread"]
 
@@ -68,18 +68,10 @@ async def to_thread(
                 except asyncio.CancelledError:
                     # Cancelled again, which changes nothing: the call ends within 100 ms.
                     pass
-            cancelled.__cause__ = future.exception() or _completed(future.result())
+            cancelled.__cause__ = future.exception() or completed_error(
+                "the call completed before its task was cancelled", result=future.result()
+            )
         else:
             # It waits for a thread of the executor. If it starts all the same, it sends nothing.
             future.cancel()
         raise
-
-
-def _completed(result: Any) -> CancelledError:
-    """Return the exception of a call that had completed when its task was cancelled."""
-    return CancelledError(
-        "the call completed before its task was cancelled",
-        stage="request",
-        outcome="completed",
-        result=result,
-    )

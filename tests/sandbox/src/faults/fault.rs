@@ -325,59 +325,7 @@ impl Fault {
             }
             None => {}
         }
-        let mut effect = Effect {
-            when: fields
-                .optional_enum_value("when", &["before", "after"])?
-                .map(|when| match &*when {
-                    "before" => When::Before,
-                    _ => When::After,
-                }),
-            delay: milliseconds(&mut fields, "delay_ms")?.unwrap_or_default(),
-            stall: fields.optional_boolean("stall")?.unwrap_or(false),
-            reset: fields.optional_boolean("reset")?.unwrap_or(false),
-            garbage: match fields.take("garbage") {
-                None | Some(Value::Bool(false)) => None,
-                Some(Value::Bool(true)) => Some(b"\x16\x03\x01 this is not HTTP\n".to_vec()),
-                Some(Value::String(text)) => Some(text.into_bytes()),
-                Some(_) => return Err(invalid_field("garbage", "a string or a boolean")),
-            },
-            status: match fields.optional_count("status")? {
-                None => None,
-                Some(status @ 200..1000) => Some(status as u16),
-                Some(_) => return Err(invalid_field("status", "a whole number from 200 to 999")),
-            },
-            body: match fields.take("body") {
-                None => None,
-                Some(Value::String(text)) => Some(text.into_bytes()),
-                Some(value) => Some(value.to_string().into_bytes()),
-            },
-            extra_fields: fields.optional_object("extra_fields")?.unwrap_or_default(),
-            replace: fields
-                .optional_object("replace")?
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-            remove: fields.optional_strings("remove")?.unwrap_or_default(),
-            headers: response_headers(&mut fields)?,
-            cut_body: fields.optional_count("cut_body")?,
-            slow_body: milliseconds(&mut fields, "slow_body")?,
-            huge_body: fields.optional_count("huge_body")?,
-            wrong_content_length: fields.optional_count("wrong_content_length")?,
-            informational: fields.optional_boolean("informational")?.unwrap_or(false),
-            close_after: milliseconds(&mut fields, "close_after_ms")?,
-        };
-        if let Some(encoded) = fields.optional_string("body_base64")? {
-            if effect.body.is_some() {
-                return Err(Response::message(
-                    400,
-                    "fields \"body\" and \"body_base64\" exclude each other",
-                ));
-            }
-            effect.body = Some(
-                base64_decode(&encoded)
-                    .ok_or_else(|| invalid_field("body_base64", "valid base64"))?,
-            );
-        }
+        let effect = effect_from_fields(&mut fields)?;
         fields.finish()?;
         fault.effect = Arc::new(effect);
         fault
@@ -464,6 +412,62 @@ impl Fault {
         }
         json
     }
+}
+
+fn effect_from_fields(fields: &mut Fields) -> Result<Effect, Response> {
+    let mut effect = Effect {
+        when: fields
+            .optional_enum_value("when", &["before", "after"])?
+            .map(|when| match &*when {
+                "before" => When::Before,
+                _ => When::After,
+            }),
+        delay: milliseconds(fields, "delay_ms")?.unwrap_or_default(),
+        stall: fields.optional_boolean("stall")?.unwrap_or(false),
+        reset: fields.optional_boolean("reset")?.unwrap_or(false),
+        garbage: match fields.take("garbage") {
+            None | Some(Value::Bool(false)) => None,
+            Some(Value::Bool(true)) => Some(b"\x16\x03\x01 this is not HTTP\n".to_vec()),
+            Some(Value::String(text)) => Some(text.into_bytes()),
+            Some(_) => return Err(invalid_field("garbage", "a string or a boolean")),
+        },
+        status: match fields.optional_count("status")? {
+            None => None,
+            Some(status @ 200..1000) => Some(status as u16),
+            Some(_) => return Err(invalid_field("status", "a whole number from 200 to 999")),
+        },
+        body: match fields.take("body") {
+            None => None,
+            Some(Value::String(text)) => Some(text.into_bytes()),
+            Some(value) => Some(value.to_string().into_bytes()),
+        },
+        extra_fields: fields.optional_object("extra_fields")?.unwrap_or_default(),
+        replace: fields
+            .optional_object("replace")?
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
+        remove: fields.optional_strings("remove")?.unwrap_or_default(),
+        headers: response_headers(fields)?,
+        cut_body: fields.optional_count("cut_body")?,
+        slow_body: milliseconds(fields, "slow_body")?,
+        huge_body: fields.optional_count("huge_body")?,
+        wrong_content_length: fields.optional_count("wrong_content_length")?,
+        informational: fields.optional_boolean("informational")?.unwrap_or(false),
+        close_after: milliseconds(fields, "close_after_ms")?,
+    };
+    if let Some(encoded) = fields.optional_string("body_base64")? {
+        if effect.body.is_some() {
+            return Err(Response::message(
+                400,
+                "fields \"body\" and \"body_base64\" exclude each other",
+            ));
+        }
+        effect.body = Some(
+            base64_decode(&encoded).ok_or_else(|| invalid_field("body_base64", "valid base64"))?,
+        );
+    }
+    Ok(effect)
 }
 
 fn response_headers(fields: &mut Fields) -> Result<Vec<(String, String)>, Response> {

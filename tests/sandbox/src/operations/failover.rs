@@ -1,9 +1,11 @@
 //! Failover of a dual-region cluster. Error responses are plain text.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Call, Change, Operation, not_found};
-use crate::cluster::Backup;
+use crate::cluster::{Backup, Cluster};
 use crate::permissions::Permission;
 use crate::response::Response;
 use crate::status::{HEALTHY, Status};
@@ -38,46 +40,7 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let new_uuid = call.state.random.uuid();
     let source = call.own_cluster()?;
-    if source.failed_over {
-        return Err(Response::message(
-            409,
-            "the cluster was failed over already",
-        ));
-    }
-    if !source.is_multi_region() {
-        return Err(Response::message(422, "the cluster is not multi-region"));
-    }
-    if !source.failover_available {
-        return Err(Response::message(
-            422,
-            "the cluster's pair of regions has no failover",
-        ));
-    }
-    if let Some(unknown) = backup_ids.iter().find(|id| source.backup_is_unknown(id)) {
-        return Err(not_found("backup", unknown));
-    }
-    // Failover is allowed for unhealthy and suspended clusters.
-    if matches!(
-        source.ready(now),
-        "Creating" | "Updating" | "WaitingForInput"
-    ) {
-        return Err(Response::message(
-            409,
-            "the cluster is not ready for failover yet",
-        ));
-    }
-    let chosen = || {
-        source
-            .backups
-            .iter()
-            .filter(|backup| backup_ids.contains(&backup.uuid))
-    };
-    if let Some(unfinished) = chosen().find(|backup| !backup.is_complete(now)) {
-        let message = format!("backup {} is not complete yet", unfinished.uuid);
-        return Err(Response::message(409, message));
-    }
-
-    let backups: Vec<Backup> = chosen().map(Backup::clone).collect();
+    let backups = backups_for_failover(source, &backup_ids, now)?;
     let source_document = source.document.clone();
     let source_uuid = source.uuid.clone();
     let enterprise = source.enterprise;
@@ -125,4 +88,52 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
         "newClusterId": new_uuid,
         "results": { "backupClone": done, "restore": done },
     })))
+}
+
+/// Returns the chosen backups, or an error if the cluster cannot be failed over with them.
+fn backups_for_failover(
+    source: &Cluster,
+    backup_ids: &[String],
+    now: Duration,
+) -> Result<Vec<Backup>, Response> {
+    if source.failed_over {
+        return Err(Response::message(
+            409,
+            "the cluster was failed over already",
+        ));
+    }
+    if !source.is_multi_region() {
+        return Err(Response::message(422, "the cluster is not multi-region"));
+    }
+    if !source.failover_available {
+        return Err(Response::message(
+            422,
+            "the cluster's pair of regions has no failover",
+        ));
+    }
+    if let Some(unknown) = backup_ids.iter().find(|id| source.backup_is_unknown(id)) {
+        return Err(not_found("backup", unknown));
+    }
+    // Failover is allowed for unhealthy and suspended clusters.
+    if matches!(
+        source.ready(now),
+        "Creating" | "Updating" | "WaitingForInput"
+    ) {
+        return Err(Response::message(
+            409,
+            "the cluster is not ready for failover yet",
+        ));
+    }
+    let chosen = || {
+        source
+            .backups
+            .iter()
+            .filter(|backup| backup_ids.contains(&backup.uuid))
+    };
+    if let Some(unfinished) = chosen().find(|backup| !backup.is_complete(now)) {
+        let message = format!("backup {} is not complete yet", unfinished.uuid);
+        return Err(Response::message(409, message));
+    }
+
+    Ok(chosen().map(Backup::clone).collect())
 }
