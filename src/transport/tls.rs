@@ -24,7 +24,8 @@ use super::buffers::ZeroizingBuffers;
 use super::connect_error::is_permanent_tls;
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
-use super::socket::{PlainTransport, Socket, unexpected_eof};
+use super::read_ahead::ReadAhead;
+use super::socket::{PlainTransport, unexpected_eof};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::private_file::warn_if_open_to_others;
@@ -287,7 +288,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
                 Box::new(tunnel),
                 details.current_time.clone(),
             ))),
-            Either::B(plain) => Wire::Socket(plain.into_socket()),
+            Either::B(plain) => Wire::Socket(ReadAhead::new(plain.into_socket())),
         };
         let host = details.uri.host().unwrap_or_default();
         let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))
@@ -325,14 +326,14 @@ fn complete_handshake(connection: &mut ClientConnection, wire: &mut Wire) -> io:
 
 /// The connection below TLS.
 enum Wire {
-    Socket(Socket),
+    Socket(ReadAhead),
     Tunnel(Box<TransportAdapter>),
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Wire::Socket(socket) => socket.read(buffer),
+            Wire::Socket(ahead) => ahead.read(buffer),
             Wire::Tunnel(tunnel) => tunnel.read(buffer),
         }
     }
@@ -341,14 +342,14 @@ impl Read for Wire {
 impl Write for Wire {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         match self {
-            Wire::Socket(socket) => socket.write(buffer),
+            Wire::Socket(ahead) => ahead.socket().write(buffer),
             Wire::Tunnel(tunnel) => tunnel.write(buffer),
         }
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Wire::Socket(socket) => socket.write_vectored(pieces),
+            Wire::Socket(ahead) => ahead.socket().write_vectored(pieces),
             Wire::Tunnel(tunnel) => tunnel.write_vectored(pieces),
         }
     }
@@ -429,7 +430,7 @@ impl Transport for TlsTransport {
                 return false;
             }
             let is_quiet = match &mut self.stream.sock {
-                Wire::Socket(socket) => socket.is_reusable(),
+                Wire::Socket(ahead) => !ahead.has_unread() && ahead.socket().is_reusable(),
                 Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
             };
             if is_quiet {
@@ -470,6 +471,7 @@ mod tests {
 
     use super::*;
     use crate::call::{CallContext, CallOptions};
+    use crate::transport::socket::Socket;
     use crate::transport::socket::tests::no_timeout;
 
     #[cfg(all(unix, not(target_vendor = "apple")))]
@@ -539,7 +541,7 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let name = ServerName::try_from(SERVER).unwrap();
         let client = ClientConnection::new(config.into(), name).unwrap();
-        (client, Wire::Socket(Socket::new(stream)))
+        (client, Wire::Socket(ReadAhead::new(Socket::new(stream))))
     }
 
     #[test]
