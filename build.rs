@@ -1,4 +1,4 @@
-//! Sets the name under which the dynamic loader looks for the shared library.
+//! Sets the name under which the dynamic loader looks for the shared library, and its unwinder.
 
 use std::env;
 use std::path::Path;
@@ -21,8 +21,8 @@ fn main() {
         _ => format!("-soname,{}", names.loaded),
     };
     println!("cargo::rustc-cdylib-link-arg=-Wl,{argument}");
-    let env = env::var("CARGO_CFG_TARGET_ENV").unwrap_or_default();
-    if os == "linux" && env == "gnu" && has_static_unwinder() {
+    let has_glibc = env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("gnu");
+    if os == "linux" && has_glibc && has_static_unwinder() {
         println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
     }
     let out = env::var("OUT_DIR").expect("cargo sets it");
