@@ -192,12 +192,28 @@ impl Operation {
 
     /// Decodes a response. An error contains the response body and has the outcome `Completed`.
     pub(crate) fn decode<T: DeserializeOwned>(&self, response: Zeroizing<Vec<u8>>) -> Result<T> {
-        decode(&response)
-            .or_else(|problem| match self.with_valid_strings(&response) {
-                Some(replaced) => decode(&replaced),
-                None => Err(problem),
-            })
-            .map_err(|problem| self.decode_error(problem, response))
+        self.read(response, decode).map(|(_, decoded)| decoded)
+    }
+
+    /// Reads a response, a second time with unpaired surrogates replaced if that fails. Returns the text
+    /// that was read, too.
+    fn read<T>(
+        &self,
+        response: Zeroizing<Vec<u8>>,
+        read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<(Zeroizing<Vec<u8>>, T)> {
+        let problem = match read(&response) {
+            Ok(result) => return Ok((response, result)),
+            Err(problem) => problem,
+        };
+        let problem = match self.with_valid_strings(&response) {
+            Some(replaced) => match read(&replaced) {
+                Ok(result) => return Ok((replaced, result)),
+                Err(problem) => problem,
+            },
+            None => problem,
+        };
+        Err(self.decode_error(problem, response))
     }
 
     /// Returns a copy of a response in which U+FFFD replaces unpaired surrogates, or `None` if there are
@@ -221,18 +237,8 @@ impl Operation {
     ) -> Result<(Zeroizing<Vec<u8>>, Option<Index>)> {
         match self.response.as_ref().and_then(|body| body.json.as_ref()) {
             Some(json) => {
-                let problem = match json.walk(&response) {
-                    Ok(walked) => return Ok((response, Some(walked.index))),
-                    Err(problem) => problem,
-                };
-                let problem = match self.with_valid_strings(&response) {
-                    Some(replaced) => match json.walk(&replaced) {
-                        Ok(walked) => return Ok((replaced, Some(walked.index))),
-                        Err(problem) => problem,
-                    },
-                    None => problem,
-                };
-                Err(self.decode_error(problem, response))
+                let (response, walked) = self.read(response, |text| json.walk(text))?;
+                Ok((response, Some(walked.index)))
             }
             None => Ok((response, None)),
         }
