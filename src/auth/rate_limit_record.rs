@@ -270,15 +270,9 @@ impl RateLimitSigner {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::test_support::request;
+    use super::super::tests::test_support::{NOW, NOW_MILLIS, request};
     use super::*;
     use crate::secret::Secret;
-
-    const NOW: ClockTime = ClockTime {
-        mono: Duration::from_secs(1_000),
-        wall: Duration::from_secs(1_780_000_000),
-    };
-    const NOW_MILLIS: u64 = 1_780_000_000_000;
 
     #[test]
     fn decode_rejects_invalid_records() {

@@ -329,13 +329,8 @@ impl ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::test_support::{NOW, NOW_MILLIS};
     use super::*;
-
-    const NOW: ClockTime = ClockTime {
-        mono: Duration::from_secs(1_000),
-        wall: Duration::from_secs(1_780_000_000),
-    };
-    const NOW_MILLIS: u64 = 1_780_000_000_000;
 
     #[test]
     fn remaining_span_is_bounded_and_plausible() {

@@ -214,12 +214,8 @@ pub(super) fn jwt(payload: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::test_support::NOW;
     use super::*;
-
-    const NOW: ClockTime = ClockTime {
-        mono: Duration::from_secs(1_000),
-        wall: Duration::from_secs(1_780_000_000),
-    };
 
     fn life(token: &str, expires_in: Option<f64>, server_date: Option<u64>) -> u64 {
         let response = TokenResponse {

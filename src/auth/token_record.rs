@@ -255,14 +255,8 @@ impl RecordCipher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::test_support::request;
+    use super::super::tests::test_support::{NOW, NOW_MILLIS, request};
     use super::*;
-
-    const NOW: ClockTime = ClockTime {
-        mono: Duration::from_secs(1_000),
-        wall: Duration::from_secs(1_780_000_000),
-    };
-    const NOW_MILLIS: u64 = 1_780_000_000_000;
 
     fn record() -> TokenRecord {
         let access_token = Secret::from("eyJhbGci.eyJleHAi.c2ln");

@@ -15,6 +15,16 @@ use crate::call::{CallContext, CallOptions, DEFAULT_TIMEOUT};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
+/// A time in 2026.
+#[cfg(test)]
+pub(crate) const NOW: ClockTime = ClockTime {
+    mono: Duration::from_secs(1_000),
+    wall: Duration::from_secs(1_780_000_000),
+};
+/// The wall clock at [`NOW`], as records have it.
+#[cfg(test)]
+pub(crate) const NOW_MILLIS: u64 = 1_780_000_000_000;
+
 /// No store.
 pub(crate) const MEMORY: TokenCacheConfig = TokenCacheConfig::Memory;
 
