@@ -1273,8 +1273,8 @@ camunda_status camunda_object_set_str(camunda_object *object,
  *
  * @param object Object to change.
  * @param key Name of the field; copied.
- * @param value Number. A whole number is written as an integer: 2.0 as `2`. JSON cannot represent NaN
- *   and infinity.
+ * @param value Number. A whole number in the range of `int64_t` is written as an integer with all its
+ *   digits: 2.0 as `2`. JSON cannot represent NaN and infinity.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity.

@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, c_char};
 use std::fmt;
+use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::api::json::integer;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{bytes, catch_panic_or, free, handle, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
@@ -163,8 +163,8 @@ pub unsafe extern "C" fn camunda_object_set_str(
 ///
 /// @param object Object to change.
 /// @param key Name of the field; copied.
-/// @param value Number. A whole number is written as an integer: 2.0 as `2`. JSON cannot represent NaN
-///   and infinity.
+/// @param value Number. A whole number in the range of `int64_t` is written as an integer with all its
+///   digits: 2.0 as `2`. JSON cannot represent NaN and infinity.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity.
@@ -175,15 +175,21 @@ pub unsafe extern "C" fn camunda_object_set_number(
     value: f64,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
+    /// The floats whose integer an `i64` can be.
+    const INTEGERS: Range<f64> = i64::MIN as f64..-(i64::MIN as f64);
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set(object, key, error, |object, key| {
-            match integer(&value.to_string()) {
-                Some(integer) => object.set(key, &integer),
-                None if value.is_finite() => object.set(key, &value),
-                None => Err(Error::invalid_argument(format!(
+            if !value.is_finite() {
+                return Err(Error::invalid_argument(format!(
                     "the value of {key} is not a finite number"
-                ))),
+                )));
+            }
+            // `Display` is exact only below 2^53: beyond, it writes zeros for the digits that do not identify
+            // the float.
+            match value.fract() == 0.0 && INTEGERS.contains(&value) {
+                true => object.set(key, &(value as i64)),
+                false => object.set(key, &value),
             }
         })
     }

@@ -9,6 +9,8 @@ static void object_encodes_every_type_of_field(void) {
   CHECK_OK(camunda_object_set_integer(object, "whole", INT64_MIN, &error));
   CHECK_OK(camunda_object_set_number(object, "number", 0.5, &error));
   CHECK_OK(camunda_object_set_number(object, "two", 2.0, &error));
+  CHECK_OK(camunda_object_set_number(object, "largest", 9223372036854774784.0, &error));
+  CHECK_OK(camunda_object_set_number(object, "least", (double)INT64_MIN, &error));
   CHECK_OK(camunda_object_set_number(object, "large", 1e300, &error));
   CHECK_OK(camunda_object_set_bool(object, "yes", true, &error));
   CHECK_OK(camunda_object_set_strings(object, "strings", strings, 3, &error));
@@ -18,6 +20,7 @@ static void object_encodes_every_type_of_field(void) {
   const char *json = camunda_object_json(object, &length);
   CHECK_STR(json,
             "{\"text\":\"x\",\"whole\":-9223372036854775808,\"number\":0.5,\"two\":2,"
+            "\"largest\":9223372036854774784,\"least\":-9223372036854775808,"
             "\"large\":1e+300,\"yes\":true,"
             "\"strings\":[\"Zeebe\",\"a\\\"b\",\"\"],\"none\":[],\"json\":{\"a\":[1.0]}}");
   CHECK_INT(length, json == NULL ? 0 : strlen(json));
