@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use camunda_admin_sandbox::{CertificateFault, Sandbox, SandboxBuilder, parse_time};
+use camunda_admin_sandbox::{CertificateFault, Sandbox, SandboxBuilder, parse_time, private_file};
 use tokio::process::{Child, Command};
-
-mod private_file;
 
 const NAME: &str = "camunda-admin-sandbox";
 
