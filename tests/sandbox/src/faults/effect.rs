@@ -97,6 +97,19 @@ impl Effect {
                 "fields \"{field}\" and \"{other}\" exclude each other{advice}"
             ))
         };
+        self.check_headers()?;
+        if let Some(status @ (204 | 304)) = self.status
+            && let Some(other) = first_of(&[&[
+                (
+                    "body",
+                    self.body.as_ref().is_some_and(|body| !body.is_empty()),
+                ),
+                ("huge_body", self.huge_body.is_some()),
+            ]])
+        {
+            let advice = format!(": a response with status {status} has no body");
+            return exclude("status", other, &advice);
+        }
         if self.garbage.is_some()
             && let Some(other) = first_of(&[&ends, &response, &edits, &body_parts])
         {
@@ -149,6 +162,22 @@ impl Effect {
                  reset, garbage"
                     .into(),
             );
+        }
+        Ok(())
+    }
+
+    /// Checks that no header contradicts the body that is sent.
+    fn check_headers(&self) -> Result<(), String> {
+        for (name, advice) in [
+            ("content-length", "; set \"wrong_content_length\""),
+            ("transfer-encoding", ""),
+        ] {
+            let is_set = |(header, _): &(String, String)| header.eq_ignore_ascii_case(name);
+            if self.headers.iter().any(is_set) {
+                return Err(format!(
+                    "field \"headers\": \"{name}\" contradicts the response{advice}"
+                ));
+            }
         }
         Ok(())
     }

@@ -190,7 +190,8 @@ impl Fault {
         self.change(|effect| effect.body = Some(body.into()))
     }
 
-    /// Sets a response header.
+    /// Sets a response header other than `Content-Length`, for which
+    /// [`wrong_content_length`](Self::wrong_content_length) exists, and `Transfer-Encoding`.
     ///
     /// # Panics
     ///
@@ -581,6 +582,22 @@ mod tests {
                 "\"body\" and \"extra_fields\"",
             ),
             (
+                json!({ "headers": { "Content-Length": "5" } }),
+                "set \"wrong_content_length\"",
+            ),
+            (
+                json!({ "headers": { "transfer-encoding": "a" } }),
+                "\"transfer-encoding\"",
+            ),
+            (
+                json!({ "status": 204, "body": "a" }),
+                "\"status\" and \"body\"",
+            ),
+            (
+                json!({ "status": 304, "huge_body": 9 }),
+                "\"status\" and \"huge_body\"",
+            ),
+            (
                 json!({ "status": 500, "remove": ["/a"] }),
                 "\"status\" and \"remove\"",
             ),
@@ -606,6 +623,7 @@ mod tests {
         }
         for effect in [
             json!({ "reset": true, "cut_body": 1, "body": "ab", "status": 500 }),
+            json!({ "status": 204, "body": "" }),
             json!({ "stall": true, "slow_body": 1 }),
             json!({ "reset": true, "delay_ms": 1, "when": "after" }),
             json!({ "status": 500, "body": { "a": 1 }, "replace": { "/a": 2 }, "cut_body": 1 }),
