@@ -136,6 +136,15 @@ fn run(options: Options) -> io::Result<ExitCode> {
     })
 }
 
+/// Variables that clients would use instead of, or beside, those of the sandbox.
+const OF_ANOTHER_SERVER: [&str; 5] = [
+    "CAMUNDA_CONSOLE_ACCESS_TOKEN",
+    "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+    "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
+    "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
+    "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
+];
+
 /// Runs the command and returns its exit status as a shell does. Terminates the command when the
 /// parent process is another one than `parent`, if that is set.
 async fn run_command(
@@ -146,11 +155,12 @@ async fn run_command(
 ) -> ExitCode {
     let mut parts = command.into_iter();
     let program = parts.next().unwrap_or_default();
-    let child = Command::new(&program)
-        .args(parts)
-        .envs(sandbox.environment())
-        .spawn();
-    let mut child = match child {
+    let mut command = Command::new(&program);
+    command.args(parts);
+    for name in OF_ANOTHER_SERVER {
+        command.env_remove(name);
+    }
+    let mut child = match command.envs(sandbox.environment()).spawn() {
         Ok(child) => child,
         Err(error) => {
             let name = program.to_string_lossy();

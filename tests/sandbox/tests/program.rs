@@ -407,6 +407,28 @@ fn program_keeps_file_of_another_program_that_env_file_names() {
 }
 
 #[test]
+fn command_does_not_inherit_variables_of_another_server() {
+    let mut command = command(&["--", "env"]);
+    let variables = [
+        "CAMUNDA_CONSOLE_ACCESS_TOKEN",
+        "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
+        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
+        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
+    ];
+    command.envs(variables.map(|name| (name, "/of/another/server")));
+    command.env("CAMUNDA_TOKEN_CACHE_DIR", "/of/the/test");
+    let ended = output(command);
+    assert_eq!(ended.status.code(), Some(0));
+    let stdout = ended.stdout;
+    assert!(!stdout.contains("/of/another/server"), "{stdout}");
+    assert!(
+        stdout.contains("CAMUNDA_TOKEN_CACHE_DIR=/of/the/test"),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn files_with_secrets_have_mode_600_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt;
 
