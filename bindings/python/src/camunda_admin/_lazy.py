@@ -7,7 +7,7 @@ package is imported, and `typing.get_type_hints` resolves them.
 from __future__ import annotations
 
 import os
-from _thread import _count as count_threads
+import sys
 
 # Without the annotation, the completion of IPython (jedi) ignores the branch for type checkers.
 TYPE_CHECKING: bool = False
@@ -66,7 +66,8 @@ def _import_before_fork() -> None:
     """Import what a thread may be importing in its first call: a forked child, which has no such thread,
     would wait forever for the lock of the module.
     """
-    if count_threads() > 0:
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
         from importlib import import_module
 
         for module in _OF_CALLS:
