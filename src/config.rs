@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "doctor")]
 pub(crate) use variables::VARIABLES;
 use variables::{CLIENT_ID_VARIABLE, SECRET_FILE_VARIABLE, SECRET_VARIABLE};
 
