@@ -1,11 +1,12 @@
-//! Every setting and environment variable of `src/config.rs` is offered and documented in Rust, C, C++ and
-//! Python and has a row in the configuration page.
+//! Every setting of `src/config.rs` and environment variable of `src/config/variables.rs` is offered and
+//! documented in Rust, C, C++ and Python and has a row in the configuration page.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 const CONFIG: &str = "src/config.rs";
+const VARIABLES: &str = "src/config/variables.rs";
 const BUILDER: &str = "src/api/admin_builder.rs";
 const C_HEADER: &str = "include/camunda_admin.h";
 const CPP_HEADER: &str = "include/camunda_admin.hpp";
@@ -61,8 +62,8 @@ fn keys(config: &str) -> Vec<&str> {
 }
 
 /// Returns the names of the environment variables that the configuration reads.
-fn variables(config: &str) -> BTreeSet<String> {
-    let code = config.split("#[cfg(test)]").next().unwrap();
+fn variables(source: &str) -> BTreeSet<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap();
     let names: BTreeSet<String> = code
         .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
         .filter(|name| name.starts_with("CAMUNDA_"))
@@ -241,7 +242,7 @@ fn python_settings_type_has_exactly_the_listed_keys() {
 
 #[test]
 fn environment_variables_are_documented_in_all_languages() {
-    let variables = variables(&read(CONFIG));
+    let variables = variables(&read(VARIABLES));
     for path in [PAGE, BUILDER, C_HEADER, PYTHON] {
         assert_contains_all(path, &read(path), variables.iter().map(String::as_str));
     }

@@ -57,7 +57,7 @@ fn message_at(json: &[u8], offset: usize, message: String) -> String {
     }
 }
 
-/// Returns the message for a document that is not UTF-8, worded as `serde_json::from_slice` words it.
+/// Returns the message for a document that is not UTF-8, as `serde_json::from_slice` writes it.
 /// That function itself would need a second instance of each decoder.
 ///
 /// `decode` returns the error of a document in which placeholders replace the invalid bytes. It is the

@@ -9,14 +9,14 @@ use super::socket::Socket;
 /// Larger ones made receiving 15 MB no faster, 64 KiB 2 % slower.
 const CAPACITY: usize = 128 * 1024;
 
-/// A socket whose peer may have sent more than TLS asks for.
+/// A socket whose peer may have sent more than TLS reads at a time.
 pub(super) struct ReadAhead<S = Socket> {
     socket: S,
     /// Empty until the first response that is larger than a read of TLS. Encrypted, so not zeroized.
     buffer: Vec<u8>,
     /// The part of `buffer` that TLS has not read yet.
     unread: Range<usize>,
-    /// Whether the last read of the socket returned all that TLS asked for, so that more is expected.
+    /// Whether the last read of the socket filled the room that TLS gave it, so that more is expected.
     expects_more: bool,
 }
 

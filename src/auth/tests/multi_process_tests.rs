@@ -150,7 +150,7 @@ impl Scenario {
         outcomes
     }
 
-    /// Starts a process and returns when it has sent a token request. Further processes wait for the
+    /// Starts a process and returns when it has sent a token request. Other processes wait for the
     /// start file again.
     pub(super) fn start_and_request(&self) -> ChildProcess {
         let process = self.start();

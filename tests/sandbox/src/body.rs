@@ -7,6 +7,25 @@ use serde_json::{Map, Value};
 use crate::clock::parse_iso8601;
 use crate::response::Response;
 
+/// Parses a body as a JSON object.
+///
+/// # Errors
+///
+/// 400 if it is not one.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Response::message(
+            400,
+            "the request body must be a JSON object",
+        )),
+        Err(error) => Err(Response::message(
+            400,
+            format!("the request body is not valid JSON: {error}"),
+        )),
+    }
+}
+
 /// Fields of a JSON object. The parser removes the fields that it expects; any field left is unknown.
 pub(crate) struct Fields {
     remaining: Map<String, Value>,
@@ -29,17 +48,7 @@ impl Fields {
                 "the request body must be application/json",
             ));
         }
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self::from_object(fields)),
-            Ok(_) => Err(Response::message(
-                400,
-                "the request body must be a JSON object",
-            )),
-            Err(error) => Err(Response::message(
-                400,
-                format!("the request body is not valid JSON: {error}"),
-            )),
-        }
+        object(body).map(Self::from_object)
     }
 
     pub(crate) fn from_object(fields: Map<String, Value>) -> Self {

@@ -390,19 +390,9 @@ pub(crate) fn create_backup(
         Some(_) => return Err(bad_request("the uuid of a backup must be a string")),
     };
     let cluster = find(state, cluster)?;
-    cluster.backups.push(Backup {
-        uuid: uuid.clone(),
-        name: "Backup".into(),
-        created: now,
-        complete_at: now,
-        generation: cluster
-            .document
-            .get("generation")
-            .cloned()
-            .unwrap_or_default(),
-        optimize: cluster.has_optimize(),
-        overrides,
-    });
+    let mut backup = Backup::new(cluster, uuid.clone(), "Backup".into(), now, now);
+    backup.overrides = overrides;
+    cluster.backups.push(backup);
     Ok(uuid)
 }
 

@@ -420,6 +420,29 @@ impl Clusters {
 }
 
 impl Backup {
+    /// Creates a backup of what the cluster has now.
+    pub(crate) fn new(
+        cluster: &Cluster,
+        uuid: String,
+        name: String,
+        created: Duration,
+        complete_at: Duration,
+    ) -> Self {
+        Self {
+            uuid,
+            name,
+            created,
+            complete_at,
+            generation: cluster
+                .document
+                .get("generation")
+                .cloned()
+                .unwrap_or_default(),
+            optimize: cluster.has_optimize(),
+            overrides: Map::new(),
+        }
+    }
+
     pub(crate) fn is_complete(&self, now: Duration) -> bool {
         match self.overrides.get("status") {
             Some(status) => status == "Complete",

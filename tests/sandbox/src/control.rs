@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use axum::http::{Method, Uri};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::body::Fields;
+use crate::body::{Fields, object};
 use crate::changes::{apply, bad_request, clock, set_clock};
 use crate::encoding::form_pairs;
 use crate::faults::{Fault, TOKEN_OPERATION, UNKNOWN_OPERATION};
@@ -229,20 +229,5 @@ impl Filter {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// Parses a body as a JSON object, with any content type.
-fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Response::message(
-            400,
-            "the request body must be a JSON object",
-        )),
-        Err(error) => Err(Response::message(
-            400,
-            format!("the request body is not valid JSON: {error}"),
-        )),
     }
 }

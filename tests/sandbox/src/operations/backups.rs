@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Call, Change, Operation, array, cron, not_found};
 use crate::clock::iso8601;
@@ -47,19 +47,8 @@ fn create(call: &mut Call<'_>) -> Result<Response, Response> {
         return Err(Response::message(409, message));
     }
     cluster.last_backup_at = Some(now);
-    let backup = Backup {
-        uuid: uuid.clone(),
-        name: format!("Backup {}", iso8601(now)),
-        created: now,
-        complete_at: now + takes,
-        generation: cluster
-            .document
-            .get("generation")
-            .cloned()
-            .unwrap_or_default(),
-        optimize: cluster.has_optimize(),
-        overrides: Map::new(),
-    };
+    let name = format!("Backup {}", iso8601(now));
+    let backup = Backup::new(cluster, uuid.clone(), name, now, now + takes);
     let response = backup.to_json(now);
     cluster.backups.push(backup);
     call.record(Change::Created, "backup", &uuid, "created backup");

@@ -1,3 +1,5 @@
+//! The audit log and the IP ranges.
+
 use serde_json::json;
 
 use crate::api::{Api, send};

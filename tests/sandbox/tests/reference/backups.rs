@@ -1,3 +1,5 @@
+//! Backups, restores and backup schedules: their states, intervals and errors.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Clients of a cluster: their secrets, permissions and tokens.
+
 use camunda_admin_sandbox::Limits;
 use serde_json::json;
 

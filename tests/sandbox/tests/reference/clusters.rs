@@ -1,3 +1,5 @@
+//! Clusters: creation, life cycle, changes and deletion.
+
 use std::time::Duration;
 
 use camunda_admin_sandbox::{AllowlistField, Limits, Permission};

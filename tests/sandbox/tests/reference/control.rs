@@ -1,3 +1,5 @@
+//! Control requests: counters, reset, faults, and changes of the state.
+
 use std::time::Duration;
 
 use camunda_admin_sandbox::Fault;

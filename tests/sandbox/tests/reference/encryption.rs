@@ -1,3 +1,5 @@
+//! Encryption with keys of the customer.
+
 use camunda_admin_sandbox::ClusterKind;
 use serde_json::{Value, json};
 

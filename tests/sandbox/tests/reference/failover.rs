@@ -1,3 +1,5 @@
+//! Failover of dual-region clusters.
+
 use camunda_admin_sandbox::ClusterKind;
 use serde_json::{Value, json};
 

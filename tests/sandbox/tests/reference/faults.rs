@@ -1,3 +1,5 @@
+//! Faults: what a client receives, and to which requests they apply.
+
 use std::io::{ErrorKind, Read};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Compares the sandbox with the API description, status by status.
+//! Compares the mock server with the API description, status by status.
 
 mod activity_and_meta;
 mod api;

@@ -1,3 +1,5 @@
+//! Members of the organization, and the limit of seats.
+
 use camunda_admin_sandbox::Limits;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Monitoring and its clients.
+
 use serde_json::json;
 
 use crate::api::{Api, names};

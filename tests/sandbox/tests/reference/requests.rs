@@ -1,3 +1,5 @@
+//! The log of requests, and faults that match requests.
+
 use camunda_admin_sandbox::{Fault, Permission};
 use serde_json::{Value, json};
 

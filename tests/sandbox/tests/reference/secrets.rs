@@ -1,3 +1,5 @@
+//! Connector secrets.
+
 use std::time::Duration;
 
 use camunda_admin_sandbox::Limits;

@@ -1,3 +1,5 @@
+//! Secure connectivity.
+
 use serde_json::json;
 
 use crate::api::{Api, names};

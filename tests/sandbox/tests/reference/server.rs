@@ -1,3 +1,5 @@
+//! The server itself: address, start page, OpenAPI description, and unusual HTTP requests.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The state as a whole: seed, clock, organizations, export and replacement.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use camunda_admin_sandbox::{Permission, Sandbox};

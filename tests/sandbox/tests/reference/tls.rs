@@ -1,3 +1,5 @@
+//! TLS: the certificate authority, client certificates, and faults of certificates.
+
 use std::net::TcpStream;
 use std::sync::Arc;
 

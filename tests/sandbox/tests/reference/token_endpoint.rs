@@ -1,3 +1,5 @@
+//! The token endpoint: formats, errors, rate limit and signed tokens.
+
 use std::time::{Duration, Instant};
 
 use camunda_admin_sandbox::Sandbox;

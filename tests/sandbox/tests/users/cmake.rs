@@ -1,3 +1,5 @@
+//! A CMake project whose test runs with the mock server.
+
 use std::process::Command;
 
 use crate::tools::{add_program_to_path, cache, find, repository, run};

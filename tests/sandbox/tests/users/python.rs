@@ -1,3 +1,5 @@
+//! The tests of the Python package of the mock server.
+
 use std::process::Command;
 
 use crate::tools::{PROGRAM, cache, find, missing, repository, run, try_run};

@@ -1,3 +1,5 @@
+//! A Rust program and its test, which the documentation has as an example.
+
 use camunda_admin_sandbox::{Fault, Sandbox};
 use serde_json::json;
 

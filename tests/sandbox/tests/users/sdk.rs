@@ -1,3 +1,5 @@
+//! Camunda's SDK for JavaScript, with the environment variables that the program prints.
+
 use std::fs;
 use std::process::Command;
 
