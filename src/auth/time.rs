@@ -122,16 +122,21 @@ impl Clock {
         }
     }
 
-    /// As [`now`](Self::now), but up to some milliseconds late, and faster.
-    pub(crate) fn now_coarse(&self) -> ClockTime {
+    /// Returns the monotonic clock's time up to some milliseconds late, faster than [`now`](Self::now).
+    pub(crate) fn coarse_mono(&self) -> Duration {
         match self {
-            Clock::Real => real::now_coarse(),
+            Clock::Real => real::coarse_mono(),
             #[cfg(test)]
-            Clock::Skewed(millis) => skewed(real::now_coarse(), *millis),
+            _ => self.now().mono,
+        }
+    }
+
+    /// As [`coarse_mono`](Self::coarse_mono), of the wall clock.
+    pub(crate) fn coarse_wall(&self) -> Duration {
+        match self {
+            Clock::Real => real::coarse_wall(),
             #[cfg(test)]
-            Clock::Simulated(simulation) => simulation.now(),
-            #[cfg(test)]
-            Clock::Process(process) => process.now(),
+            _ => self.now().wall,
         }
     }
 
@@ -199,25 +204,24 @@ mod real {
 
     use super::{ClockTime, MONOTONIC_OFFSET};
 
-    pub(super) fn now() -> ClockTime {
-        at(ClockId::Monotonic, ClockId::Realtime)
-    }
-
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn now_coarse() -> ClockTime {
-        at(ClockId::MonotonicCoarse, ClockId::RealtimeCoarse)
-    }
-
+    const COARSE: (ClockId, ClockId) = (ClockId::MonotonicCoarse, ClockId::RealtimeCoarse);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn now_coarse() -> ClockTime {
-        now()
+    const COARSE: (ClockId, ClockId) = (ClockId::Monotonic, ClockId::Realtime);
+
+    pub(super) fn now() -> ClockTime {
+        ClockTime {
+            mono: MONOTONIC_OFFSET + read(ClockId::Monotonic),
+            wall: read(ClockId::Realtime),
+        }
     }
 
-    fn at(mono: ClockId, wall: ClockId) -> ClockTime {
-        ClockTime {
-            mono: MONOTONIC_OFFSET + read(mono),
-            wall: read(wall),
-        }
+    pub(super) fn coarse_mono() -> Duration {
+        MONOTONIC_OFFSET + read(COARSE.0)
+    }
+
+    pub(super) fn coarse_wall() -> Duration {
+        read(COARSE.1)
     }
 
     fn read(clock: ClockId) -> Duration {
@@ -247,8 +251,12 @@ mod real {
         }
     }
 
-    pub(super) fn now_coarse() -> ClockTime {
-        now()
+    pub(super) fn coarse_mono() -> Duration {
+        now().mono
+    }
+
+    pub(super) fn coarse_wall() -> Duration {
+        now().wall
     }
 }
 
@@ -300,7 +308,7 @@ impl ManualClock {
 
     pub(crate) fn advance(&self, duration: Duration) {
         self.advance_mono(duration);
-        self.step_wall_clock(i64::try_from(duration.as_millis()).unwrap());
+        self.advance_wall(i64::try_from(duration.as_millis()).unwrap());
     }
 
     pub(crate) fn advance_mono(&self, duration: Duration) {
@@ -310,7 +318,14 @@ impl ManualClock {
     }
 
     /// Sets the wall clock forward or back, as an administrator or a suspended machine does.
+    ///
+    /// The monotonic clock advances by a nanosecond: a fresh token is checked again only then.
     pub(crate) fn step_wall_clock(&self, millis: i64) {
+        self.advance_mono(Duration::from_nanos(1));
+        self.advance_wall(millis);
+    }
+
+    fn advance_wall(&self, millis: i64) {
         let nanos = (millis * 1_000_000) as u64;
         self.wall_nanos
             .fetch_add(nanos, std::sync::atomic::Ordering::SeqCst);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::shared_rate_limiter::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
@@ -80,18 +81,18 @@ impl Unshared {
 
     /// Returns whether it is time to write. Cheap enough for every call.
     #[inline]
-    pub(super) fn is_due(&self, now: ClockTime) -> bool {
+    pub(super) fn is_due(&self, mono: Duration) -> bool {
         let at = self.write_at.load(Ordering::Relaxed);
-        at != 0 && millis(now.mono) >= at
+        at != 0 && millis(mono) >= at
     }
 
     /// Returns whether it is time to write; to one caller at a time.
-    pub(super) fn claim(&self, now: ClockTime) -> bool {
+    pub(super) fn claim(&self, mono: Duration) -> bool {
         let at = self.write_at.load(Ordering::Relaxed);
-        if at == 0 || millis(now.mono) < at {
+        if at == 0 || millis(mono) < at {
             return false;
         }
-        let next = millis(now.mono) + WRITE_BACK_INTERVAL_MS;
+        let next = millis(mono) + WRITE_BACK_INTERVAL_MS;
         self.write_at
             .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()

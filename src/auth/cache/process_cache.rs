@@ -333,11 +333,12 @@ impl TokenCacheHandle {
     #[inline]
     pub(crate) fn cached(&self) -> Option<Token> {
         let entry = self.current();
-        let now = entry.clock.now_coarse();
-        if entry.unshared.is_due(now) {
+        let mono = entry.clock.coarse_mono();
+        if entry.unshared.is_due(mono) {
             return None;
         }
-        entry.token_state.try_lock()?.fresh(now)
+        let mut token_state = entry.token_state.try_lock()?;
+        token_state.fresh(mono, || entry.clock.coarse_wall())
     }
 
     /// Returns a valid token.
@@ -370,7 +371,7 @@ impl TokenCacheHandle {
             return Ok(token);
         }
         let entry = self.current();
-        if entry.unshared.claim(entry.clock.now_coarse()) {
+        if entry.unshared.claim(entry.clock.coarse_mono()) {
             self.write_back(entry, call);
         }
         self.wait_for_token(endpoint, call).map_err(|error| {

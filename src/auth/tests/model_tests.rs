@@ -378,7 +378,7 @@ fn run_token_state(history: Vec<Event>) {
                 }
             }
             Event::Accept => {
-                if let Some(token) = token_state.fresh(now) {
+                if let Some(token) = token_state.fresh(now.mono, || now.wall) {
                     token.accepted();
                     model.token.as_mut().unwrap().accepted = true;
                 }
@@ -406,7 +406,9 @@ fn run_token_state(history: Vec<Event>) {
         let fresh = model
             .token
             .filter(|token| !TokenStateModel::passed(token, clocks, token.due_after));
-        let got = token_state.fresh(now).map(|token| token.generation());
+        let got = token_state
+            .fresh(now.mono, || now.wall)
+            .map(|token| token.generation());
         assert_eq!(got, fresh.map(|token| token.generation));
     }
 }
