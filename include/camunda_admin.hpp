@@ -729,6 +729,20 @@ class Value {
   Value() = default;
   /// @private
   explicit Value(detail::Owned<camunda_value> root) : root_(std::move(root)), node_(root_.get()) {}
+  /// Shares the tree.
+  Value(const Value&) = default;
+  /// Takes the place of `other`, which is `null` afterwards.
+  Value(Value&& other) noexcept
+      : root_(std::move(other.root_)), node_(std::exchange(other.node_, nullptr)) {}
+  /// Shares the tree.
+  Value& operator=(const Value&) = default;
+  /// Takes the place of `other`, which is `null` afterwards.
+  Value& operator=(Value&& other) noexcept {
+    // In this order, `other` may be this object.
+    node_ = std::exchange(other.node_, nullptr);
+    root_ = std::move(other.root_);
+    return *this;
+  }
 
   /// Parses JSON. Throws InvalidArgumentError if `json` is not valid JSON.
   [[nodiscard]] static Value parse(std::string_view json) {

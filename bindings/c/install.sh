@@ -93,13 +93,23 @@ esac
 # Returns the path of a directory; a relative one is below the prefix.
 below_prefix() {
   case $1 in
-    /*) echo "$1" ;;
-    *) echo "$prefix/$1" ;;
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "$prefix/$1" ;;
   esac
 }
 # Returns one `..` for each component of a relative path.
 up() {
-  echo "$1" | sed -e 's|/*$||' -e 's|[^/][^/]*|..|g'
+  printf '%s\n' "$1" | sed -e 's|/*$||' -e 's|[^/][^/]*|..|g'
+}
+# Quotes a path for a file of pkg-config, for a string of CMake, and for the replacement of sed.
+for_pc() {
+  printf '%s\n' "$1" | sed "s/[][ \"'\\\\\$&;()<>|#*?{}!\`]/\\\\&/g"
+}
+for_cmake() {
+  printf '%s\n' "$1" | sed 's|[\\"$]|\\&|g'
+}
+for_sed() {
+  printf '%s\n' "$1" | sed 's/[\\&|]/\\&/g'
 }
 lib=$(below_prefix "$libdir")
 include=$(below_prefix "$includedir")
@@ -109,19 +119,19 @@ cmake=$(below_prefix "$cmakedir")
 data=$(below_prefix share/camunda_admin)
 case $libdir:$includedir:$cmakedir in
   /*:* | *:/*)
-    pc_prefix=$prefix
-    pc_lib=$lib
-    pc_include=$include
-    cmake_lib=$lib
-    cmake_include=$include
+    pc_prefix=$(for_pc "$prefix")
+    pc_lib=$(for_pc "$lib")
+    pc_include=$(for_pc "$include")
+    cmake_lib=$(for_cmake "$lib")
+    cmake_include=$(for_cmake "$include")
     ;;
   *)
     pc_prefix="\${pcfiledir}/$(up "$libdir/pkgconfig")"
-    pc_lib="\${prefix}/$libdir"
-    pc_include="\${prefix}/$includedir"
+    pc_lib="\${prefix}/$(for_pc "$libdir")"
+    pc_include="\${prefix}/$(for_pc "$includedir")"
     cmake_prefix="\${_camunda_admin_here}/$(up "$cmakedir")"
-    cmake_lib=$cmake_prefix/$libdir
-    cmake_include=$cmake_prefix/$includedir
+    cmake_lib=$cmake_prefix/$(for_cmake "$libdir")
+    cmake_include=$cmake_prefix/$(for_cmake "$includedir")
     ;;
 esac
 
@@ -177,9 +187,9 @@ link() {
 }
 fill() {
   rm -f "$root$2"
-  sed -e "s|@PREFIX@|$pc_prefix|" -e "s|@LIBDIR@|$pc_lib|" -e "s|@INCLUDEDIR@|$pc_include|" \
-    -e "s|@CMAKE_LIB_DIR@|$cmake_lib|" -e "s|@CMAKE_INCLUDE_DIR@|$cmake_include|" \
-    -e "s|@VERSION@|$version|" "$1" > "$root$2"
+  sed -e "s|@PREFIX@|$(for_sed "$pc_prefix")|" -e "s|@LIBDIR@|$(for_sed "$pc_lib")|" \
+    -e "s|@INCLUDEDIR@|$(for_sed "$pc_include")|" -e "s|@CMAKE_LIB_DIR@|$(for_sed "$cmake_lib")|" \
+    -e "s|@CMAKE_INCLUDE_DIR@|$(for_sed "$cmake_include")|" -e "s|@VERSION@|$version|" "$1" > "$root$2"
   chmod 644 "$root$2"
 }
 

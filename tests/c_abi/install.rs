@@ -415,6 +415,29 @@ fn cmake_links_shared_and_static_library_of_moved_installation() {
     assert_eq!(names, ["main"], "of the archive: {exported}");
 }
 
+#[test]
+fn installation_in_absolute_directory_with_special_characters_is_found() {
+    let Some(pkg_config) = tool("pkg-config") else {
+        return;
+    };
+    let stage = tempfile::tempdir().unwrap();
+    let prefix = stage.path().join(r"a & b|c\1");
+    let libraries = prefix.join("lib");
+    let mut command = install_command();
+    command.arg("--libdir").arg(&libraries).arg(&prefix);
+    run(command);
+    // The shell removes the quotes of the flags.
+    let script = "eval \"set -- $(\"$0\" --libs camunda_admin-shared)\"; printf '%s' \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(pkg_config);
+    command.env("PKG_CONFIG_PATH", libraries.join("pkgconfig"));
+    assert_eq!(run(command), format!("-L{}", libraries.display()));
+    let cmake = libraries.join("cmake/camunda_admin/camunda_admin-config.cmake");
+    let text = fs::read_to_string(cmake).unwrap();
+    let quoted = libraries.display().to_string().replace('\\', r"\\");
+    assert!(text.contains(&format!("\"{quoted}\"")), "{text}");
+}
+
 /// Debian's `/lib` is a link to `/usr/lib`, and vcpkg has CMake files in `share`.
 #[test]
 fn cmake_files_are_found_in_linked_and_in_other_directory() {

@@ -265,6 +265,21 @@ void ip_ranges_include_unknown_products() {
   CHECK_STR(all[1].second.at(0).c_str(), "5.6.7.8/32");
 }
 
+void value_is_null_after_a_move() {
+  Value from = Value::parse(R"({"a":[1]})");
+  Value to = std::move(from);
+  CHECK(from.is_null() && from["a"].size() == 0);
+  CHECK_INT(to["a"][0].integer(), 1);
+  from = std::move(to);
+  CHECK(to.is_null());
+  Value& same = from;
+  from = std::move(same);
+  CHECK_INT(from["a"][0].integer(), 1);
+  // Frees the tree.
+  from = Value();
+  CHECK(to.json() == "null");
+}
+
 void value_keeps_its_tree_alive() {
   Value inner;
   {
@@ -406,5 +421,6 @@ int main() {
   RUN(request_keeps_unknown_fields_and_nulls);
   RUN(ip_ranges_include_unknown_products);
   RUN(value_keeps_its_tree_alive);
+  RUN(value_is_null_after_a_move);
   return check_finish();
 }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import unittest
+from unittest import mock
 
 import camunda_admin
 from camunda_admin import Cancel, CancelledError, ConfigError, FileError, doctor
@@ -60,6 +61,15 @@ class Doctor(SandboxTest):
         self.assertEqual(check_of(report, "token")["status"], "skipped")
         self.assertEqual(report["permissions"], [])
         self.assertEqual(stats()["token_requests"], before)
+
+    def test_invalid_variable_is_reported_also_with_settings(self):
+        with mock.patch.dict(os.environ, {"CAMUNDA_CONSOLE_BASE_URL": "ftp://example.com"}):
+            for settings in ({}, {"timeout": 5}, {"timeout": 5, "user_agent": "a"}):
+                report = doctor(**settings)
+                self.assertFalse(report["ok"])
+                self.assertIn("CAMUNDA_CONSOLE_BASE_URL", check_of(report, "settings")["message"])
+            with self.assertRaisesRegex(ConfigError, "`oauth_url`"):
+                doctor(oauth_url="ftp://example.com")
 
     def test_mistakes_raise_errors(self):
         with self.assertRaises(FileError) as missing:

@@ -3,13 +3,15 @@
 import copy
 import dataclasses
 import inspect
+import json
 import pickle
 import pprint
 import subprocess
 import sys
 import typing
 import unittest
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 
 import camunda_admin
 from camunda_admin import (
@@ -22,10 +24,12 @@ from camunda_admin import (
     ClusterComponentStatus,
     ClusterStatus,
     CreatedClusterClient,
+    FailoverStep,
     IpAllowlistEntry,
     Model,
     OpenEnum,
     Restore,
+    SecureConnectivityState,
     Stats,
 )
 from camunda_admin._model_base import to_datetime
@@ -100,6 +104,23 @@ class Objects(unittest.TestCase):
         read = Cluster.from_dict(given)
         given["status"]["ready"] = "Broken"
         self.assertEqual(read.status.ready, "Healthy")
+
+    def test_equal_objects_have_equal_hashes(self):
+        first, second = FailoverStep({"error": "a", "code": 1}), FailoverStep({"code": 1, "error": "a"})
+        self.assertEqual(first, second)
+        self.assertEqual(hash(first), hash(second))
+        for number in ["1.0", "100000000000000000000000000000e-29"]:
+            whole, other = (
+                SecureConnectivityState.from_dict(json.loads('{"observedGeneration": %s}' % text, parse_float=Decimal))
+                for text in ("1", number)
+            )
+            self.assertEqual(whole, other)
+            self.assertEqual(hash(whole), hash(other))
+
+    def test_changes_of_the_dict_of_a_failover_step_do_not_change_it(self):
+        step = FailoverStep({"error": "a"})
+        step.to_dict()["error"] = "b"
+        self.assertEqual(step.error, "a")
 
     def test_attributes_cannot_be_set_or_deleted(self):
         read = cluster()
@@ -264,6 +285,17 @@ class Times(unittest.TestCase):
         event = AuditEvent(timestamp=time)
         self.assertEqual(event.timestamp, time)
         self.assertEqual(pickle.loads(pickle.dumps(event)), event)
+
+    def test_times_without_time_zone_are_not_accepted(self):
+        # Their text is not a valid time of the API, so that they would be read as None.
+        for time in [datetime(2025, 3, 4, 5, 6, 7), date(2025, 3, 4)]:
+            for use in [
+                lambda: AuditEvent(timestamp=time),
+                lambda: cluster().replace(created=time),
+                lambda: Cluster.from_dict({**CLUSTER, "created": time}),
+            ]:
+                with self.assertRaisesRegex(TypeError, f"{type(time).__name__} without a time zone.*aware datetime"):
+                    use()
 
 
 class Enumerations(unittest.TestCase):

@@ -544,6 +544,58 @@ class Processes(SandboxTest):
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         admin.cluster(cluster_id).get()
 
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_forked_child_makes_calls_when_a_thread_of_parent_imports_what_calls_need(self):
+        program = """
+import os, signal, sys, threading, time, warnings
+from importlib.machinery import PathFinder
+from camunda_admin import AdminClient
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, since Python 3.12
+admin = AdminClient.from_env()
+importing, forked = threading.Event(), threading.Event()
+main = threading.get_ident()
+
+def main_thread_imports():
+    frame = sys._current_frames()[main]
+    while frame is not None and "importlib" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame is not None
+
+class Finder:
+    # Delays the import of a module until the main thread has forked, or waits for that import.
+    @staticmethod
+    def find_spec(name, path, *_):
+        if name != sys.argv[1] or threading.get_ident() == main:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        run = spec.loader.exec_module
+        def run_delayed(module):
+            importing.set()
+            while not forked.is_set() and not main_thread_imports():
+                time.sleep(0.01)
+            run(module)
+        spec.loader.exec_module = run_delayed
+        return spec
+
+sys.meta_path.insert(0, Finder)
+os.register_at_fork(after_in_parent=forked.set)
+thread = threading.Thread(target=admin.clusters.list)
+thread.start()
+assert importing.wait(20)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # A child that hangs is killed.
+    os._exit(7 if admin.clusters.list() else 1)
+status = os.waitpid(child, 0)[1]
+thread.join()
+print("ended by signal" if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+"""
+        self.cluster()
+        for module in ("json", "camunda_admin._models"):
+            with self.subTest(module):
+                ran = self.run_python(program, module)
+                self.assertEqual((ran.stdout, ran.stderr), ("7\n", ""))
+
     def test_call_in_forked_child_ends_on_ctrl_c(self):
         program = """
 import os, signal, sys, threading, time

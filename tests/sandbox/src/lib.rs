@@ -23,7 +23,8 @@ mod oauth;
 mod openapi;
 mod operations;
 mod permissions;
-mod private_file;
+#[doc(hidden)]
+pub mod private_file;
 mod random;
 mod request_log;
 mod response;

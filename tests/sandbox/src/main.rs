@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use camunda_admin_sandbox::{CertificateFault, Sandbox, SandboxBuilder, parse_time};
+use camunda_admin_sandbox::{CertificateFault, Sandbox, SandboxBuilder, parse_time, private_file};
 use tokio::process::{Child, Command};
-
-mod private_file;
 
 const NAME: &str = "camunda-admin-sandbox";
 
@@ -29,7 +27,8 @@ Server:
   --port N                 port (default 0: any free port)
   --public-url URL         base URL of the server for its clients, for example behind a proxy
   --env-file FILE          write the variables to FILE, for as long as the server runs: as JSON if
-                           the name ends in .json, else as NAME=value lines
+                           the name ends in .json, else as NAME=value lines. FILE must not exist,
+                           except as the file of an earlier run
   --tls                    serve HTTPS with its own certificate authority
   --client-certificates    require the client certificate that it prints; implies --tls
   --certificate-fault F    serve a defective certificate: expired, wrong_name or unknown_ca;
@@ -137,6 +136,15 @@ fn run(options: Options) -> io::Result<ExitCode> {
     })
 }
 
+/// Variables that clients would use instead of, or beside, those of the sandbox.
+const OF_ANOTHER_SERVER: [&str; 5] = [
+    "CAMUNDA_CONSOLE_ACCESS_TOKEN",
+    "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+    "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
+    "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
+    "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
+];
+
 /// Runs the command and returns its exit status as a shell does. Terminates the command when the
 /// parent process is another one than `parent`, if that is set.
 async fn run_command(
@@ -147,11 +155,12 @@ async fn run_command(
 ) -> ExitCode {
     let mut parts = command.into_iter();
     let program = parts.next().unwrap_or_default();
-    let child = Command::new(&program)
-        .args(parts)
-        .envs(sandbox.environment())
-        .spawn();
-    let mut child = match child {
+    let mut command = Command::new(&program);
+    command.args(parts);
+    for name in OF_ANOTHER_SERVER {
+        command.env_remove(name);
+    }
+    let mut child = match command.envs(sandbox.environment()).spawn() {
         Ok(child) => child,
         Err(error) => {
             let name = program.to_string_lossy();
@@ -234,8 +243,49 @@ struct EnvFile {
 }
 
 impl EnvFile {
-    /// Removes the file of an earlier run, so that no client reads it.
+    /// Removes the file of an earlier run, so that no client reads it. Fails if another program has written
+    /// the file: it may be the only copy of credentials.
     fn remove_stale(path: &Path) -> io::Result<()> {
+        match Self::is_own(path) {
+            Ok(true) => Self::remove(path),
+            Ok(false) => Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!(
+                    "--env-file: {} exists, and this program did not write it; remove it, or name \
+                     another file",
+                    path.display()
+                ),
+            )),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(with_path("read", path, &error)),
+        }
+    }
+
+    /// Returns whether the file is empty, or has the URLs of one server. The real API has its token endpoint
+    /// on another host.
+    fn is_own(path: &Path) -> io::Result<bool> {
+        const MAX_BYTES: u64 = 64 * 1024;
+
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() || metadata.len() > MAX_BYTES {
+            return Ok(false);
+        }
+        let text = fs::read_to_string(path)?;
+        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text);
+        let url_of = |name: &str| match &object {
+            Ok(object) => object.get(name)?.as_str(),
+            Err(_) => text.lines().find_map(|line| {
+                let value = line.strip_prefix(name)?.strip_prefix('=')?;
+                Some(value.trim_matches('\''))
+            }),
+        };
+        Ok(metadata.len() == 0
+            || url_of("CAMUNDA_CONSOLE_BASE_URL")
+                .zip(url_of("CAMUNDA_OAUTH_URL"))
+                .is_some_and(|(base, oauth)| oauth.strip_prefix(base) == Some("/oauth/token")))
+    }
+
+    fn remove(path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(with_path("remove", path, &error))
@@ -262,7 +312,7 @@ impl EnvFile {
         let temporary = PathBuf::from(temporary);
         let write = || -> io::Result<()> {
             // A process with the same id may have left one.
-            Self::remove_stale(&temporary)?;
+            Self::remove(&temporary)?;
             let mut file = private_file::create(&temporary)?;
             file.write_all(text.as_bytes())?;
             drop(file);

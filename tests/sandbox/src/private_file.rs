@@ -1,4 +1,4 @@
-//! Creation of files that contain secrets.
+//! Creation of files that contain secrets: used by the library and by its program.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -6,7 +6,11 @@ use std::path::Path;
 
 /// Creates a file with mode 0600, whatever the umask of the process. Fails if the path exists, also as a
 /// symbolic link.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+///
+/// The file exists or cannot be created.
+pub fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

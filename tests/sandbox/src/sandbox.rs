@@ -190,7 +190,7 @@ impl Sandbox {
     /// # Errors
     ///
     /// The fault cannot be injected into any request, for example because its operation does not
-    /// exist, or it has no effect.
+    /// exist, it has no effect, or one of its fields has none because of another one.
     pub fn try_add_fault(&self, fault: Fault) -> Result<AddedFault, String> {
         fault.check()?;
         let id = self.shared.state().faults.add(fault);

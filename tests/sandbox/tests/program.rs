@@ -325,13 +325,19 @@ fn program_writes_env_file_while_it_runs() {
     let directory = Directory::new("env-file");
     for name in ["a.env", "a.json"] {
         let path = directory.path(name);
-        fs::write(&path, "stale").unwrap();
+        // Of a server that was killed.
+        let stale = if name == "a.json" {
+            r#"{"CAMUNDA_CONSOLE_BASE_URL": "http://s:1", "CAMUNDA_OAUTH_URL": "http://s:1/oauth/token"}"#
+        } else {
+            "CAMUNDA_CONSOLE_BASE_URL='http://s:1'\nCAMUNDA_OAUTH_URL='http://s:1/oauth/token'\n"
+        };
+        fs::write(&path, stale).unwrap();
         let option = format!("--env-file={}", path.display());
         let mut command = command(&[&option, "--client-secret", "it's $HOME"]);
         command.stdout(Stdio::null());
         let child = Limited::start(command, PROGRAM_LIMIT);
         until("the env file", || {
-            fs::read_to_string(&path).is_ok_and(|text| text != "stale")
+            fs::read_to_string(&path).is_ok_and(|text| text != stale)
         });
         let text = fs::read_to_string(&path).unwrap();
         let expected = if name == "a.json" {
@@ -350,6 +356,76 @@ fn program_writes_env_file_while_it_runs() {
         assert_eq!(child.wait().unwrap().code(), Some(0));
         assert!(directory.is_empty());
     }
+}
+
+#[test]
+fn program_keeps_file_of_another_program_that_env_file_names() {
+    let directory = Directory::new("env-file-of-others");
+    for text in [
+        "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nCAMUNDA_CONSOLE_BASE_URL=https://api.cloud.camunda.io\n\
+         CAMUNDA_OAUTH_URL=https://login.cloud.camunda.io/oauth/token\n",
+        r#"{"CAMUNDA_CONSOLE_CLIENT_SECRET": "s"}"#,
+        "notes",
+    ] {
+        let path = directory.path("a.env");
+        fs::write(&path, text).unwrap();
+        let ended = output(command(&[
+            "--env-file",
+            path.to_str().unwrap(),
+            "--",
+            "true",
+        ]));
+        assert_eq!(ended.status.code(), Some(1), "{text}");
+        assert!(
+            ended.stderr.contains("did not write it"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    // A link, such as /dev/stdout, to what is not a regular file.
+    let link = directory.path("link");
+    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+    let ended = output(command(&[
+        "--env-file",
+        link.to_str().unwrap(),
+        "--",
+        "true",
+    ]));
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(link.is_symlink());
+    // As `mktemp` creates one.
+    let path = directory.path("empty");
+    fs::write(&path, "").unwrap();
+    let ended = output(command(&[
+        "--env-file",
+        path.to_str().unwrap(),
+        "--",
+        "true",
+    ]));
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn command_does_not_inherit_variables_of_another_server() {
+    let mut command = command(&["--", "env"]);
+    let variables = [
+        "CAMUNDA_CONSOLE_ACCESS_TOKEN",
+        "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
+        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
+        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
+    ];
+    command.envs(variables.map(|name| (name, "/of/another/server")));
+    command.env("CAMUNDA_TOKEN_CACHE_DIR", "/of/the/test");
+    let ended = output(command);
+    assert_eq!(ended.status.code(), Some(0));
+    let stdout = ended.stdout;
+    assert!(!stdout.contains("/of/another/server"), "{stdout}");
+    assert!(
+        stdout.contains("CAMUNDA_TOKEN_CACHE_DIR=/of/the/test"),
+        "{stdout}"
+    );
 }
 
 #[test]

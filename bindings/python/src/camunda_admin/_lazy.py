@@ -6,6 +6,9 @@ package is imported, and `typing.get_type_hints` resolves them.
 
 from __future__ import annotations
 
+import os
+import sys
+
 # Without the annotation, the completion of IPython (jedi) ignores the branch for type checkers.
 TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
@@ -42,3 +45,34 @@ else:
     values = _LazyModule("._values")
 
 __all__ = ["models", "t", "types", "values"]
+
+#: The modules that calls import.
+_OF_CALLS = (
+    "codecs",
+    "datetime",
+    "decimal",
+    "io",
+    "json",
+    "math",
+    "re",
+    "._models",
+    "._progress",
+    "._token_source",
+    "._token_store",
+)
+
+
+def _import_before_fork() -> None:
+    """Import what a thread may be importing in its first call: a forked child, which has no such thread,
+    would wait forever for the lock of the module.
+    """
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        from importlib import import_module
+
+        for module in _OF_CALLS:
+            import_module(module, __package__)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_import_before_fork)

@@ -169,8 +169,10 @@ class Model:
         )
 
     def __hash__(self) -> int:
-        # Not of the fields that may contain lists and dicts. Equal objects have equal hashes all the same.
-        return hash((type(self), *(v for v in self._values() if isinstance(v, (str, int, Model)))))
+        # Not of lists and dicts, which cannot be hashed, nor of tuples, which may contain them. Equal objects have
+        # equal hashes all the same.
+        values = [v for v in self._values() if type(v).__hash__ is not None and not isinstance(v, tuple)]
+        return hash((type(self), *values))
 
     def __repr__(self) -> str:
         shown = ", ".join(
@@ -195,7 +197,7 @@ class Model:
         """Return a copy with other values for some fields, which are given as keyword arguments.
 
         Raises:
-            TypeError: the class has no such field.
+            TypeError: the class has no such field, or a value is of the wrong type.
         """
         data = dict(self._data)
         extra = changes.pop("extra", None)
@@ -246,6 +248,9 @@ def to_json(value: t.Any, plain: bool = False) -> t.Any:
     if isinstance(value, str):
         return str(value)
     if hasattr(value, "isoformat"):
+        # The text of one without a time zone is not a valid time of the API.
+        if getattr(value, "tzinfo", None) is None:
+            raise TypeError(f"{type(value).__name__} without a time zone given; expected an aware datetime")
         return value.isoformat()
     return value
 
@@ -440,13 +445,13 @@ class FailoverStep:
 
     def to_dict(self) -> t.Any:
         """Return the JSON value unmodified."""
-        return self._value
+        return to_json(self._value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FailoverStep) and self._value == other._value
 
     def __hash__(self) -> int:
-        return hash(repr(self._value))
+        return hash((self.is_ok, self.error))
 
     def __repr__(self) -> str:
         return f"FailoverStep({self._value!r})"

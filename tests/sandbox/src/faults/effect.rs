@@ -66,6 +66,122 @@ impl Effect {
             || self.close_after.is_some()
     }
 
+    /// Checks that no field makes another one ineffective.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let in_body = self.cut_body.is_some() || self.slow_body.is_some();
+        let edits = [
+            ("extra_fields", !self.extra_fields.is_empty()),
+            ("replace", !self.replace.is_empty()),
+            ("remove", !self.remove.is_empty()),
+        ];
+        let body_parts = [
+            ("cut_body", self.cut_body.is_some()),
+            ("slow_body", self.slow_body.is_some()),
+        ];
+        let response = [
+            ("status", self.status.is_some()),
+            ("body", self.body.is_some()),
+            ("headers", !self.headers.is_empty()),
+            ("huge_body", self.huge_body.is_some()),
+            ("wrong_content_length", self.wrong_content_length.is_some()),
+            ("informational", self.informational),
+            ("close_after_ms", self.close_after.is_some()),
+        ];
+        let ends = [("reset", self.reset), ("stall", self.stall)];
+        let first_of = |groups: &[&[(&'static str, bool)]]| {
+            let mut fields = groups.iter().copied().flatten();
+            fields.find(|(_, is_set)| *is_set).map(|(name, _)| *name)
+        };
+        let exclude = |field: &str, other: &str, advice: &str| {
+            Err(format!(
+                "fields \"{field}\" and \"{other}\" exclude each other{advice}"
+            ))
+        };
+        self.check_headers()?;
+        if let Some(status @ (204 | 304)) = self.status
+            && let Some(other) = first_of(&[&[
+                (
+                    "body",
+                    self.body.as_ref().is_some_and(|body| !body.is_empty()),
+                ),
+                ("huge_body", self.huge_body.is_some()),
+            ]])
+        {
+            let advice = format!(": a response with status {status} has no body");
+            return exclude("status", other, &advice);
+        }
+        if self.garbage.is_some()
+            && let Some(other) = first_of(&[&ends, &response, &edits, &body_parts])
+        {
+            return exclude(
+                "garbage",
+                other,
+                ": garbage takes the place of the response",
+            );
+        }
+        if self.reset && self.stall {
+            return exclude("reset", "stall", "");
+        }
+        if let Some(end) = first_of(&[&ends]) {
+            if !in_body && let Some(other) = first_of(&[&response, &edits]) {
+                let advice = ": no response is sent, except a part of its body with \"cut_body\"";
+                return exclude(end, other, advice);
+            }
+            if self.close_after.is_some() {
+                return exclude(end, "close_after_ms", "");
+            }
+        }
+        if self.huge_body.is_some() {
+            let others = [
+                ("body", self.body.is_some()),
+                ("slow_body", self.slow_body.is_some()),
+            ];
+            if let Some(other) = first_of(&[&others, &edits]) {
+                return exclude("huge_body", other, "");
+            }
+        } else if let Some(body) = &self.body {
+            if let Some(edit) = first_of(&[&edits])
+                && serde_json::from_slice::<Value>(body).is_err()
+            {
+                return exclude("body", edit, " unless the body is JSON");
+            }
+        } else if let Some(other) = first_of(&[&edits, &body_parts]) {
+            if self.status.is_some() {
+                return exclude("status", other, " without \"body\": the response is empty");
+            }
+            if self.prevents_effect() {
+                return Err(format!(
+                    "field \"{other}\" requires \"body\" with \"when\": \"before\": the response \
+                     is empty"
+                ));
+            }
+        }
+        if self.when == Some(When::Before) && self.delay.is_zero() && !self.prevents_effect() {
+            return Err(
+                "\"when\": \"before\" requires one of delay_ms, status, body, body_base64, stall, \
+                 reset, garbage"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that no header contradicts the body that is sent.
+    fn check_headers(&self) -> Result<(), String> {
+        for (name, advice) in [
+            ("content-length", "; set \"wrong_content_length\""),
+            ("transfer-encoding", ""),
+        ] {
+            let is_set = |(header, _): &(String, String)| header.eq_ignore_ascii_case(name);
+            if self.headers.iter().any(is_set) {
+                return Err(format!(
+                    "field \"headers\": \"{name}\" contradicts the response{advice}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn to_json(&self) -> Map<String, Value> {
         let mut json = Map::new();
         let mut set = |name: &str, value: Value| drop(json.insert(name.into(), value));

@@ -190,7 +190,8 @@ impl Fault {
         self.change(|effect| effect.body = Some(body.into()))
     }
 
-    /// Sets a response header.
+    /// Sets a response header other than `Content-Length`, for which
+    /// [`wrong_content_length`](Self::wrong_content_length) exists, and `Transfer-Encoding`.
     ///
     /// # Panics
     ///
@@ -334,7 +335,8 @@ impl Fault {
         Ok(fault)
     }
 
-    /// Checks that the fault can be injected into some request and has an effect.
+    /// Checks that the fault can be injected into some request, has an effect, and has no field that
+    /// makes another one ineffective.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.matcher.check()?;
         if self.times == Some(0) {
@@ -370,7 +372,7 @@ impl Fault {
                     .into(),
             );
         }
-        Ok(())
+        self.effect.check()
     }
 
     pub(super) fn to_json(&self) -> Map<String, Value> {
@@ -501,17 +503,137 @@ mod tests {
 
     #[test]
     fn to_json_round_trips() {
-        let json = json!({
-            "operation": "POST /clusters", "method": "POST", "path_prefix": "/clus",
-            "match": { "client_id": "c", "headers": { "x-a": "1" }, "body": { "/name": "n" } },
-            "times": null, "skip": 1, "probability": 0.5, "seed": 7, "when": "after",
-            "delay_ms": 1, "stall": true, "reset": true, "garbage": "g", "status": 500,
-            "body": "b", "extra_fields": { "e": 1 }, "replace": { "/r": null },
-            "remove": ["/m"], "headers": { "x-b": "2" }, "cut_body": 3, "slow_body": 4,
-            "huge_body": 5, "wrong_content_length": 6, "informational": true,
-            "close_after_ms": 7,
-        });
-        let fault = Fault::from_json(json.clone()).unwrap();
-        assert_eq!(Value::from(fault.to_json()), json);
+        for json in [
+            json!({
+                "operation": "POST /clusters", "method": "POST", "path_prefix": "/clus",
+                "match": { "client_id": "c", "headers": { "x-a": "1" }, "body": { "/name": "n" } },
+                "times": null, "skip": 1, "probability": 0.5, "seed": 7, "when": "after",
+                "delay_ms": 1, "reset": true, "status": 500, "body": "{}",
+                "extra_fields": { "e": 1 }, "replace": { "/r": null }, "remove": ["/m"],
+                "headers": { "x-b": "2" }, "cut_body": 3, "slow_body": 4,
+                "wrong_content_length": 6, "informational": true,
+            }),
+            json!({ "times": 2, "huge_body": 5, "cut_body": 3, "close_after_ms": 7 }),
+            json!({ "times": 1, "when": "before", "garbage": "g" }),
+            json!({ "times": 1, "slow_body": 1, "stall": true }),
+        ] {
+            let fault = Fault::from_json(json.clone()).unwrap();
+            assert_eq!(Value::from(fault.to_json()), json);
+        }
+    }
+
+    #[test]
+    fn from_json_rejects_fields_without_effect_beside_others() {
+        for (effect, fields) in [
+            (
+                json!({ "reset": true, "status": 503 }),
+                "\"reset\" and \"status\"",
+            ),
+            (
+                json!({ "stall": true, "body": "a" }),
+                "\"stall\" and \"body\"",
+            ),
+            (
+                json!({ "stall": true, "headers": { "a": "b" } }),
+                "\"stall\" and \"headers\"",
+            ),
+            (
+                json!({ "reset": true, "remove": ["/a"] }),
+                "\"reset\" and \"remove\"",
+            ),
+            (
+                json!({ "reset": true, "stall": true }),
+                "\"reset\" and \"stall\"",
+            ),
+            (
+                json!({ "reset": true, "huge_body": 9 }),
+                "\"reset\" and \"huge_body\"",
+            ),
+            (
+                json!({ "reset": true, "cut_body": 1, "close_after_ms": 1 }),
+                "\"reset\" and \"close_after_ms\"",
+            ),
+            (
+                json!({ "garbage": true, "reset": true }),
+                "\"garbage\" and \"reset\"",
+            ),
+            (
+                json!({ "garbage": "a", "status": 500 }),
+                "\"garbage\" and \"status\"",
+            ),
+            (
+                json!({ "garbage": "a", "cut_body": 1 }),
+                "\"garbage\" and \"cut_body\"",
+            ),
+            (
+                json!({ "huge_body": 9, "body": "a" }),
+                "\"huge_body\" and \"body\"",
+            ),
+            (
+                json!({ "huge_body": 9, "slow_body": 1 }),
+                "\"huge_body\" and \"slow_body\"",
+            ),
+            (
+                json!({ "huge_body": 9, "replace": { "/a": 1 } }),
+                "\"huge_body\" and \"replace\"",
+            ),
+            (
+                json!({ "body": "<html>", "extra_fields": { "a": 1 } }),
+                "\"body\" and \"extra_fields\"",
+            ),
+            (
+                json!({ "headers": { "Content-Length": "5" } }),
+                "set \"wrong_content_length\"",
+            ),
+            (
+                json!({ "headers": { "transfer-encoding": "a" } }),
+                "\"transfer-encoding\"",
+            ),
+            (
+                json!({ "status": 204, "body": "a" }),
+                "\"status\" and \"body\"",
+            ),
+            (
+                json!({ "status": 304, "huge_body": 9 }),
+                "\"status\" and \"huge_body\"",
+            ),
+            (
+                json!({ "status": 500, "remove": ["/a"] }),
+                "\"status\" and \"remove\"",
+            ),
+            (
+                json!({ "status": 500, "cut_body": 1 }),
+                "\"status\" and \"cut_body\"",
+            ),
+            (
+                json!({ "status": 200, "slow_body": 1, "when": "after" }),
+                "\"status\" and \"slow_body\"",
+            ),
+            (
+                json!({ "reset": true, "cut_body": 1, "when": "before" }),
+                "\"cut_body\" requires \"body\"",
+            ),
+            (
+                json!({ "replace": { "/a": 1 }, "when": "before" }),
+                "\"when\": \"before\" requires one of delay_ms, status",
+            ),
+        ] {
+            let problem = Fault::from_json(effect.clone()).expect_err(&effect.to_string());
+            assert!(problem.contains(fields), "{effect}: {problem}");
+        }
+        for effect in [
+            json!({ "reset": true, "cut_body": 1, "body": "ab", "status": 500 }),
+            json!({ "status": 204, "body": "" }),
+            json!({ "stall": true, "slow_body": 1 }),
+            json!({ "reset": true, "delay_ms": 1, "when": "after" }),
+            json!({ "status": 500, "body": { "a": 1 }, "replace": { "/a": 2 }, "cut_body": 1 }),
+            json!({ "status": 500, "huge_body": 9, "cut_body": 1 }),
+            json!({ "status": 500, "headers": { "a": "b" }, "close_after_ms": 1 }),
+            json!({ "replace": { "/a": 1 }, "delay_ms": 1, "when": "before" }),
+            json!({ "body": "ab", "cut_body": 1, "when": "before" }),
+        ] {
+            Fault::from_json(effect.clone())
+                .unwrap_or_else(|problem| panic!("{effect}: {problem}"));
+        }
     }
 }
