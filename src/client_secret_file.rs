@@ -76,7 +76,9 @@ fn read(path: &Path) -> std::result::Result<Secret, String> {
         return Err(format!("has more than {MAX_BYTES} bytes"));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| "is not UTF-8".to_owned())?;
-    let secret = text.trim_end_matches(['\r', '\n']);
+    // Some editors on Windows add a byte-order mark.
+    let secret = text.trim_start_matches('\u{feff}');
+    let secret = secret.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn read_removes_trailing_line_breaks_only() {
+    fn read_removes_a_byte_order_mark_and_trailing_line_breaks_only() {
         for (bytes, secret) in [
             (&b"hunter2"[..], "hunter2"),
             (b"hunter2\n", "hunter2"),
@@ -117,6 +119,7 @@ mod tests {
             (b"hunter2\n\n", "hunter2"),
             (b" hunter2 ", " hunter2 "),
             ("hünter2\n".as_bytes(), "hünter2"),
+            ("\u{feff}hunter2\r\n".as_bytes(), "hunter2"),
         ] {
             assert_eq!(content(bytes).unwrap().expose(), secret, "{bytes:?}");
         }

@@ -23,8 +23,9 @@ const MAX_RESPONSE_TIME: Duration = Duration::from_secs(600);
 
 /// Format version of the rate limit record.
 const RATE_LIMIT_VERSION: u32 = 1;
-/// Maximum number of signed states in a rate limit record: one for each client secret in use.
-const MAX_SIGNED_STATES: usize = 32;
+/// Maximum number of signed states in a rate limit record: one for each client secret in use. A process
+/// whose state is missing does not know of a block. 200 bytes each.
+const MAX_SIGNED_STATES: usize = 128;
 
 /// Time to live of a rate limit record, and of each state in it.
 pub(crate) const RATE_RECORD_TTL: Duration = Duration::from_secs(2 * 3600);
@@ -364,11 +365,14 @@ mod tests {
         stored.set_signed(later, &signer("hunter4"), much_later);
         assert_eq!(stored.signed.len(), 1);
         // The number of states is limited.
-        for number in 0..100 {
+        for number in 0..200 {
             stored.set_signed(blocked(60), &signer(&number.to_string()), NOW);
+            if number == 99 {
+                assert_eq!(stored.verify(&signer("0"), NOW).0, Some(blocked(60)));
+            }
         }
         assert_eq!(stored.signed.len(), MAX_SIGNED_STATES);
-        assert_eq!(stored.verify(&signer("99"), NOW).0, Some(blocked(60)));
+        assert_eq!(stored.verify(&signer("199"), NOW).0, Some(blocked(60)));
     }
 
     #[test]

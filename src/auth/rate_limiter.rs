@@ -50,6 +50,9 @@ pub(crate) struct QueueTicket(u64);
 /// clocks are not exact.
 const SAME_429: Duration = Duration::from_secs(2);
 
+/// Maximum time between two delays of one period in which unverified records delay requests.
+const MAX_UNVERIFIED_PAUSE: Duration = Duration::from_secs(60);
+
 /// State of one rate limiter. All times are of the monotonic clock: neither a step of the wall
 /// clock nor a suspended machine grants a permit too early.
 #[derive(Debug, Default)]
@@ -58,6 +61,9 @@ pub(crate) struct RateLimiter {
     last_request: Option<Duration>,
     /// The same according to records of other credentials, which cannot be verified.
     unverified_request: Option<Duration>,
+    /// Since when such records have delayed requests without a permit in between, and when they last
+    /// did.
+    unverified_delay: Option<(Duration, Duration)>,
     /// When the last 429 was received, and until when it blocks; zero if there was none.
     blocked_at: Duration,
     blocked_until: Duration,
@@ -116,6 +122,7 @@ impl RateLimiter {
     /// Records a request. Must be called before it is sent, since one that fails counts too.
     pub(crate) fn record_request(&mut self, now: ClockTime) {
         self.connection_failed = false;
+        self.unverified_delay = None;
         self.last_request = Some(now.mono);
     }
 
@@ -246,6 +253,17 @@ impl RateLimiter {
         self.unverified_request.map_or(Duration::ZERO, |last| {
             last.saturating_add(MIN_REQUEST_INTERVAL)
         })
+    }
+
+    /// Records that an unverified record delays a request. Returns for how long such records have
+    /// delayed the requests of this process.
+    pub(crate) fn delayed_by_unverified(&mut self, now: ClockTime) -> Duration {
+        let since = match self.unverified_delay {
+            Some((since, last)) if now.mono.saturating_sub(last) <= MAX_UNVERIFIED_PAUSE => since,
+            _ => now.mono,
+        };
+        self.unverified_delay = Some((since, now.mono));
+        now.mono.saturating_sub(since)
     }
 
     /// Applies the timestamps of a process that could not write its record.
@@ -855,5 +873,29 @@ mod tests {
         // From the future: counts once, as now.
         assert_eq!(process.unverified_until(), at(1_100).mono);
         assert!(process.next_allowed_at() <= START.mono);
+    }
+
+    #[test]
+    fn delayed_by_unverified_measures_from_the_first_delay_without_a_permit() {
+        let mut rate_limiter = RateLimiter::default();
+        let mut delayed = |seconds: u64| {
+            let delayed = rate_limiter.delayed_by_unverified(at(seconds * 1_000));
+            if seconds == 130 {
+                rate_limiter.record_request(at(seconds * 1_000));
+            }
+            delayed.as_secs()
+        };
+        let table = [
+            (0, 0),
+            (2, 2),
+            (62, 62),
+            (123, 0),
+            (130, 7),
+            (131, 0),
+            (132, 1),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(delayed(seconds), expected, "{seconds}");
+        }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) const MAX_AUTH_FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60
 /// consecutive failure up to the maximum.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// Maximum `Retry-After` of a transient failure that is added to the backoff. Less than that of a 429,
+/// because nothing but time ends it, and an outage is often shorter than the server expects.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Number of transient failures that a single call waits out before it fails.
 const FAILURES_PER_CALL: u64 = 3;
@@ -343,7 +346,8 @@ impl TokenState {
         });
     }
 
-    /// Ends the request with a transient failure. `jitter` is a random number from 0 to 1.
+    /// Ends the request with a transient failure. The backoff begins after the `Retry-After` of the
+    /// error, if it has one. `jitter` is a random number from 0 to 1.
     pub(crate) fn fetch_failed(
         &mut self,
         fetch_id: FetchId,
@@ -356,7 +360,8 @@ impl TokenState {
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         let backoff = exponential(INITIAL_BACKOFF, self.consecutive_failures, MAX_BACKOFF);
         let backoff = backoff.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0));
-        let until = now.mono.saturating_add(backoff);
+        let retry_after = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
+        let until = now.mono.saturating_add(retry_after + backoff);
         self.suspension = Some(FetchSuspension {
             kind: SuspensionKind::EndpointUnavailable,
             until,
@@ -804,6 +809,19 @@ mod tests {
             ErrorKind::Network
         );
         start_fetch(&mut token_state, now);
+    }
+
+    #[test]
+    fn backoff_begins_after_retry_after_up_to_its_maximum() {
+        for (retry_after, left) in [(0, 1), (2, 3), (120, 121), (3600, 601)] {
+            let mut token_state = TokenState::default();
+            let fetch_id = start_fetch(&mut token_state, START);
+            let retry_after = Some(Duration::from_secs(retry_after));
+            let unavailable = error(ErrorKind::Service).with_retry_after(retry_after);
+            token_state.fetch_failed(fetch_id, START, unavailable, 0.0);
+            let (suspended, _) = token_state.suspended_for(START).unwrap();
+            assert_eq!(suspended, Duration::from_secs(left));
+        }
     }
 
     #[test]

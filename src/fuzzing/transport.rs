@@ -29,7 +29,6 @@ pub(crate) fn any_header(data: &[u8]) {
     };
     let mut headers = HeaderMap::new();
     headers.insert(RETRY_AFTER, value.clone());
-    headers.insert(DATE, value.clone());
     let now = UNIX_EPOCH + Duration::from_secs(1_780_000_000);
     let wait = retry_after(&headers, now);
     assert!(wait <= Some(MAX_RETRY_AFTER));
@@ -38,8 +37,10 @@ pub(crate) fn any_header(data: &[u8]) {
         let seconds = text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs);
         assert_eq!(wait, Some(seconds.min(MAX_RETRY_AFTER)));
     }
+    headers.insert(DATE, value.clone());
     if let Some(date) = date(&headers) {
         assert_eq!(retry_after_at(date, now), wait, "{text}");
+        assert_eq!(retry_after(&headers, now), Some(Duration::ZERO), "{text}");
         auth::fuzzing::check_response(&auth::TokenResponse {
             access_token: "e30.e30.c2ln".into(),
             expires_in: None,

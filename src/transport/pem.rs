@@ -3,7 +3,7 @@
 //! Must not depend on anything but the buffers of `secret`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -17,14 +17,25 @@ use crate::secret::{Zeroizing, read_to_end};
 /// A PEM file, overwritten when dropped.
 pub(super) struct PemFile(Zeroizing<Vec<u8>>);
 
+/// Maximum size of a file; the certificate authorities of a system have 200 KiB.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Reads a file of limited size: a path such as `/dev/zero` must not use up the memory.
+pub(super) fn read_limited(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    // Larger than any file of certificates; the vector grows if a file is larger.
+    let mut text = Zeroizing::new(Vec::with_capacity(length.min(1024 * 1024) as usize + 1));
+    read_to_end(&mut file.take(MAX_BYTES + 1), &mut text)?;
+    match text.len() as u64 > MAX_BYTES {
+        true => Err(io::Error::other("it is larger than 16 MiB")),
+        false => Ok(text),
+    }
+}
+
 impl PemFile {
     pub(super) fn read(path: &Path) -> io::Result<PemFile> {
-        let mut file = File::open(path)?;
-        let length = file.metadata().map_or(0, |metadata| metadata.len());
-        // Larger than any file of certificates; the vector grows if a file is larger.
-        let mut text = Zeroizing::new(Vec::with_capacity(length.min(1024 * 1024) as usize + 1));
-        read_to_end(&mut file, &mut text)?;
-        Ok(PemFile(text))
+        read_limited(path).map(PemFile)
     }
 
     /// Returns the certificates, in order.

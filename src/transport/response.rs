@@ -400,6 +400,9 @@ pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
 }
 
 /// Returns the wait of the `Retry-After` header (seconds or a date), at most [`MAX_RETRY_AFTER`].
+///
+/// A date is compared with the server's clock, or with `now` if the response has no `Date`: on a host
+/// whose clock is behind, a short wait would otherwise become a long block, also for other hosts.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse::<f64>() {
@@ -409,7 +412,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         Ok(_) => return None,
         Err(_) => httpdate::parse_http_date(value)
             .ok()?
-            .duration_since(now)
+            .duration_since(date(headers).unwrap_or(now))
             .unwrap_or_default(),
     };
     Some(wait.min(MAX_RETRY_AFTER))
@@ -619,5 +622,24 @@ mod tests {
             let expected = seconds.map(Duration::from_secs);
             assert_eq!(retry_after(&headers, now), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn retry_after_compares_a_date_with_the_clock_of_the_server() {
+        let mut headers = HeaderMap::new();
+        let at = |second| {
+            format!("Sun, 06 Nov 1994 08:49:{second} GMT")
+                .parse()
+                .unwrap()
+        };
+        headers.insert(DATE, at(37));
+        headers.insert(RETRY_AFTER, at(47));
+        for wrong in [0, 784_111_777 - 3000, 784_111_777 + 3000] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(wrong);
+            assert_eq!(retry_after(&headers, now), Some(Duration::from_secs(10)));
+        }
+        headers.insert(DATE, "now".parse().unwrap());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(retry_after(&headers, now), Some(Duration::from_secs(10)));
     }
 }

@@ -23,13 +23,13 @@ use ureq::unversioned::transport::{
 use super::buffers::ZeroizingBuffers;
 use super::connect_error::is_permanent_tls;
 use super::exchange::ExchangeGuard;
-use super::pem::PemFile;
+use super::pem::{PemFile, read_limited};
 use super::read_ahead::ReadAhead;
+use super::response::strip_bom;
 use super::socket::{PlainTransport, unexpected_eof};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::private_file::warn_if_open_to_others;
-use crate::secret::Zeroizing;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
 /// 1.3, ring with AES-128 before AES-256, and as roots the certificates of `ca_file` alone, else those
@@ -232,10 +232,8 @@ pub(super) fn identity(config: &Config) -> Result<Vec<u8>> {
         ("client_cert", config.client_cert()),
         ("client_key", config.client_key()),
     ] {
-        let content = file.map(|file| {
-            let content = std::fs::read(file).map(Zeroizing::new);
-            content.map_err(|error| unusable_file(setting, file, error))
-        });
+        let content = file
+            .map(|file| read_limited(file).map_err(|error| unusable_file(setting, file, error)));
         let content = content.transpose()?;
         let length = content.as_ref().map(|content| content.len() as u64 + 1);
         context.update(&length.unwrap_or_default().to_le_bytes());
@@ -245,8 +243,10 @@ pub(super) fn identity(config: &Config) -> Result<Vec<u8>> {
 }
 
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
+    let text = read_limited(file).map_err(|error| unusable_file(setting, file, error))?;
+    // The parser would skip a first certificate after a byte-order mark, which some editors add.
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(strip_bom(&text))
+        .collect::<Result<_, _>>()
         .map_err(|error| unusable_file(setting, file, error))?;
     if certificates.is_empty() {
         return Err(unusable_file(setting, file, "it has no certificate in PEM"));
@@ -609,6 +609,25 @@ mod tests {
         assert!(transport.is_open());
         let error = transport.transmit_output(1, no_timeout()).unwrap_err();
         assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    }
+
+    #[test]
+    fn certificates_from_reads_a_file_with_a_byte_order_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let pem = || {
+            let signed = rcgen::generate_simple_self_signed(["a.example".to_owned()]);
+            signed.unwrap().cert.pem()
+        };
+        fs::write(&path, format!("\u{feff}{}{}", pem(), pem())).unwrap();
+        assert_eq!(certificates_from("ca_file", &path).unwrap().len(), 2);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn certificates_from_reads_no_endless_file() {
+        let error = certificates_from("ca_file", Path::new("/dev/zero")).unwrap_err();
+        assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
     }
 
     #[test]

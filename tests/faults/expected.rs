@@ -373,14 +373,19 @@ fn statuses() -> Vec<Row> {
             token: token(RateLimited),
         },
         Row {
-            faults: &[
-                "500 Internal Server Error",
-                "503 Service Unavailable, `Retry-After: 3600`",
-            ],
+            faults: &["500 Internal Server Error"],
             get: rejected(Service),
             set: unknown(Service),
             create: unknown(Service),
             token: retried_or(Service, NotSent, 3),
+        },
+        // After the deadline, so that it is not retried.
+        Row {
+            faults: &["503 Service Unavailable, `Retry-After: 3600`"],
+            get: rejected(Service),
+            set: unknown(Service),
+            create: unknown(Service),
+            token: token(Service),
         },
         Row {
             faults: &[

@@ -15,10 +15,12 @@ use crate::call::StopReason;
 /// How often a call releases a lock that it held for too long. After that it keeps the lock: the store
 /// is always that slow.
 const MAX_OVERLONG_LOCKS: u32 = 3;
-/// Maximum time that records which this process cannot verify delay one request. Long enough for
-/// several client secrets that share a store, short enough that a tenant who writes such records
-/// all the time does not block the others.
-const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(10);
+/// Time for which records that this process cannot verify delay its requests, at least: the turns of 50
+/// client secrets that share a store. Limited, so that a tenant who writes such records all the time
+/// delays the others only, and shorter than the default timeout of a call.
+const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(55);
+/// Remaining time of a call that waits no longer than that: enough for its request.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
 
 /// How long before its permit a request opens its connection.
 const CONNECT_AHEAD: Duration = MIN_REQUEST_INTERVAL;
@@ -192,8 +194,9 @@ struct Acquisition<'a> {
     may_block: bool,
     /// Whether the call waits if the shared store becomes unavailable: it does so only once.
     may_delay: bool,
-    /// How long records that cannot be verified may still delay the request.
-    unverified_budget: Duration,
+    /// How long records that cannot be verified delay the request if there is time. Random, so that
+    /// processes which have waited for the same time do not send at the same time.
+    unverified_patience: Duration,
     /// How often the lock was held for too long.
     overlong_locks: u32,
 }
@@ -214,15 +217,13 @@ impl<'a> Acquisition<'a> {
             limiter,
             ticket: limiter.lock().enqueue(),
         };
-        // Half of the time, so that the other half remains for the request.
-        let half = sharing.clock.remaining(sharing.call) / 2;
         Ok(Acquisition {
             limiter,
             sharing,
             queued,
             may_block,
             may_delay,
-            unverified_budget: MAX_UNVERIFIED_DELAY.min(half),
+            unverified_patience: MAX_UNVERIFIED_DELAY.mul_f64(1.0 + sharing.clock.jitter()),
             overlong_locks: 0,
         })
     }
@@ -253,11 +254,10 @@ impl<'a> Acquisition<'a> {
                     return Some(Permit::Cancelled(stop));
                 }
             }
-            StorePermit::Unverified(wait) if !self.may_block => {
+            StorePermit::Unverified(wait) if !self.may_block || wait > clock.remaining(call) => {
                 return Some(Permit::AfterDeadline(wait));
             }
             StorePermit::Unverified(wait) => {
-                self.unverified_budget -= wait;
                 // The caller notices the end of the call.
                 let _ = call.sleep(clock.real_wait(wait));
             }
@@ -318,7 +318,7 @@ impl<'a> Acquisition<'a> {
 
     /// Returns why the permit is later than `now`, according to the records; `None` if it is not.
     fn later_permit(&self, records: &mut [ReadRecord<'_>], now: ClockTime) -> Option<StorePermit> {
-        let rate_limiter = self.limiter.lock();
+        let mut rate_limiter = self.limiter.lock();
         if rate_limiter.permit_at(Some(self.queued.ticket), now) > now.mono {
             let block = rate_limiter.block_remaining(now);
             drop(rate_limiter);
@@ -330,8 +330,15 @@ impl<'a> Acquisition<'a> {
             return Some(StorePermit::NotYet);
         }
         let unverified = rate_limiter.unverified_until().saturating_sub(now.mono);
-        (!unverified.is_zero() && unverified <= self.unverified_budget)
-            .then_some(StorePermit::Unverified(unverified))
+        if unverified.is_zero() {
+            return None;
+        }
+        let delayed = rate_limiter.delayed_by_unverified(now);
+        drop(rate_limiter);
+        let remaining = self.sharing.clock.remaining(self.sharing.call);
+        let is_ignored = delayed >= self.unverified_patience
+            || (delayed >= MAX_UNVERIFIED_DELAY && remaining <= REQUEST_TIME);
+        (!is_ignored).then_some(StorePermit::Unverified(unverified))
     }
 }
 

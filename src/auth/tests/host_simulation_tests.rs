@@ -15,11 +15,14 @@ use std::sync::{Arc, Barrier, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::test_support::{failure, request};
 use crate::auth::cache::Cache;
+use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::store::{ServerClock, StoreChain, Timestamps};
-use crate::auth::time::{Clock, ClockTime, ProcessClock};
+use crate::auth::time::{Clock, ClockTime, ProcessClock, millis};
 use crate::auth::{
     FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
     TokenRequest, TokenResponse, TokenStore,
@@ -506,9 +509,13 @@ struct Kind {
     server_faults: &'static [Fault],
     /// Whether the server loses its contents once.
     restarts: bool,
+    /// Whether another tenant of the server writes rate limit records all the time.
+    has_tenant: bool,
     file_faults: &'static [Fault],
     response_latency: (u64, u64),
     audiences: &'static [&'static str],
+    /// Whether each process has a client secret of its own.
+    has_own_secrets: bool,
     /// Percentage of responses that are 429s.
     limited: u64,
     timeout: Duration,
@@ -530,9 +537,11 @@ const PLAIN: Kind = Kind {
     server_latency: (0, 5),
     server_faults: &[],
     restarts: false,
+    has_tenant: false,
     file_faults: &[],
     response_latency: (50, 3_000),
     audiences: AUDIENCES,
+    has_own_secrets: false,
     limited: 0,
     timeout: Duration::from_secs(60),
     calls: 2,
@@ -543,7 +552,7 @@ const PLAIN: Kind = Kind {
 /// Runs one history and returns the requests that the endpoint received.
 fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
     let processes = kind.hosts * kind.processes_per_host;
-    let threads = processes + usize::from(kind.restarts);
+    let threads = processes + usize::from(kind.restarts) + usize::from(kind.has_tenant);
     let scheduler = Arc::new(Scheduler {
         state: Mutex::new(Schedule {
             now: Duration::ZERO,
@@ -640,10 +649,31 @@ fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
                 });
             });
         }
+        if kind.has_tenant {
+            scope.spawn(|| {
+                let id = threads - 1;
+                thread(id, Duration::ZERO, &|| {
+                    for _ in 0..1_000 {
+                        let record =
+                            json!({"last_request_at": millis(EPOCH.wall + scheduler.now())});
+                        let name = rate_limit_name();
+                        let record = record.to_string().into_bytes();
+                        server.lock().unwrap().values.insert(name, record);
+                        scheduler.wait(id, ms(200));
+                    }
+                });
+            });
+        }
         registered.wait();
         scheduler.end();
     });
     service.received.lock().unwrap().clone()
+}
+
+/// Returns the name of the rate limit record of the token host.
+fn rate_limit_name() -> String {
+    let host = TokenHostKey::of(&request().token_url);
+    format!("{RATE_LIMIT_PREFIX}{}", host.digest())
 }
 
 /// Runs the next thread when dropped, also after a panic.
@@ -689,10 +719,13 @@ fn run_process(
             [] => format!("{}.example", scheduler.below(u64::MAX)),
             some => some[scheduler.below(some.len() as u64) as usize].to_owned(),
         };
-        let request = TokenRequest {
+        let mut request = TokenRequest {
             audience: audience.clone(),
             ..request()
         };
+        if kind.has_own_secrets {
+            request.client_secret = Secret::new(format!("secret of {}", process.id));
+        }
         let handle = cache.handle(request, &config).unwrap();
         process.cancel.reset();
         *process.deadline.lock().unwrap() = scheduler.now() + kind.timeout;
@@ -940,4 +973,44 @@ fn blocks_after_a_429_are_shared_with_a_slow_server() {
         timeout: Duration::from_secs(600),
         ..PLAIN
     });
+}
+
+#[test]
+fn rate_limit_holds_for_many_secrets() {
+    for (server_latency, timeout) in [((5, 50), 60), ((0, 5), 3)] {
+        check(&Kind {
+            name: "many secrets",
+            hosts: 20,
+            processes_per_host: 1,
+            audiences: &[],
+            has_own_secrets: true,
+            server_latency,
+            timeout: Duration::from_secs(timeout),
+            calls: 1,
+            ..PLAIN
+        });
+    }
+}
+
+#[test]
+fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
+    limit_this_process();
+    for timeout in [60, 600] {
+        let kind = Kind {
+            name: "tenant",
+            hosts: 1,
+            processes_per_host: 1,
+            has_tenant: true,
+            timeout: Duration::from_secs(timeout),
+            calls: 1,
+            ..PLAIN
+        };
+        for seed in 1..=LONG_HISTORIES {
+            let received = run(&kind, seed, false);
+            let responses = received.iter().filter_map(|request| request.response);
+            let succeeded = responses.filter(|(_, response)| response.is_ok());
+            assert_eq!(succeeded.count(), 1, "{timeout} {seed}: {received:?}");
+            assert!(received[0].at > Duration::from_secs(55), "{received:?}");
+        }
+    }
 }
