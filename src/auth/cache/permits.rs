@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::shared_rate_limiter::{
-    LOCK_TIMEOUT, MAX_READ_TIME, ReadRecord, SharedRateLimiter, Sharing,
+    LOCK_POLL, LOCK_TIMEOUT, MAX_POLL_TIME, MAX_READ_TIME, ReadRecord, SharedRateLimiter, Sharing,
 };
+use crate::auth::StoreLock;
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket};
-use crate::auth::store::INITIAL_SERVER_SUSPENSION;
+use crate::auth::store::{INITIAL_SERVER_SUSPENSION, LockResult};
 use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{FetchError, TokenErrorKind};
 use crate::call::StopReason;
@@ -21,6 +22,9 @@ const MAX_OVERLONG_LOCKS: u32 = 3;
 const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(55);
 /// Remaining time of a call that waits no longer than that: enough for its request.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
+
+/// How often a call that waits for the rate limiter's lock reads the records.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long before its permit a request opens its connection.
 const CONNECT_AHEAD: Duration = MIN_REQUEST_INTERVAL;
@@ -277,8 +281,9 @@ impl<'a> Acquisition<'a> {
             call,
             ..
         } = sharing;
-        let Ok((_lock, locked_at)) = limiter.lock_in_stores(sharing) else {
-            return StorePermit::Stopped;
+        let (_lock, locked_at) = match self.lock_in_stores() {
+            Ok(locked) => locked,
+            Err(permit) => return permit,
         };
         let is_held_too_long = |limit| {
             self.overlong_locks < MAX_OVERLONG_LOCKS
@@ -297,10 +302,11 @@ impl<'a> Acquisition<'a> {
             // The lock may be in this store only, if the fallback cannot lock.
             return StorePermit::NotYet;
         }
-        let now = clock.now();
-        if let Some(later) = self.later_permit(&mut records, now) {
+        if let Some(later) = self.later_permit(clock.now()) {
+            self.share_block(&mut records);
             return later;
         }
+        let now = clock.now();
         if is_held_too_long(MAX_READ_TIME) {
             return StorePermit::HeldTooLong;
         }
@@ -316,17 +322,66 @@ impl<'a> Acquisition<'a> {
         StorePermit::Granted(now)
     }
 
-    /// Returns why the permit is later than `now`, according to the records; `None` if it is not.
-    fn later_permit(&self, records: &mut [ReadRecord<'_>], now: ClockTime) -> Option<StorePermit> {
+    /// Takes the rate limiter's lock in the stores. Returns it with the time (monotonic) at which it
+    /// was free, at the earliest; without a lock if no store can lock, or its owner holds the lock for
+    /// too long.
+    ///
+    /// # Errors
+    ///
+    /// The call has ended, or the permit is later according to a record that another process has
+    /// written meanwhile. With a slow server and many processes, waiting for the lock nevertheless
+    /// would take longer than one owner may hold it.
+    fn lock_in_stores(&self) -> Result<(Option<StoreLock>, Duration), StorePermit> {
+        let (limiter, sharing) = (self.limiter, self.sharing);
+        let clock = sharing.clock;
+        let mut waited = Duration::ZERO;
+        let mut next_read = READ_INTERVAL;
+        let mut polled_at = clock.now().mono;
+        loop {
+            let mut tried_at = clock.now().mono;
+            let mut lock = limiter.try_lock_in_stores(sharing);
+            let now = clock.now().mono;
+            waited += now.saturating_sub(polled_at).min(MAX_POLL_TIME);
+            polled_at = now;
+            if matches!(lock, LockResult::Contended) && waited >= LOCK_TIMEOUT {
+                tried_at = clock.now().mono;
+                lock = limiter.try_second_lock_in_stores(sharing);
+            }
+            match lock {
+                LockResult::Acquired(lock) => return Ok((Some(lock), tried_at)),
+                LockResult::Failed => return Ok((None, tried_at)),
+                LockResult::Contended if waited >= 2 * LOCK_TIMEOUT => {
+                    return Ok((None, tried_at));
+                }
+                LockResult::Contended => {}
+            }
+            if waited >= next_read {
+                next_read = waited + READ_INTERVAL;
+                limiter.merge(sharing);
+                if let Some(later) = self.later_permit(clock.now()) {
+                    return Err(later);
+                }
+            }
+            let slept = sharing.call.sleep(clock.real_wait(LOCK_POLL));
+            slept.map_err(|_| StorePermit::Stopped)?;
+        }
+    }
+
+    /// Writes a block that is in the fallback only: other hosts do not know it.
+    fn share_block(&self, records: &mut [ReadRecord<'_>]) {
+        let now = self.sharing.clock.now();
+        let block = self.limiter.block_remaining(now);
+        let lacks_block = |known: Duration| known.saturating_add(SAME_BLOCK) < block;
+        if records[0].block.is_some_and(lacks_block) {
+            self.limiter.write(self.sharing, records);
+        }
+    }
+
+    /// Returns why the permit is later than `now`, according to the records that were merged; `None` if
+    /// it is not.
+    fn later_permit(&self, now: ClockTime) -> Option<StorePermit> {
         let mut rate_limiter = self.limiter.lock();
         if rate_limiter.permit_at(Some(self.queued.ticket), now) > now.mono {
-            let block = rate_limiter.block_remaining(now);
-            drop(rate_limiter);
-            // Other hosts do not know a block that is in the fallback only.
-            let lacks_block = |known: Duration| known.saturating_add(SAME_BLOCK) < block;
-            if records[0].block.is_some_and(lacks_block) {
-                self.limiter.write(self.sharing, records);
-            }
             return Some(StorePermit::NotYet);
         }
         let unverified = rate_limiter.unverified_until().saturating_sub(now.mono);

@@ -5,20 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
-use crate::auth::StoreLock;
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limit_record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, RateLimiter};
 use crate::auth::store::{LockResult, SHORT_LEASE, Store, StoreChain, StoreTime};
 use crate::auth::time::{Clock, ClockTime};
-use crate::call::{CallContext, StopReason};
+use crate::call::CallContext;
 
 /// A rate limiter's lock in a store is held for a moment only. An owner that holds it longer is
 /// stopped or stuck, and is not waited for. Longer than [`MIN_REQUEST_INTERVAL`], so that a request
 /// which the owner could not record is followed by none too early, and shorter than the lease.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(1_500);
-const LOCK_POLL: Duration = Duration::from_millis(2);
+pub(super) const LOCK_POLL: Duration = Duration::from_millis(2);
 const _: () = assert!(LOCK_TIMEOUT.as_millis() > MIN_REQUEST_INTERVAL.as_millis());
 const _: () = assert!(LOCK_TIMEOUT.as_millis() < SHORT_LEASE.as_millis());
 
@@ -120,40 +119,16 @@ impl SharedRateLimiter {
         }
     }
 
-    /// Takes the rate limiter's lock in the stores. Returns it with the time (monotonic) at which it
-    /// was free, at the earliest; or `None` if no store can lock, or its owner holds the lock for too
-    /// long.
-    pub(super) fn lock_in_stores(
-        &self,
-        sharing: Sharing<'_>,
-    ) -> Result<(Option<StoreLock>, Duration), StopReason> {
-        let Sharing {
-            stores,
-            clock,
-            call,
-            ..
-        } = sharing;
-        let mut waited = Duration::ZERO;
-        let mut polled_at = clock.now().mono;
-        loop {
-            let mut tried_at = clock.now().mono;
-            let mut lock = stores.try_lock(call, &self.name, SHORT_LEASE);
-            let now = clock.now().mono;
-            waited += now.saturating_sub(polled_at).min(MAX_POLL_TIME);
-            polled_at = now;
-            if matches!(lock, LockResult::Contended) && waited >= LOCK_TIMEOUT {
-                tried_at = clock.now().mono;
-                lock = stores.try_second_lock(call, &self.name, SHORT_LEASE);
-            }
-            match lock {
-                LockResult::Acquired(lock) => return Ok((Some(lock), tried_at)),
-                LockResult::Failed => return Ok((None, tried_at)),
-                LockResult::Contended if waited >= 2 * LOCK_TIMEOUT => {
-                    return Ok((None, tried_at));
-                }
-                LockResult::Contended => call.sleep(clock.real_wait(LOCK_POLL))?,
-            }
-        }
+    /// Tries to take the rate limiter's lock in the stores.
+    pub(super) fn try_lock_in_stores(&self, sharing: Sharing<'_>) -> LockResult {
+        let Sharing { stores, call, .. } = sharing;
+        stores.try_lock(call, &self.name, SHORT_LEASE)
+    }
+
+    /// Tries to continue in place of the owner of the lock, who holds it for too long.
+    pub(super) fn try_second_lock_in_stores(&self, sharing: Sharing<'_>) -> LockResult {
+        let Sharing { stores, call, .. } = sharing;
+        stores.try_second_lock(call, &self.name, SHORT_LEASE)
     }
 
     /// Merges the records of other processes.
@@ -325,7 +300,7 @@ impl SharedRateLimiter {
         let mut locked_at;
         let lock = loop {
             locked_at = clock.now().mono;
-            let lock = stores.try_lock(call, &self.name, SHORT_LEASE);
+            let lock = self.try_lock_in_stores(sharing);
             let is_over = || clock.now().mono.saturating_sub(began) >= max_wait;
             if !matches!(lock, LockResult::Contended)
                 || is_over()

@@ -993,6 +993,19 @@ fn rate_limit_holds_for_many_secrets() {
 }
 
 #[test]
+fn rate_limit_holds_for_many_keys_with_a_slow_server() {
+    check(&Kind {
+        name: "many keys, slow server",
+        hosts: 20,
+        processes_per_host: 1,
+        audiences: &[],
+        server_latency: (20, 200),
+        calls: 1,
+        ..PLAIN
+    });
+}
+
+#[test]
 fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
     limit_this_process();
     for timeout in [60, 600] {
