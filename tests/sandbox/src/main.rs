@@ -1,5 +1,6 @@
 //! Command line program of the sandbox.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
@@ -243,6 +244,20 @@ struct EnvFile {
 }
 
 impl EnvFile {
+    /// The variables that [`Sandbox::environment`] returns.
+    const NAMES: [&'static str; 10] = [
+        "CAMUNDA_CONSOLE_CLIENT_ID",
+        "CAMUNDA_CONSOLE_CLIENT_SECRET",
+        "CAMUNDA_CONSOLE_BASE_URL",
+        "CAMUNDA_CONSOLE_OAUTH_AUDIENCE",
+        "CAMUNDA_OAUTH_URL",
+        "ZEEBE_CLIENT_ID",
+        "ZEEBE_CLIENT_SECRET",
+        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
+        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
+        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
+    ];
+
     /// Removes the file of an earlier run, so that no client reads it. Fails if another program has written
     /// the file: it may be the only copy of credentials.
     fn remove_stale(path: &Path) -> io::Result<()> {
@@ -261,28 +276,38 @@ impl EnvFile {
         }
     }
 
-    /// Returns whether the file is empty, or has the URLs of one server. The real API has its token endpoint
-    /// on another host.
+    /// Returns whether the file is empty, or has no variables but those of a sandbox, with the URLs of one
+    /// server. The real API has its token endpoint on another host.
     fn is_own(path: &Path) -> io::Result<bool> {
         const MAX_BYTES: u64 = 64 * 1024;
 
-        let metadata = fs::metadata(path)?;
+        let metadata = fs::symlink_metadata(path)?;
         if !metadata.is_file() || metadata.len() > MAX_BYTES {
             return Ok(false);
         }
         let text = fs::read_to_string(path)?;
-        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text);
-        let url_of = |name: &str| match &object {
-            Ok(object) => object.get(name)?.as_str(),
-            Err(_) => text.lines().find_map(|line| {
-                let value = line.strip_prefix(name)?.strip_prefix('=')?;
-                Some(value.trim_matches('\''))
-            }),
+        let variables: BTreeMap<String, String> = match serde_json::from_str(&text) {
+            Ok(object) => object,
+            Err(_) => {
+                let parts = text
+                    .lines()
+                    .map(|line| line.split_once('=').unwrap_or((line, "")));
+                parts
+                    .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+                    .collect()
+            }
         };
+        let value_of = |name: &str| variables.get(name).map(String::as_str);
+        let urls = value_of("CAMUNDA_CONSOLE_BASE_URL").zip(value_of("CAMUNDA_OAUTH_URL"));
+        let secrets = ["CAMUNDA_CONSOLE_CLIENT_SECRET", "ZEEBE_CLIENT_SECRET"].map(value_of);
         Ok(metadata.len() == 0
-            || url_of("CAMUNDA_CONSOLE_BASE_URL")
-                .zip(url_of("CAMUNDA_OAUTH_URL"))
-                .is_some_and(|(base, oauth)| oauth.strip_prefix(base) == Some("/oauth/token")))
+            || variables
+                .keys()
+                .all(|name| Self::NAMES.contains(&name.as_str()))
+                && secrets[0].is_some()
+                && secrets[0] == secrets[1]
+                && urls
+                    .is_some_and(|(base, oauth)| oauth.strip_prefix(base) == Some("/oauth/token")))
     }
 
     fn remove(path: &Path) -> io::Result<()> {

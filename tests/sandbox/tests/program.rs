@@ -327,9 +327,11 @@ fn program_writes_env_file_while_it_runs() {
         let path = directory.path(name);
         // Of a server that was killed.
         let stale = if name == "a.json" {
-            r#"{"CAMUNDA_CONSOLE_BASE_URL": "http://s:1", "CAMUNDA_OAUTH_URL": "http://s:1/oauth/token"}"#
+            r#"{"CAMUNDA_CONSOLE_BASE_URL": "http://s:1", "CAMUNDA_OAUTH_URL": "http://s:1/oauth/token",
+                "CAMUNDA_CONSOLE_CLIENT_SECRET": "s", "ZEEBE_CLIENT_SECRET": "s"}"#
         } else {
-            "CAMUNDA_CONSOLE_BASE_URL='http://s:1'\nCAMUNDA_OAUTH_URL='http://s:1/oauth/token'\n"
+            "CAMUNDA_CONSOLE_BASE_URL='http://s:1'\nCAMUNDA_OAUTH_URL='http://s:1/oauth/token'\n\
+             CAMUNDA_CONSOLE_CLIENT_SECRET='s'\nZEEBE_CLIENT_SECRET='s'\n"
         };
         fs::write(&path, stale).unwrap();
         let option = format!("--env-file={}", path.display());
@@ -366,6 +368,11 @@ fn program_keeps_file_of_another_program_that_env_file_names() {
          CAMUNDA_OAUTH_URL=https://login.cloud.camunda.io/oauth/token\n",
         r#"{"CAMUNDA_CONSOLE_CLIENT_SECRET": "s"}"#,
         "notes",
+        // Of a gateway that serves both, and of a sandbox with a line that somebody added.
+        "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nCAMUNDA_CONSOLE_BASE_URL=https://gateway.test\n\
+         CAMUNDA_OAUTH_URL=https://gateway.test/oauth/token\n",
+        "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nZEEBE_CLIENT_SECRET=s\nPASSWORD=p\n\
+         CAMUNDA_CONSOLE_BASE_URL=http://s:1\nCAMUNDA_OAUTH_URL=http://s:1/oauth/token\n",
     ] {
         let path = directory.path("a.env");
         fs::write(&path, text).unwrap();
@@ -383,20 +390,23 @@ fn program_keeps_file_of_another_program_that_env_file_names() {
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
-    // A link, such as /dev/stdout, to what is not a regular file.
-    let link = directory.path("link");
-    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-    let ended = output(command(&[
-        "--env-file",
-        link.to_str().unwrap(),
-        "--",
-        "true",
-    ]));
-    assert_eq!(ended.status.code(), Some(1));
-    assert!(link.is_symlink());
     // As `mktemp` creates one.
     let path = directory.path("empty");
     fs::write(&path, "").unwrap();
+    // Links, such as /dev/stdout.
+    for target in [Path::new("/dev/null"), &path] {
+        let link = directory.path("link");
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let ended = output(command(&[
+            "--env-file",
+            link.to_str().unwrap(),
+            "--",
+            "true",
+        ]));
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(link.is_symlink());
+        fs::remove_file(link).unwrap();
+    }
     let ended = output(command(&[
         "--env-file",
         path.to_str().unwrap(),
