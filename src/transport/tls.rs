@@ -190,8 +190,9 @@ fn roots_from_variables(read: impl Fn(&str) -> Option<OsString>) -> Result<Optio
 fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
-        if let Ok(file) = std::fs::read(entry?.path()) {
-            found.extend(CertificateDer::pem_slice_iter(&file).filter_map(|item| item.ok()));
+        if let Ok(file) = read_limited(&entry?.path()) {
+            let certificates = CertificateDer::pem_slice_iter(strip_bom(&file));
+            found.extend(certificates.filter_map(|item| item.ok()));
         }
     }
     // `c_rehash` creates several links to each file.
@@ -676,6 +677,8 @@ mod tests {
             fs::write(path(name), &pem).unwrap();
         }
         fs::write(path("good/README"), "no certificate").unwrap();
+        fs::create_dir(path("marked")).unwrap();
+        fs::write(path("marked/a.pem"), format!("\u{feff}{pem}")).unwrap();
 
         assert!(roots(&[]).unwrap().is_none());
         assert!(
@@ -688,6 +691,7 @@ mod tests {
             &[("SSL_CERT_FILE", &path("good.pem")[..])][..],
             &[("SSL_CERT_DIR", &path("good"))],
             &[("SSL_CERT_DIR", &one_missing)],
+            &[("SSL_CERT_DIR", &path("marked"))],
             &[
                 ("SSL_CERT_FILE", &path("good.pem")),
                 ("SSL_CERT_DIR", &path("empty")),
