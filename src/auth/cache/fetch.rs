@@ -560,8 +560,10 @@ impl<'a> TokenFetch<'a> {
                 Ok(None)
             }
             TokenErrorKind::Permanent => {
+                // Time does not end it, so the server's wait is not applied.
+                let failure = error.clone().with_retry_after(None);
                 self.finish(|token_state, fetch_id| {
-                    token_state.fetch_failed(fetch_id, now, error.clone(), jitter)
+                    token_state.fetch_failed(fetch_id, now, failure, jitter)
                 });
                 shared.response_received(sent);
                 Err(error)

@@ -191,7 +191,10 @@ pub(crate) fn failure(cause: TokenErrorKind) -> Error {
         }
         TokenErrorKind::Permanent => (ErrorKind::Network, "not trusted"),
     };
-    Error::new(kind, Stage::Token, Outcome::Unknown, message)
+    let error = Error::new(kind, Stage::Token, Outcome::Unknown, message);
+    // As a gateway may send; it does not apply.
+    let retry_after = Some(Duration::from_secs(600)).filter(|_| cause == TokenErrorKind::Permanent);
+    error.with_retry_after(retry_after)
 }
 
 /// A token store in memory whose operations can be made to fail.
