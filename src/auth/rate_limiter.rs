@@ -33,8 +33,8 @@ const MAX_SERVER_BLOCK: Duration = Duration::from_secs(3600);
 const INITIAL_429_WINDOW: Duration = Duration::from_secs(120);
 const MAX_429_WINDOW: Duration = Duration::from_secs(3000);
 
-/// Time that a call needs for its token request after the block.
-const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Time that a call needs for its token request after its wait for the permit.
+pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(5);
 /// Minimum length of a window that is cut for the deadline of a call: calls with the same deadline
 /// must not send at the same time.
 const MIN_429_WINDOW: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use super::shared_rate_limiter::{
     LOCK_POLL, LOCK_TIMEOUT, MAX_POLL_TIME, MAX_READ_TIME, ReadRecord, SharedRateLimiter, Sharing,
 };
 use crate::auth::StoreLock;
-use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket};
+use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, REQUEST_TIME};
 use crate::auth::store::{INITIAL_SERVER_SUSPENSION, LockResult};
 use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{FetchError, TokenErrorKind};
@@ -16,12 +16,10 @@ use crate::call::StopReason;
 /// How often a call releases a lock that it held for too long. After that it keeps the lock: the store
 /// is always that slow.
 const MAX_OVERLONG_LOCKS: u32 = 3;
-/// Time for which records that this process cannot verify delay its requests, at least: the turns of 50
-/// client secrets that share a store. Limited, so that a tenant who writes such records all the time
-/// delays the others only, and shorter than the default timeout of a call.
+/// Time for which records that this process cannot verify delay its requests, at least: the permits of
+/// about 40 client secrets that share a store. Limited, so that a tenant who writes such records all the
+/// time delays the others only, and shorter than the default timeout of a call.
 const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(55);
-/// Remaining time of a call that waits no longer than that: enough for its request.
-const REQUEST_TIME: Duration = Duration::from_secs(5);
 
 /// How often a call that waits for the rate limiter's lock reads the records.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
@@ -198,7 +196,7 @@ struct Acquisition<'a> {
     may_block: bool,
     /// Whether the call waits if the shared store becomes unavailable: it does so only once.
     may_delay: bool,
-    /// How long records that cannot be verified delay the request if there is time. Random, so that
+    /// How long records that cannot be verified delay the request if the call has time. Random, so that
     /// processes which have waited for the same time do not send at the same time.
     unverified_patience: Duration,
     /// How often the lock was held for too long.

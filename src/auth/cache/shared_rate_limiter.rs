@@ -21,7 +21,7 @@ pub(super) const LOCK_POLL: Duration = Duration::from_millis(2);
 const _: () = assert!(LOCK_TIMEOUT.as_millis() > MIN_REQUEST_INTERVAL.as_millis());
 const _: () = assert!(LOCK_TIMEOUT.as_millis() < SHORT_LEASE.as_millis());
 
-/// How much of the time between two attempts to take a lock counts as a wait: two operations of a slow
+/// How much of the time between two attempts to take a lock counts as a wait: operations of a slow
 /// server. If it is longer, this process was stopped, and the lock may have another owner.
 pub(super) const MAX_POLL_TIME: Duration = Duration::from_millis(500);
 

@@ -993,6 +993,30 @@ fn rate_limit_holds_for_many_secrets() {
 }
 
 #[test]
+fn calls_of_35_secrets_succeed_within_the_default_timeout() {
+    limit_this_process();
+    let kind = Kind {
+        name: "35 secrets",
+        hosts: 35,
+        processes_per_host: 1,
+        audiences: &[],
+        has_own_secrets: true,
+        response_latency: (200, 400),
+        calls: 1,
+        ..PLAIN
+    };
+    for seed in 1..=LONG_HISTORIES {
+        let received = run(&kind, seed, false);
+        assert_eq!(violation(&kind, &received), None, "{seed}");
+        let responses = received
+            .iter()
+            .filter_map(|request| request.response.as_ref());
+        let succeeded = responses.filter(|(_, response)| response.is_ok());
+        assert_eq!(succeeded.count(), kind.hosts, "{seed}");
+    }
+}
+
+#[test]
 fn rate_limit_holds_for_many_keys_with_a_slow_server() {
     check(&Kind {
         name: "many keys, slow server",
