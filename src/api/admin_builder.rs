@@ -202,7 +202,7 @@ impl AdminClientBuilder {
     ///
     /// For secrets that a container platform mounts. [`build`](Self::build) reads the file, and the
     /// client reads it again when the token endpoint rejects the credentials: after a rotation, the
-    /// call continues with the new secret. Line breaks at the end are not part of the secret. The file
+    /// call continues with the new secret. Line breaks at the end and a byte-order mark are not part of the secret. The file
     /// is a regular file of one line in UTF-8, at most 64 KiB. If other users can read it, the library
     /// logs one warning. A relative path is resolved by `build`.
     pub fn client_secret_file(self, path: impl AsRef<Path>) -> Self {

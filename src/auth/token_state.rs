@@ -39,7 +39,7 @@ pub(crate) const MAX_AUTH_FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// Maximum `Retry-After` of a transient failure that is added to the backoff. Less than that of a 429,
-/// because nothing but time ends it, and an outage is often shorter than the server expects.
+/// because an outage is often shorter than the server expects.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Number of transient failures that a single call waits out before it fails.
@@ -639,11 +639,11 @@ mod tests {
         }
     }
 
-    /// Returns a token state with a token issued at the start, valid for an hour.
     fn fresh_token(token_state: &mut TokenState, now: ClockTime) -> Option<Token> {
         token_state.fresh(now.mono, || now.wall)
     }
 
+    /// Returns a token state with a token issued at the start, valid for an hour.
     fn fresh() -> TokenState {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
