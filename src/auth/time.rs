@@ -234,7 +234,7 @@ mod real {
 /// The standard library's clocks.
 #[cfg(not(unix))]
 mod real {
-    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+    use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
     use once_cell::sync::Lazy;
 
