@@ -77,7 +77,7 @@ fn read(path: &Path) -> std::result::Result<Secret, String> {
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| "is not UTF-8".to_owned())?;
     // Some editors on Windows add a byte-order mark.
-    let secret = text.trim_start_matches('\u{feff}');
+    let secret = text.strip_prefix('\u{feff}').unwrap_or(text);
     let secret = secret.trim_end_matches(['\r', '\n']);
     if secret.is_empty() {
         return Err("is empty".to_owned());

@@ -361,6 +361,25 @@ fn program_writes_env_file_while_it_runs() {
 }
 
 #[test]
+fn program_replaces_env_file_of_a_killed_sandbox() {
+    for name in ["a.env", "a.json"] {
+        let directory = Directory::new("env-file-of-killed");
+        let path = directory.path(name);
+        let option = format!("--env-file={}", path.display());
+        // With these, the file has all variables.
+        let mut server = command(&["--client-certificates", &option]);
+        server.stdout(Stdio::null());
+        let child = Limited::start(server, PROGRAM_LIMIT);
+        until("the env file", || path.exists());
+        send_signal(child.id(), "-KILL");
+        assert!(!child.wait().unwrap().success());
+        assert!(path.exists());
+        let ended = output(command(&[&option, "--", "true"]));
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn program_keeps_file_of_another_program_that_env_file_names() {
     let directory = Directory::new("env-file-of-others");
     for text in [
