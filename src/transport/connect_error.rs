@@ -320,6 +320,21 @@ pub(super) fn is_permanent_tls(error: &rustls::Error) -> bool {
     }
 }
 
+/// Returns whether an error is an alert that a server sends about the handshake only (RFC 8446, section
+/// 6.2): about the certificate, the signature or the parameters of the client.
+pub(super) fn aborts_handshake(error: &rustls::Error) -> bool {
+    let rustls::Error::AlertReceived(alert) = error else {
+        return false;
+    };
+    rejects_client_certificate(*alert)
+        || matches!(
+            alert,
+            AlertDescription::CertificateRequired
+                | AlertDescription::DecryptError
+                | AlertDescription::HandshakeFailure
+        )
+}
+
 /// Returns whether an alert of the server is about the certificate of the client.
 fn rejects_client_certificate(alert: AlertDescription) -> bool {
     matches!(
@@ -367,8 +382,10 @@ mod tests {
                 format!("it rejects the client certificate ({name}); check `client_cert`");
             assert_eq!(describe_io(&error), expected);
             assert!(is_permanent(&ureq::Error::Io(error)), "{name}");
+            assert!(aborts_handshake(&rustls::Error::AlertReceived(alert)));
         }
         let alert = rustls::Error::AlertReceived(AlertDescription::InternalError);
+        assert!(!aborts_handshake(&alert));
         assert!(!is_permanent(&ureq::Error::Io(io::Error::other(alert))));
     }
 }

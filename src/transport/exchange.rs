@@ -168,7 +168,8 @@ impl ExchangeGuard {
         result
     }
 
-    /// Returns whether a byte of the request was sent; establishing the connection does not count.
+    /// Returns whether a byte of the request was sent; establishing the connection does not count. False
+    /// if it is certain that the server has read none.
     pub(super) fn sent(&self) -> bool {
         self.sent_at().is_some()
     }
@@ -320,6 +321,16 @@ impl ExchangeGuard {
                 true => Step::Resolve,
                 false => Step::Connect,
             });
+        });
+    }
+
+    /// Records that the server has read no byte of the request, although some were sent.
+    pub(super) fn not_received() {
+        ExchangeGuard::current(|state| {
+            if state.connecting.get() == 0 {
+                state.sending.set(false);
+                state.sent_at.set(None);
+            }
         });
     }
 

@@ -13,15 +13,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CipherSuite, ClientConfig, ClientConnection, InconsistentKeys, RootCertStore, StreamOwned,
-    SupportedCipherSuite,
+    CipherSuite, ClientConfig, ClientConnection, InconsistentKeys, ProtocolVersion, RootCertStore,
+    StreamOwned, SupportedCipherSuite,
 };
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
 use super::buffers::ZeroizingBuffers;
-use super::connect_error::is_permanent_tls;
+use super::connect_error::{aborts_handshake, is_permanent_tls};
 use super::exchange::ExchangeGuard;
 use super::pem::{PemFile, read_limited};
 use super::read_ahead::ReadAhead;
@@ -365,6 +365,8 @@ pub(super) struct TlsTransport {
     stream: StreamOwned<ClientConnection, Wire>,
     /// Why the peer rejected the connection, until it is reported.
     rejection: Option<rustls::Error>,
+    /// Whether the peer has sent any data of a response, after its handshake was complete.
+    has_received: bool,
     buffers: ZeroizingBuffers,
 }
 
@@ -373,8 +375,22 @@ impl TlsTransport {
         TlsTransport {
             stream,
             rejection: None,
+            has_received: false,
             buffers: ZeroizingBuffers::new(),
         }
+    }
+
+    /// Returns whether the peer has aborted its handshake, so that it has decrypted no byte that was sent.
+    ///
+    /// With TLS 1.3 it verifies the client's certificate after the client's handshake is complete
+    /// (RFC 8446, section 4.4.2.4). Before it has, it reads no other data of the client.
+    fn is_handshake_aborted(&mut self) -> bool {
+        let connection = &mut self.stream.conn;
+        !self.has_received
+            && connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+            // Fails again with the error of this connection; that of a read can be of the connection to a
+            // proxy.
+            && connection.process_new_packets().is_err_and(|error| aborts_handshake(&error))
     }
 
     /// Encrypts and sends the bytes that wait, with what is left of the handshake before them.
@@ -418,8 +434,14 @@ impl Transport for TlsTransport {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         self.send_pending()?;
         let room = self.buffers.input_append_buf();
-        let amount =
-            ExchangeGuard::receive(room, |room| self.stream.read(room)).map_err(unexpected_eof)?;
+        let received = ExchangeGuard::receive(room, |room| self.stream.read(room));
+        let amount = received.map_err(|error| {
+            if self.is_handshake_aborted() {
+                ExchangeGuard::not_received();
+            }
+            unexpected_eof(error)
+        })?;
+        self.has_received |= amount > 0;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -610,6 +632,34 @@ mod tests {
         assert!(transport.is_open());
         let error = transport.transmit_output(1, no_timeout()).unwrap_err();
         assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    }
+
+    #[test]
+    fn request_is_not_sent_if_the_server_aborts_the_handshake_before_any_response() {
+        for has_received in [false, true] {
+            let call = CallContext::start(&CallOptions::new(), Duration::from_secs(30));
+            let exchange = ExchangeGuard::enter(&call);
+            let (server, client) = settings(true);
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let (mut client, mut wire) = client_of(client, &listener);
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut connection = ServerConnection::new(server.into()).unwrap();
+                connection.complete_io(&mut stream).unwrap_err();
+                // Until the client has closed the connection.
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+            complete_handshake(&mut client, &mut wire).unwrap();
+            let mut transport = TlsTransport::new(StreamOwned::new(client, wire));
+            transport.has_received = has_received;
+            transport.buffers().output()[..4].copy_from_slice(b"head");
+            transport.transmit_output(4, no_timeout()).unwrap();
+            let error = transport.await_input(no_timeout()).unwrap_err();
+            assert!(error.to_string().contains("CertificateRequired"), "{error}");
+            assert_eq!(exchange.sent(), has_received);
+            drop(transport);
+            server.join().unwrap();
+        }
     }
 
     #[test]
