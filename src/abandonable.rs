@@ -82,16 +82,20 @@ impl ThreadPermit {
     ///
     /// # Errors
     ///
-    /// The operating system's error if it cannot create a thread.
+    /// The operating system cannot create a thread: the process, its user or its container has too many,
+    /// or too little memory. Its error alone reads like one of what the thread was to do.
     pub(crate) fn start(
         self,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<AbandonableThread> {
         let ThreadPermit { count, sensitive } = self;
         let name = count.of.name.to_owned();
-        let thread = Builder::new().name(name).spawn(move || {
+        let started = Builder::new().name(name).spawn(move || {
             work();
             drop(count);
+        });
+        let thread = started.map_err(|error| {
+            io::Error::new(error.kind(), format!("no thread can be started: {error}"))
         })?;
         Ok(AbandonableThread { thread, sensitive })
     }

@@ -5,9 +5,12 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use camunda_admin::{CallOptions, Cancel, CreateClusterClient, ErrorKind, Outcome, UpdateCluster};
+use camunda_admin::{
+    AdminClient, CallOptions, Cancel, CreateClusterClient, ErrorKind, Outcome, UpdateCluster,
+};
 use camunda_admin_sandbox::{Fault, Sandbox, When};
 
+use crate::settings::in_a_process;
 use crate::{builder, client, cluster, new_cluster};
 
 const GET: &str = "GET /clusters/{clusterUuid}";
@@ -413,6 +416,30 @@ fn call_is_not_sent_if_the_connection_is_refused() {
     assert_eq!(error.attempts(), 0);
     let stats = admin.stats();
     assert_eq!((stats.requests, stats.retries), (0, 4));
+}
+
+#[test]
+fn error_says_that_no_thread_can_be_started() {
+    // A stack that no process has room for.
+    let stack = ("RUST_MIN_STACK".to_owned(), (1_u64 << 50).to_string());
+    in_a_process("requests::cannot_start_a_thread", &[stack]);
+}
+
+#[test]
+#[ignore = "run by another in a process of its own"]
+fn cannot_start_a_thread() {
+    let admin = AdminClient::builder()
+        .access_token("token")
+        .base_url("https://api.example")
+        .build()
+        .unwrap();
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Network, Outcome::NotSent)
+    );
+    let expected = "cannot connect to https://api.example: no thread can be started: ";
+    assert!(error.message().starts_with(expected), "{error}");
 }
 
 #[test]
