@@ -16,11 +16,18 @@ pub(super) fn process_identity() -> String {
     format!("{machine}/{pid}/{}/", started(pid).unwrap_or_default())
 }
 
-/// Returns the boot id of the machine and the PID namespace of this process.
+/// Returns the boot id of the machine, and the namespaces of this process in which process ids and start
+/// times have the same meaning. Kernels before 5.6 have no time namespaces.
 fn machine() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let space = fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{} {}", boot.trim(), space.to_str()?))
+    let pids = fs::read_link("/proc/self/ns/pid").ok()?;
+    let times = fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    Some(format!(
+        "{} {} {}",
+        boot.trim(),
+        pids.to_str()?,
+        times.to_str()?
+    ))
 }
 
 /// Returns when a process was started, in the kernel's clock ticks; `None` if that cannot be read.
@@ -89,7 +96,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::limited::{Limited, PROGRAM_LIMIT};
+    use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
 
     #[test]
     fn is_terminated_is_false_for_a_running_process() {
@@ -118,6 +125,44 @@ mod tests {
         assert!(is_terminated(&format!(
             "{machine}/{child_pid}/{child_since}/1"
         )));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn is_terminated_is_false_in_another_time_namespace() {
+        // Start times are shifted there.
+        let in_namespace = |program: &[&str]| {
+            let mut command = Command::new("unshare");
+            command.args(["--time", "--boottime", "100000", "--fork", "--"]);
+            command
+                .args(program)
+                .env("CAMUNDA_TEST_OWNER", process_identity());
+            run_to_end(command, PROGRAM_LIMIT)
+        };
+        if !in_namespace(&["true"]).status.success() {
+            eprintln!("skipped: time namespaces are not permitted");
+            return;
+        }
+        let test = concat!(module_path!(), "::owner_runs");
+        let test = test.split_once("::").unwrap().1;
+        let own = std::env::current_exe().unwrap();
+        let own = own.to_str().unwrap();
+        let ended = in_namespace(&[
+            own,
+            "--exact",
+            test,
+            "--include-ignored",
+            "--test-threads=1",
+        ]);
+        assert!(ended.stdout.contains("1 passed"), "{}", ended.stdout);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[ignore = "run by another in a process of its own"]
+    fn owner_runs() {
+        let owner = std::env::var("CAMUNDA_TEST_OWNER").unwrap();
+        assert!(!is_terminated(&owner), "{owner}");
     }
 
     #[cfg(target_os = "linux")]
