@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::entry::CacheEntry;
+use super::permits::MAX_UNVERIFIED_PATIENCE;
 use super::shared_rate_limiter::MAX_POLL_TIME;
 use crate::auth::time::ClockTime;
 use crate::call::CallContext;
@@ -19,6 +20,9 @@ const MAX_POLL: Duration = Duration::from_millis(25);
 /// As [`MAX_POLL_TIME`], for an attempt to take the fetch lock, which reads the stores too.
 const MAX_FETCH_POLL_TIME: Duration = MAX_POLL_TIME.saturating_mul(4);
 
+/// Remaining time of a call at which the delays of the owner no longer extend the wait.
+const MIN_TIME_LEFT: Duration = Duration::from_secs(20);
+
 /// Wait for the fetch lock of another process.
 pub(super) struct LockWait<'a> {
     entry: &'a CacheEntry,
@@ -26,6 +30,9 @@ pub(super) struct LockWait<'a> {
     /// When the wait for its owner ends (monotonic).
     give_up_at: Duration,
     polled_at: Duration,
+    /// For how long records that this process cannot verify have extended the wait. They delay the owner
+    /// too.
+    extended: Duration,
     poll: Duration,
     /// Whether the wait for the owner has ended. One waiting process then continues in its place, the
     /// others wait for that one.
@@ -49,6 +56,7 @@ impl<'a> LockWait<'a> {
             call,
             give_up_at,
             polled_at: entry.clock.now().mono,
+            extended: Duration::ZERO,
             poll: INITIAL_POLL,
             is_overdue: false,
         }
@@ -60,14 +68,20 @@ impl<'a> LockWait<'a> {
 
     /// Returns what to do after an attempt to take the lock that ended at `now`.
     pub(super) fn next_step(&mut self, now: ClockTime) -> LockStep {
-        self.give_up_at += now
-            .mono
-            .saturating_sub(self.polled_at)
-            .saturating_sub(MAX_FETCH_POLL_TIME);
+        let elapsed = now.mono.saturating_sub(self.polled_at);
         self.polled_at = now.mono;
-        let block = self.entry.rate_limiter.block_remaining(now);
+        let rate_limiter = &self.entry.rate_limiter;
+        let block = rate_limiter.block_remaining(now);
         if !block.is_zero() {
             self.give_up_at = give_up_time(self.entry, self.call, block);
+        } else if rate_limiter.is_delayed_by_unverified(now)
+            && self.extended < MAX_UNVERIFIED_PATIENCE
+            && self.entry.clock.remaining(self.call) > MIN_TIME_LEFT
+        {
+            self.extended += elapsed;
+            self.give_up_at += elapsed;
+        } else {
+            self.give_up_at += elapsed.saturating_sub(MAX_FETCH_POLL_TIME);
         }
         if now.mono < self.give_up_at {
             let delay = self.poll;

@@ -20,6 +20,8 @@ const MAX_OVERLONG_LOCKS: u32 = 3;
 /// about 40 client secrets that share a store. Limited, so that a tenant who writes such records all the
 /// time delays the others only, and shorter than the default timeout of a call.
 const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(55);
+/// The same at most, of a call that has time.
+pub(super) const MAX_UNVERIFIED_PATIENCE: Duration = MAX_UNVERIFIED_DELAY.saturating_mul(2);
 
 /// How often a call that waits for the rate limiter's lock reads the records.
 const READ_INTERVAL: Duration = Duration::from_millis(100);

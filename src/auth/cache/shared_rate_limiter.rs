@@ -108,6 +108,11 @@ impl SharedRateLimiter {
         self.lock().block_remaining(now)
     }
 
+    /// Returns whether a record that cannot be verified delays requests.
+    pub(super) fn is_delayed_by_unverified(&self, now: ClockTime) -> bool {
+        self.lock().unverified_until() > now.mono
+    }
+
     pub(super) fn report(&self, now: ClockTime) -> RateLimiterReport {
         let rate_limiter = self.lock();
         RateLimiterReport {

@@ -514,8 +514,9 @@ struct Kind {
     file_faults: &'static [Fault],
     response_latency: (u64, u64),
     audiences: &'static [&'static str],
-    /// Whether each process has a client secret of its own.
-    has_own_secrets: bool,
+    /// Number of client secrets, each of which the same number of processes has, with one audience; 0 if
+    /// all processes have the same.
+    secrets: usize,
     /// Percentage of responses that are 429s.
     limited: u64,
     timeout: Duration,
@@ -541,7 +542,7 @@ const PLAIN: Kind = Kind {
     file_faults: &[],
     response_latency: (50, 3_000),
     audiences: AUDIENCES,
-    has_own_secrets: false,
+    secrets: 0,
     limited: 0,
     timeout: Duration::from_secs(60),
     calls: 2,
@@ -653,7 +654,7 @@ fn run(kind: &Kind, seed: u64, printed: bool) -> Vec<Received> {
             scope.spawn(|| {
                 let id = threads - 1;
                 thread(id, Duration::ZERO, &|| {
-                    for _ in 0..1_000 {
+                    for _ in 0..1_500 {
                         let record =
                             json!({"last_request_at": millis(EPOCH.wall + scheduler.now())});
                         let name = rate_limit_name();
@@ -715,6 +716,7 @@ fn run_process(
     let mut cache = started();
     for _ in 0..kind.calls {
         let audience = match kind.audiences {
+            _ if kind.secrets > 0 => format!("{}.example", process.id % kind.secrets),
             // Each call has its own key.
             [] => format!("{}.example", scheduler.below(u64::MAX)),
             some => some[scheduler.below(some.len() as u64) as usize].to_owned(),
@@ -723,8 +725,8 @@ fn run_process(
             audience: audience.clone(),
             ..request()
         };
-        if kind.has_own_secrets {
-            request.client_secret = Secret::new(format!("secret of {}", process.id));
+        if kind.secrets > 0 {
+            request.client_secret = Secret::new(format!("secret of {audience}"));
         }
         let handle = cache.handle(request, &config).unwrap();
         process.cancel.reset();
@@ -982,8 +984,7 @@ fn rate_limit_holds_for_many_secrets() {
             name: "many secrets",
             hosts: 20,
             processes_per_host: 1,
-            audiences: &[],
-            has_own_secrets: true,
+            secrets: 20,
             server_latency,
             timeout: Duration::from_secs(timeout),
             calls: 1,
@@ -999,8 +1000,7 @@ fn calls_of_35_secrets_succeed_within_the_default_timeout() {
         name: "35 secrets",
         hosts: 35,
         processes_per_host: 1,
-        audiences: &[],
-        has_own_secrets: true,
+        secrets: 35,
         response_latency: (200, 400),
         calls: 1,
         ..PLAIN
@@ -1049,5 +1049,26 @@ fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
             assert_eq!(succeeded.count(), 1, "{timeout} {seed}: {received:?}");
             assert!(received[0].at > Duration::from_secs(55), "{received:?}");
         }
+    }
+}
+
+#[test]
+fn processes_of_one_secret_send_one_request_while_a_tenant_delays_it() {
+    limit_this_process();
+    let kind = Kind {
+        name: "tenant, two processes",
+        hosts: 2,
+        processes_per_host: 1,
+        has_tenant: true,
+        secrets: 1,
+        // The endpoint holds back rejections that long.
+        response_latency: (20_000, 30_000),
+        timeout: Duration::from_secs(300),
+        calls: 1,
+        ..PLAIN
+    };
+    for seed in 1..=HISTORIES {
+        let received = run(&kind, seed, false);
+        assert_eq!(received.len(), 1, "{seed}: {received:?}");
     }
 }
