@@ -12,21 +12,20 @@ use ureq::http::header::{
 use ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ureq::http::{self, HeaderValue};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, Either, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Transport};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::buffers::OUTPUT_BUFFER;
-use super::connect_error::{ConnectError, ProxyFailure, shown_proxy};
+use super::connect_error::{ConnectError, shown_proxy};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::{self, TlsConnector};
+use super::tunnel::TunnelConnector;
 use super::{COMPRESSED, Method};
 use crate::config::Config;
-use crate::config_values::{has_valid_port, is_loopback};
+use crate::config_values::has_valid_port;
 use crate::error::{Error, Result};
 
 /// The ureq agents of a client, for one process.
@@ -146,20 +145,23 @@ impl Settings {
 
     /// Returns an agent that reuses the connections in `idle`.
     fn agent(&self, resolver: &CachingResolver, idle: Option<&Arc<IdleConnections>>) -> Agent {
-        let config = ureq::config::Config::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(self.proxy.clone())
-            .user_agent(self.user_agent())
-            .max_response_header_size(MAX_HEADER_BYTES)
-            .max_idle_connections(0)
-            .build();
+        let config = |proxy| {
+            ureq::config::Config::builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .proxy(proxy)
+                .user_agent(self.user_agent())
+                .max_response_header_size(MAX_HEADER_BYTES)
+                .max_idle_connections(0)
+                .build()
+        };
         let tls = TlsConnector {
             config: self.tls.clone(),
         };
         let tunnel = TunnelConnector {
-            connector: ConnectProxyConnector::default(),
+            direct: config(None),
+            user_agent: self.user_agent().to_owned(),
             source: self.proxy_source,
         };
         let sockets = SocketConnector {
@@ -169,7 +171,7 @@ impl Settings {
             inner: ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls),
             idle: idle.cloned(),
         };
-        Agent::with_parts(config, connector, LateResolver)
+        Agent::with_parts(config(self.proxy.clone()), connector, LateResolver)
     }
 
     /// Returns the headers of a request.
@@ -443,40 +445,6 @@ impl Connector<()> for ConnectStart {
     fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<()>, ureq::Error> {
         ExchangeGuard::begin_to_connect();
         Ok(None)
-    }
-}
-
-/// Connects through the proxy's tunnel, except to a loopback host: HTTP without TLS is allowed there,
-/// and the proxy would send it over the network.
-#[derive(Debug)]
-struct TunnelConnector {
-    connector: ConnectProxyConnector,
-    /// The setting or environment variable that names the proxy.
-    source: &'static str,
-}
-
-impl Connector<()> for TunnelConnector {
-    type Out = Either<(), Box<dyn Transport>>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<()>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        if details.uri.host().is_some_and(is_loopback) {
-            return Ok(None);
-        }
-        let proxy = details.config.proxy();
-        if let Some(proxy) = proxy {
-            ExchangeGuard::through_proxy(shown_proxy(proxy));
-        }
-        match (self.connector.connect(details, chained), proxy) {
-            (Err(error), Some(proxy)) if !ExchangeGuard::is_stopped() => {
-                let failure = ProxyFailure::new(proxy, self.source, error);
-                Err(ConnectError::Proxy(failure).into())
-            }
-            (result, _) => result,
-        }
     }
 }
 

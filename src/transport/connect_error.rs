@@ -118,25 +118,30 @@ pub(super) struct ProxyFailure {
     proxy: String,
     /// The setting or environment variable that names the proxy.
     source: &'static str,
-    /// The HTTP status of its response, if there was one.
-    status: Option<u16>,
-    error: Box<ureq::Error>,
+    problem: ProxyProblem,
+}
+
+/// Why there is no tunnel through a proxy.
+#[derive(Debug)]
+pub(super) enum ProxyProblem {
+    /// It responded with this status.
+    Status(u16),
+    /// There is no connection to it, or no response.
+    Connection(ureq::Error),
+}
+
+impl From<ureq::Error> for ProxyProblem {
+    fn from(error: ureq::Error) -> Self {
+        ProxyProblem::Connection(error)
+    }
 }
 
 impl ProxyFailure {
-    pub(super) fn new(proxy: &Proxy, source: &'static str, error: ureq::Error) -> Self {
-        let status = match &error {
-            // ureq has the status only in this text, for example "proxy server responded 407/407".
-            ureq::Error::ConnectProxyFailed(text) => text
-                .split(|c: char| !c.is_ascii_digit())
-                .find_map(|number| number.parse().ok()),
-            _ => None,
-        };
+    pub(super) fn new(proxy: &Proxy, source: &'static str, problem: ProxyProblem) -> Self {
         ProxyFailure {
             proxy: shown_proxy(proxy),
             source,
-            status,
-            error: Box::new(error),
+            problem,
         }
     }
 
@@ -144,42 +149,38 @@ impl ProxyFailure {
         let ProxyFailure {
             proxy,
             source,
-            status,
-            error,
+            problem,
         } = self;
-        match status {
-            Some(407) => format!(
+        match problem {
+            ProxyProblem::Status(407) => format!(
                 "the proxy {proxy} requires authentication (HTTP 407): check the user name and \
                  password in {source}"
             ),
-            Some(403) => format!(
+            ProxyProblem::Status(403) => format!(
                 "the proxy {proxy} does not allow connections to {target} (HTTP 403): check its \
                  access rules, or exclude the host with NO_PROXY"
             ),
-            Some(status @ (500 | 502..=504)) => format!(
+            ProxyProblem::Status(status @ (500 | 502..=504)) => format!(
                 "the proxy {proxy} cannot connect to {target} (HTTP {status}: {})",
                 reason(*status)
             ),
-            Some(status) => format!(
+            ProxyProblem::Status(status) => format!(
                 "the proxy {proxy} rejected the connection to {target} (HTTP {status}: {}): check \
                  that {source} names an HTTP proxy that supports CONNECT",
                 reason(*status)
             ),
-            None => {
-                let problem = match &**error {
-                    ureq::Error::ConnectProxyFailed(_) => CLOSED_BY_PEER.to_owned(),
-                    error => describe(error).1,
-                };
-                format!("cannot connect to the proxy {proxy}: {problem}; check {source}")
-            }
+            ProxyProblem::Connection(error) => format!(
+                "cannot connect to the proxy {proxy}: {}; check {source}",
+                describe(error).1
+            ),
         }
     }
 
     fn is_permanent(&self) -> bool {
-        match self.status {
-            Some(408 | 425 | 429 | 500 | 502..=504) => false,
-            Some(_) => true,
-            None => is_permanent(&self.error),
+        match &self.problem {
+            ProxyProblem::Status(408 | 425 | 429 | 500 | 502..=504) => false,
+            ProxyProblem::Status(_) => true,
+            ProxyProblem::Connection(error) => is_permanent(error),
         }
     }
 }

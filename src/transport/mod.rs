@@ -31,6 +31,7 @@ mod socket;
 mod stats;
 mod tls;
 mod token_endpoint;
+mod tunnel;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -101,7 +101,7 @@ impl BufRead for ByteByByte<'_> {
 }
 
 /// Splits the final response into head and body. Returns `None` if its head is incomplete.
-fn split_head(mut wire: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_head(mut wire: &[u8]) -> Option<(&[u8], &[u8])> {
     loop {
         let interim = wire.starts_with(b"HTTP/1.1 1") || wire.starts_with(b"HTTP/1.0 1");
         let mut after = 0;

@@ -20,17 +20,23 @@ struct ConnectProxy {
 
 impl ConnectProxy {
     fn to(sandbox: &Sandbox) -> ConnectProxy {
+        ConnectProxy::responding(sandbox, "HTTP/1.1 200 Connection established\r\n\r\n")
+    }
+
+    /// A proxy that sends this response before it forwards a connection.
+    fn responding(sandbox: &Sandbox, response: &str) -> ConnectProxy {
         let url = sandbox.base_url();
         let (_, address) = url.split_once("://").unwrap();
-        ConnectProxy::start(Ok(address.parse().unwrap()))
+        ConnectProxy::start(Some(address.parse().unwrap()), response.to_owned())
     }
 
     /// A proxy that responds with this status to every request.
-    fn rejecting(status: &'static str) -> ConnectProxy {
-        ConnectProxy::start(Err(status))
+    fn rejecting(status: &str) -> ConnectProxy {
+        let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        ConnectProxy::start(None, response)
     }
 
-    fn start(target: Result<SocketAddr, &'static str>) -> ConnectProxy {
+    fn start(target: Option<SocketAddr>, response: String) -> ConnectProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -38,9 +44,9 @@ impl ConnectProxy {
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
-                let recorded = Arc::clone(&recorded);
+                let (recorded, response) = (Arc::clone(&recorded), response.clone());
                 // Fails if either end closes its connection.
-                std::thread::spawn(move || serve(client, target, &recorded));
+                std::thread::spawn(move || serve(client, target, &response, &recorded));
             }
         });
         ConnectProxy { address, heads }
@@ -58,7 +64,8 @@ impl ConnectProxy {
 
 fn serve(
     mut client: TcpStream,
-    target: Result<SocketAddr, &str>,
+    target: Option<SocketAddr>,
+    response: &str,
     heads: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
@@ -68,15 +75,14 @@ fn serve(
         head.push(byte[0]);
     }
     heads.lock().unwrap().push(String::from_utf8(head).unwrap());
-    let target = match target {
-        Ok(target) => target,
-        Err(status) => {
-            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-            return client.write_all(response.as_bytes());
-        }
+    // Not in one packet.
+    for line in response.split_inclusive("\r\n") {
+        client.write_all(line.as_bytes())?;
+    }
+    let Some(target) = target else {
+        return Ok(());
     };
     let mut server = TcpStream::connect(target)?;
-    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
     let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
     std::thread::spawn(move || {
         let _ = io::copy(&mut from_client, &mut to_server);
@@ -246,6 +252,43 @@ fn error_through(proxy: &str) -> camunda_admin::Error {
         "{error:?}"
     );
     error
+}
+
+#[test]
+fn proxy_opens_a_tunnel_with_any_final_2xx_response() {
+    let many_headers = format!(
+        "HTTP/1.1 200 OK\r\n{}\r\n",
+        "Via: 1.1 proxy\r\n".repeat(200)
+    );
+    for response in [
+        "HTTP/1.0 200 OK\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 200\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nnot a header\r\n\r\n",
+        &many_headers,
+    ] {
+        let sandbox = Sandbox::builder().tls(true).start();
+        let proxy = ConnectProxy::responding(&sandbox, response);
+        let admin = builder(&sandbox).proxy(&proxy.url("")).build().unwrap();
+        admin.clusters().list().expect(response);
+    }
+}
+
+#[test]
+fn proxy_that_does_not_respond_in_http_is_named() {
+    for (response, problem) in [
+        ("SSH-2.0-OpenSSH_9.2\r\n", "it does not respond in HTTP"),
+        ("HTTP/1.1 fine\r\n\r\n", "its response has no status"),
+        ("HTTP/1.1 200 OK\r\n", "connection closed by peer"),
+    ] {
+        let proxy = ConnectProxy::start(None, response.to_owned());
+        let message = error_through(&proxy.url("user:hunter2@")).to_string();
+        let expected = format!(
+            "cannot connect to the proxy http://{}: {problem}; check `proxy`",
+            proxy.address
+        );
+        assert!(message.contains(&expected), "{message}");
+    }
 }
 
 #[test]
