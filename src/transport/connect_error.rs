@@ -76,7 +76,7 @@ pub(super) fn is_permanent(error: &ureq::Error) -> bool {
         error => match connect_error(error) {
             Some(ConnectError::Proxy(failure)) => failure.is_permanent(),
             Some(ConnectError::NotLoopback(_) | ConnectError::LargeHead { .. }) => true,
-            None => false,
+            Some(ConnectError::NotResolved(_)) | None => false,
         },
     }
 }
@@ -86,6 +86,8 @@ pub(super) fn is_permanent(error: &ureq::Error) -> bool {
 pub(super) enum ConnectError {
     /// This name of the local machine does not resolve to a loopback address.
     NotLoopback(String),
+    /// The resolver failed, for another reason than that the name does not exist.
+    NotResolved(String),
     Proxy(ProxyFailure),
     /// The request cannot be sent, because its head would be too large.
     LargeHead {
@@ -100,7 +102,9 @@ pub(super) enum ConnectError {
 impl ConnectError {
     fn kind(&self) -> ErrorKind {
         match self {
-            ConnectError::NotLoopback(_) | ConnectError::Proxy(_) => ErrorKind::Network,
+            ConnectError::NotLoopback(_)
+            | ConnectError::NotResolved(_)
+            | ConnectError::Proxy(_) => ErrorKind::Network,
             ConnectError::LargeHead {
                 url_bytes,
                 header_bytes,
@@ -193,6 +197,7 @@ impl fmt::Display for ConnectError {
                 "`{host}` does not resolve to a loopback address of this machine, and http:// is \
                  allowed to those only; check the hosts file or use https://"
             ),
+            ConnectError::NotResolved(problem) => write!(f, "host name not resolved: {problem}"),
             ConnectError::Proxy(failure) => f.write_str(&failure.describe("the server")),
             ConnectError::LargeHead {
                 url_bytes,

@@ -72,8 +72,8 @@ impl Names {
 /// A lookup in progress.
 struct Lookup {
     began: Instant,
-    /// The addresses once it has ended; `None` inside if it failed.
-    result: Mutex<Option<Option<Vec<SocketAddr>>>>,
+    /// The addresses once it has ended, or why there are none.
+    result: Mutex<Option<Result<Vec<SocketAddr>, String>>>,
     ended: Condvar,
     /// Joined by the first caller that has the result.
     thread: Mutex<Option<AbandonableThread>>,
@@ -163,11 +163,10 @@ impl CachingResolver {
         // Locked so that the thread's result is not received before the thread is known.
         let mut thread = lock(&lookup.thread);
         *thread = Some(permit.start(move || {
-            let addresses = (resolver.find)(&key)
-                .inspect_err(|error| {
-                    log::debug!("name not resolved: error={:?}", error.to_string())
-                })
-                .ok();
+            let addresses = (resolver.find)(&key).map_err(|error| {
+                log::debug!("name not resolved: error={:?}", error.to_string());
+                problem(&error)
+            });
             let mut names = lock(&resolver.names);
             if names
                 .in_progress
@@ -176,7 +175,7 @@ impl CachingResolver {
             {
                 names.in_progress.remove(&key);
             }
-            if let Some(addresses) = &addresses {
+            if let Ok(addresses) = &addresses {
                 names.known.insert(key, (Instant::now(), addresses.clone()));
             }
             drop(names);
@@ -189,6 +188,25 @@ impl CachingResolver {
     }
 }
 
+/// Returns why a lookup failed, in the words of the resolver; "" if the name does not exist.
+fn problem(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or(&text);
+    // glibc, musl, macOS; Windows.
+    let is_unknown = [
+        "Name or service not known",
+        "Name does not resolve",
+        "nodename nor servname provided, or not known",
+        "os error 11001",
+    ];
+    match is_unknown.iter().any(|unknown| text.contains(unknown)) {
+        true => String::new(),
+        false => text.to_owned(),
+    }
+}
+
 impl Lookup {
     /// Waits for the addresses until the current call of this thread ends.
     fn wait(&self) -> Result<Vec<SocketAddr>, ureq::Error> {
@@ -196,10 +214,13 @@ impl Lookup {
         if let Some(thread) = lock(&self.thread).take() {
             thread.join();
         }
-        addresses.ok_or(ureq::Error::HostNotFound)
+        addresses.map_err(|problem| match problem.is_empty() {
+            true => ureq::Error::HostNotFound,
+            false => ConnectError::NotResolved(problem).into(),
+        })
     }
 
-    fn wait_for_result(&self) -> Result<Option<Vec<SocketAddr>>, ureq::Error> {
+    fn wait_for_result(&self) -> Result<Result<Vec<SocketAddr>, String>, ureq::Error> {
         let mut result = lock(&self.result);
         loop {
             match &*result {
@@ -406,6 +427,30 @@ mod tests {
         }
         resolver.look_up("more.example:443".into()).unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn error_says_why_a_name_cannot_be_resolved() {
+        for (error, expected) in [
+            (
+                "failed to lookup address information: Name or service not known",
+                "host not found",
+            ),
+            (
+                "failed to lookup address information: Temporary failure in name resolution",
+                "host name not resolved: Temporary failure in name resolution",
+            ),
+            (
+                "Too many open files (os error 24)",
+                "host name not resolved: Too many open files (os error 24)",
+            ),
+        ] {
+            let resolver = CachingResolver::with(threads(1), move |_| Err(io::Error::other(error)));
+            let error = resolver.look_up("a.example:443".into()).unwrap_err();
+            let (kind, message) = super::super::connect_error::describe(&error);
+            assert_eq!((kind, &*message), (crate::ErrorKind::Network, expected));
+            assert!(!super::super::connect_error::is_permanent(&error));
+        }
     }
 
     #[test]
