@@ -255,7 +255,7 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ErrorKind::RateLimited,
             format!("token endpoint: rate limited (HTTP 429): {message}"),
         ),
-        408 | 500.. => failed(
+        _ if is_transient(status, code.as_deref()) => failed(
             TokenErrorKind::Transient,
             ErrorKind::Service,
             format!("token endpoint: failed with HTTP {status}: {message}"),
@@ -307,6 +307,14 @@ fn error_code(body: &[u8]) -> Option<String> {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     is_code.then_some(code)
+}
+
+/// Returns whether an error response is about the state of the server. Some servers send the codes of the
+/// authorization endpoint (RFC 6749, section 4.1.2.1), which cannot respond with 5xx, from the token
+/// endpoint with 400 too.
+fn is_transient(status: u16, code: Option<&str>) -> bool {
+    matches!(status, 408 | 500..)
+        || status == 400 && matches!(code, Some("server_error" | "temporarily_unavailable"))
 }
 
 /// Returns whether an error response rejects the credentials, as opposed to the request.
@@ -533,6 +541,24 @@ mod tests {
                 expected,
                 "{status} {body}"
             );
+        }
+    }
+
+    #[test]
+    fn is_transient_depends_on_status_and_error_code() {
+        for (status, code, expected) in [
+            (400, Some("temporarily_unavailable"), true),
+            (400, Some("server_error"), true),
+            (400, Some("invalid_request"), false),
+            (400, None, false),
+            (401, Some("temporarily_unavailable"), false),
+            (404, Some("server_error"), false),
+            (408, None, true),
+            (499, None, false),
+            (500, None, true),
+            (503, Some("invalid_client"), true),
+        ] {
+            assert_eq!(is_transient(status, code), expected, "{status} {code:?}");
         }
     }
 
