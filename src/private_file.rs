@@ -56,6 +56,25 @@ pub(crate) fn ensure_owner_access(file: &File) -> rustix::io::Result<()> {
     Ok(())
 }
 
+/// Fails if the limit on the size of files (`RLIMIT_FSIZE`) is lower than this. Writing such a file would
+/// raise a signal, which kills the process unless it handles or ignores it.
+#[cfg(unix)]
+pub(crate) fn check_size_limit(bytes: usize) -> io::Result<()> {
+    use rustix::process::{Resource, getrlimit};
+
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if limit < bytes as u64 => Err(io::Error::other(
+            "file not written: the limit on the size of files is too low",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_size_limit(_: usize) -> io::Result<()> {
+    Ok(())
+}
+
 /// New credential file without credentials. Dropping it before [`fill`](NewFile::fill) removes the
 /// file.
 #[derive(Debug)]
@@ -106,8 +125,8 @@ impl NewFile {
         while text.len() < RESERVED_BYTES {
             text.push_str("#\n");
         }
-        self.file
-            .write_all(text.as_bytes())
+        check_size_limit(text.len())
+            .and_then(|()| self.file.write_all(text.as_bytes()))
             .and_then(|()| self.file.sync_all())
             .map_err(|error| io_error(&self.path, "cannot be written", error))
     }
@@ -135,6 +154,7 @@ impl NewFile {
     }
 
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        check_size_limit(text.len())?;
         self.file.rewind()?;
         self.file.write_all(text)?;
         self.file.set_len(text.len() as u64)?;
@@ -221,6 +241,32 @@ mod tests {
         file.reserve("A client is being created.").unwrap();
         file.fill(b"A=b\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"A=b\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn limit_on_the_size_of_files_is_an_error() {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+
+        use crate::fork::tests::forked_child::{Child, fork};
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("worker.env");
+        // In a child, because the limit applies to the process.
+        let child = fork(|| {
+            let limit = Rlimit {
+                current: Some(2),
+                maximum: None,
+            };
+            setrlimit(Resource::Fsize, limit).unwrap();
+            let is_error = |result: Result<()>| {
+                result.is_err_and(|error| error.to_string().contains("limit on the size of files"))
+            };
+            is_error(NewFile::create(&path).unwrap().reserve("A comment."))
+                && is_error(NewFile::create(&path).unwrap().fill(b"A=b\n"))
+        });
+        assert_eq!(child.wait(), Child::Passed);
+        assert!(!path.exists());
     }
 
     #[cfg(unix)]

@@ -21,7 +21,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec};
 #[cfg(target_os = "linux")]
 use rustix::fs::{FileType, RenameFlags};
-use rustix::process::{Resource, getrlimit};
 
 use super::Timestamps;
 use super::file_lease::{cannot_lock, try_lease};
@@ -30,6 +29,7 @@ use super::private_directory::{create_file, is_own_file, open, open_existing, pe
 use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
+use crate::private_file::check_size_limit;
 use crate::random;
 
 /// A token store with one file for each value and each lock.
@@ -106,13 +106,7 @@ impl TokenStore for FileStore {
     }
 
     fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
-        // Exceeding this limit raises a signal that kills the process.
-        let limit = getrlimit(Resource::Fsize).current;
-        if limit.is_some_and(|limit| limit < value.len() as u64) {
-            return Err(io::Error::other(
-                "file not written: the limit on the size of files is too low",
-            ));
-        }
+        check_size_limit(value.len())?;
         let directory = open(&self.path)?;
         if !self.stale_files_removed.swap(true, Ordering::Relaxed) {
             self.remove_stale_files(&directory);

@@ -23,6 +23,7 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
 use super::file_names::{LEASE, LEASE_DIGITS, lease_number};
 use super::lock_owner::{is_terminated, process_identity};
 use super::private_directory::{DIRECTORY, create_file, is_own_file, permission_denied};
+use crate::private_file::check_size_limit;
 use crate::random;
 
 /// Lease of a file whose owner has not written it completely yet.
@@ -78,7 +79,9 @@ pub(super) fn try_lease(
         ),
         file: own,
     };
-    if let Err(error) = file.write_all(lease.content.as_bytes()) {
+    let written = check_size_limit(lease.content.len())
+        .and_then(|()| file.write_all(lease.content.as_bytes()));
+    if let Err(error) = written {
         // Its content does not identify it, so that its drop would leave it.
         let _ = rustix::fs::unlinkat(directory, &lease.file, AtFlags::empty());
         return Err(error);
