@@ -9,7 +9,8 @@
 //! request is sent, so a caller who leaves the queue or is late delays the others by its own
 //! absence only, and two permits are never closer than [`MIN_REQUEST_INTERVAL`].
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::rate_limit_record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
@@ -44,7 +45,11 @@ const _: () = assert!(MAX_429_BLOCK.as_secs() + MAX_429_WINDOW.as_secs() <= MAX_
 
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct QueueTicket(u64);
+pub(crate) struct QueueTicket {
+    place: u64,
+    /// A request that a callback of another one makes is sent first: that one waits for the callback.
+    depth: Reverse<u32>,
+}
 
 /// Two 429s with at most this distance are the same one, read from two stores: conversions between
 /// clocks are not exact.
@@ -71,7 +76,8 @@ pub(crate) struct RateLimiter {
     consecutive_429s: u32,
     /// Whether the last attempt to connect failed.
     connection_failed: bool,
-    queue: BTreeSet<QueueTicket>,
+    /// The tickets, with the threads that have them.
+    queue: BTreeMap<QueueTicket, usize>,
     tickets: u64,
 }
 
@@ -86,12 +92,25 @@ pub(crate) struct MergedState {
 }
 
 impl RateLimiter {
-    /// Joins the queue. The caller must [`dequeue`](RateLimiter::dequeue) the ticket, whether it
-    /// sent a request or not.
-    pub(crate) fn enqueue(&mut self) -> QueueTicket {
-        self.tickets += 1;
-        let ticket = QueueTicket(self.tickets);
-        self.queue.insert(ticket);
+    /// Joins the queue: at its end, or immediately before another request of the same thread, one of
+    /// whose callbacks makes this one. The caller must [`dequeue`](RateLimiter::dequeue) the ticket,
+    /// whether it sent a request or not.
+    pub(crate) fn enqueue(&mut self, thread: usize) -> QueueTicket {
+        let mut tickets = self.queue.iter();
+        let ticket = match tickets.find(|(_, of)| **of == thread) {
+            Some((outer, _)) => QueueTicket {
+                depth: Reverse(outer.depth.0 + 1),
+                ..*outer
+            },
+            None => {
+                self.tickets += 1;
+                QueueTicket {
+                    place: self.tickets,
+                    depth: Reverse(0),
+                }
+            }
+        };
+        self.queue.insert(ticket, thread);
         ticket
     }
 
@@ -423,7 +442,7 @@ mod tests {
     #[test]
     fn permit_is_immediate_for_the_first_request_only() {
         let mut rate_limiter = RateLimiter::default();
-        let first = rate_limiter.enqueue();
+        let first = rate_limiter.enqueue(1);
         assert_eq!(rate_limiter.permit_at(Some(first), START), START.mono);
         rate_limiter.record_request(START);
         rate_limiter.dequeue(first);
@@ -436,9 +455,9 @@ mod tests {
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.record_request(START);
         let (first, second, third) = (
-            rate_limiter.enqueue(),
-            rate_limiter.enqueue(),
-            rate_limiter.enqueue(),
+            rate_limiter.enqueue(2),
+            rate_limiter.enqueue(3),
+            rate_limiter.enqueue(4),
         );
         assert_eq!(rate_limiter.permit_at(Some(third), START), at(3_300).mono);
         rate_limiter.dequeue(second);
@@ -519,10 +538,26 @@ mod tests {
     }
 
     #[test]
+    fn request_of_a_callback_is_before_the_request_whose_callback_makes_it() {
+        let mut rate_limiter = RateLimiter::default();
+        let outer = rate_limiter.enqueue(1);
+        let other = rate_limiter.enqueue(2);
+        let nested = rate_limiter.enqueue(1);
+        let innermost = rate_limiter.enqueue(1);
+        for (ahead, ticket) in [innermost, nested, outer, other].into_iter().enumerate() {
+            let expected = at(1_100 * ahead as u64).mono;
+            assert_eq!(rate_limiter.permit_at(Some(ticket), START), expected);
+        }
+        rate_limiter.dequeue(innermost);
+        rate_limiter.dequeue(nested);
+        assert_eq!(rate_limiter.permit_at(Some(outer), START), START.mono);
+    }
+
+    #[test]
     fn waiting_counts_the_tickets_in_the_queue() {
         let mut rate_limiter = RateLimiter::default();
-        let first = rate_limiter.enqueue();
-        rate_limiter.enqueue();
+        let first = rate_limiter.enqueue(5);
+        rate_limiter.enqueue(6);
         assert_eq!(rate_limiter.waiting(), 2);
         rate_limiter.dequeue(first);
         assert_eq!(rate_limiter.waiting(), 1);
@@ -531,7 +566,7 @@ mod tests {
     #[test]
     fn inherited_has_limit_and_block_without_the_queue() {
         let mut parent = RateLimiter::default();
-        parent.enqueue();
+        parent.enqueue(7);
         parent.record_request(START);
         let mut child = parent.inherited();
         assert_eq!(child.waiting(), 0);

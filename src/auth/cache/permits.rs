@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::shared_rate_limiter::{
     LOCK_POLL, LOCK_TIMEOUT, MAX_POLL_TIME, MAX_READ_TIME, ReadRecord, SharedRateLimiter, Sharing,
 };
+use super::sync::current_thread;
 use crate::auth::StoreLock;
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, REQUEST_TIME};
 use crate::auth::store::{INITIAL_SERVER_SUSPENSION, LockResult};
@@ -219,7 +220,7 @@ impl<'a> Acquisition<'a> {
         }
         let queued = QueueGuard {
             limiter,
-            ticket: limiter.lock().enqueue(),
+            ticket: limiter.lock().enqueue(current_thread()),
         };
         Ok(Acquisition {
             limiter,

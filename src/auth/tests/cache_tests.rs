@@ -83,6 +83,39 @@ fn token_fails_immediately_in_a_callback_of_its_own_request() {
 }
 
 #[test]
+fn token_for_other_credentials_is_requested_in_a_callback_while_its_caller_waits_for_the_rate_limit()
+ {
+    let clock = Clock::Real;
+    let cache = Cache::new(clock.clone());
+    let endpoint = Endpoint::new(&clock, []);
+    let of = |audience: &str| {
+        let audience = audience.to_owned();
+        let request = TokenRequest {
+            audience,
+            ..request()
+        };
+        cache.handle(request, &MEMORY).unwrap()
+    };
+    of("first.example").token(&*endpoint, &call()).unwrap();
+    let (nested, inner) = (of("nested.example"), Arc::clone(&endpoint));
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    let options = CallOptions::new().interrupt_check(move || {
+        if is_first.swap(false, Ordering::SeqCst) {
+            let timeout = Duration::from_secs(20);
+            nested.token(&*inner, &call_within(timeout)).unwrap();
+        }
+        false
+    });
+    let outer = CallContext::start(&options, Duration::from_secs(60));
+    of("outer.example").token(&*endpoint, &outer).unwrap();
+    let sent = endpoint.sent();
+    assert_eq!(sent.len(), 3);
+    for pair in sent.windows(2) {
+        assert!(pair[1].mono - pair[0].mono >= MIN_REQUEST_INTERVAL);
+    }
+}
+
+#[test]
 fn handles_share_an_entry_only_for_equal_credentials() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);

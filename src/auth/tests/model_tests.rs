@@ -460,6 +460,7 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
     let mut rate_limiters = [RateLimiter::default(), RateLimiter::default()];
     let mut merged = [MergedState::default(); 2];
     let mut queues: [Vec<QueueTicket>; 2] = Default::default();
+    let mut threads = 0;
     let mut last_sent: [Option<ClockTime>; 2] = [None; 2];
     let mut shared = RateLimitRecord::default();
     // Invariants.
@@ -478,7 +479,8 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
                 simulation.step_wall_clock(millis);
             }
             RateLimiterEvent::Enqueue(process) => {
-                queues[process].push(rate_limiters[process].enqueue())
+                threads += 1;
+                queues[process].push(rate_limiters[process].enqueue(threads))
             }
             RateLimiterEvent::Dequeue(process, place) => {
                 if place < queues[process].len() {
