@@ -221,15 +221,15 @@ impl Lookup {
     }
 
     fn wait_for_result(&self) -> Result<Result<Vec<SocketAddr>, String>, ureq::Error> {
-        let mut result = lock(&self.result);
         loop {
-            match &*result {
-                Some(addresses) => return Ok(addresses.clone()),
-                None => {
-                    let waited = self.ended.wait_timeout(result, ExchangeGuard::next_wait()?);
-                    result = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
+            // Without the lock: it may run an interrupt check of the caller, which can make a call that
+            // needs the same name.
+            let step = ExchangeGuard::next_wait();
+            let result = lock(&self.result);
+            if let Some(addresses) = &*result {
+                return Ok(addresses.clone());
             }
+            drop(self.ended.wait_timeout(result, step?));
         }
     }
 }
@@ -427,6 +427,28 @@ mod tests {
         }
         resolver.look_up("more.example:443".into()).unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn interrupt_check_of_a_lookup_can_look_up_the_same_name() {
+        crate::limited::limit_this_process();
+        let (resolver, release, count, _begun) = blocked_resolver(threads(1));
+        let (inner, release) = (resolver.clone(), Mutex::new(Some(release)));
+        let options = CallOptions::new().interrupt_check(move || {
+            if let Some(release) = lock(&release).take() {
+                let options = CallOptions::new().timeout(Duration::from_millis(100));
+                let call = CallContext::start(&options, Duration::from_secs(60));
+                let exchange = ExchangeGuard::enter(&call);
+                assert!(inner.look_up("one.example:443".into()).is_err());
+                assert_eq!(exchange.stopped(), Some(StopReason::Deadline));
+                drop(release);
+            }
+            false
+        });
+        let call = CallContext::start(&options, Duration::from_secs(60));
+        let _exchange = ExchangeGuard::enter(&call);
+        assert!(resolver.look_up("one.example:443".into()).is_ok());
+        assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
     #[test]
