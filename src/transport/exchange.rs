@@ -245,6 +245,13 @@ impl ExchangeGuard {
         self.state.stopped.get()
     }
 
+    /// Returns whether the exchange failed before a byte of the request was sent, other than by a
+    /// cancellation: the addresses of its server may be outdated, also if none of them responds before
+    /// the deadline.
+    pub(super) fn is_unconnected(&self) -> bool {
+        !self.sent() && matches!(self.stopped(), None | Some(StopReason::Deadline))
+    }
+
     /// Returns what the exchange with the server of `url` does, as a part of an error message.
     pub(super) fn activity(&self, url: &str) -> String {
         let proxy = match &*self.state.proxy.borrow() {

@@ -134,7 +134,7 @@ impl<'a> Execution<'a> {
             Ok(response) => Response::new(response, config.max_response_bytes()),
             Err(error) => {
                 self.count_bytes(&exchange);
-                if !exchange.sent() && exchange.stopped().is_none() {
+                if exchange.is_unconnected() {
                     self.transport.agents().clear_dns_cache();
                 }
                 return Err(context.connection_error(error));

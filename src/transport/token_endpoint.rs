@@ -72,10 +72,12 @@ impl Transport {
         error: &ureq::Error,
         call: &CallContext,
     ) -> FetchError {
+        if exchange.is_unconnected() {
+            self.agents().clear_dns_cache();
+        }
         if let Some(stopped) = stopped(exchange, call, &request.token_url) {
             return stopped;
         }
-        self.agents().clear_dns_cache();
         let cause = if connect_error::is_permanent(error) {
             TokenErrorKind::Permanent
         } else if exchange.sent() {
@@ -398,18 +400,21 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::sync::mpsc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
     use std::thread;
     use std::time::Duration;
 
     use super::super::agent::Agents;
     use super::super::resolver::CachingResolver;
+    use super::super::{Idempotency, Request};
     use super::*;
     use crate::abandonable::ThreadLimit;
     use crate::auth::{TokenCacheConfig, TokenProvider};
     use crate::call::CallOptions;
     use crate::config::Config;
     use crate::fork::PerProcess;
+    use crate::unreachable_ports::UnresponsivePort;
 
     /// Reads a request and responds with a token. Sends when the first byte arrived.
     fn respond(mut stream: TcpStream, arrived: &mpsc::Sender<Instant>) {
@@ -481,6 +486,67 @@ mod tests {
             let apart = pair[1].duration_since(pair[0]);
             // The server's threads may notice an arrival late.
             assert!(apart >= Duration::from_millis(1_050), "{apart:?}");
+        }
+    }
+
+    #[test]
+    fn name_is_resolved_again_after_no_address_responded_before_the_deadline() {
+        let silent = UnresponsivePort::new();
+        let address = silent.address();
+        let lookups = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&lookups);
+        let threads = Box::leak(Box::new(ThreadLimit::new("camunda-test", 4)));
+        let resolver = CachingResolver::with(threads, move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(vec![address])
+        });
+        let origin = format!("http://localhost:{}", address.port());
+        let mut config = Config::default();
+        config.set("base_url", &origin).unwrap();
+        let agents = Agents::with_resolver(&config, resolver).unwrap();
+        let transport = Transport {
+            agents: PerProcess::with(agents),
+            ..Transport::new(config, None).unwrap()
+        };
+        let token_request = TokenRequest {
+            token_url: format!("{origin}/oauth/token"),
+            client_id: "client".to_owned(),
+            client_secret: Secret::from("secret"),
+            audience: "a".to_owned(),
+            scope: None,
+            format: TokenRequestFormat::Json,
+        };
+        let request = Request {
+            operation: "test",
+            method: Method::Get,
+            path: "/".to_owned(),
+            body: None,
+            idempotency: Idempotency::Safe,
+            authenticated: false,
+            hint: None,
+            secret_response: false,
+            one_time_response: false,
+            documented_rejections: &[],
+            secret_fields: Vec::new(),
+        };
+        // Longer than the start of a lookup takes.
+        let options = CallOptions::new().timeout(Duration::from_secs(1));
+        for expected in 1..=3 {
+            let call = CallContext::start(&options, Duration::from_secs(60));
+            let kind = match expected % 2 {
+                0 => transport
+                    .connect(&token_request, &call)
+                    .err()
+                    .unwrap()
+                    .error
+                    .kind(),
+                _ => transport
+                    .send(&request, &call, |_| Ok(()))
+                    .unwrap_err()
+                    .kind(),
+            };
+            assert_eq!(kind, ErrorKind::Timeout);
+            assert_eq!(lookups.load(Ordering::SeqCst), expected);
         }
     }
 
