@@ -16,7 +16,9 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Tr
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::buffers::OUTPUT_BUFFER;
-use super::connect_error::{ConnectError, shown_proxy};
+use super::connect_error::ConnectError;
+#[cfg(feature = "doctor")]
+use super::connect_error::shown_proxy;
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
