@@ -63,6 +63,40 @@ static void log_callback_receives_messages_without_secrets_during_calls(void) {
   free(record);
 }
 
+/* A log callback that makes a call when its client has obtained a token. */
+struct nested {
+  camunda_admin *admin;
+  int calls;
+};
+
+static void log_and_call(void *user, int32_t level, const char *target, const char *message) {
+  struct nested *nested = (struct nested *)user;
+  camunda_value *value = NULL;
+  camunda_error *error = NULL;
+  (void)level;
+  (void)target;
+  if (strncmp(message, "access token obtained", 21) != 0) return;
+  ++nested->calls;
+  CHECK_OK(camunda_cluster_list(nested->admin, NULL, &value, &error));
+  camunda_value_free(value);
+}
+
+static void log_callback_can_use_the_token_when_it_is_obtained(void) {
+  struct nested nested = {NULL, 0};
+  camunda_config *config = NULL;
+  camunda_value *value = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_from_env(&config, &error));
+  CHECK_OK(camunda_config_set_log(config, CAMUNDA_LOG_DEBUG, log_and_call, &nested, &error));
+  CHECK_OK(camunda_admin_new(config, &nested.admin, &error));
+  camunda_config_free(config);
+  CHECK_OK(camunda_admin_invalidate_tokens(nested.admin, &error));
+  CHECK_OK(camunda_cluster_list(nested.admin, NULL, &value, &error));
+  camunda_value_free(value);
+  CHECK_INT(nested.calls, 1);
+  camunda_admin_free(nested.admin);
+}
+
 static void progress(void *user, const camunda_value *cluster) {
   const char *state = camunda_value_str(camunda_value_path(cluster, "status.ready"), NULL);
   CHECK(state != NULL);
@@ -136,6 +170,7 @@ int main(void) {
   caller = pthread_self();
   admin = connect_from_env();
   RUN(log_callback_receives_messages_without_secrets_during_calls);
+  RUN(log_callback_can_use_the_token_when_it_is_obtained);
   RUN(progress_callback_receives_each_poll);
   RUN(csv_sink_receives_same_bytes_when_response_is_a_json_string);
   RUN(csv_call_fails_when_sink_returns_nonzero);

@@ -324,11 +324,12 @@ impl<'a> TokenFetch<'a> {
         match result {
             Ok((cached, record)) => {
                 let token = cached.token.clone();
-                log_obtained(entry.audience(), &token, now, "token endpoint");
                 self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
                 shared.write(&record);
                 drop(lock);
                 shared.response_received(sent);
+                // Last: a log callback may make calls, or take long.
+                log_obtained(entry.audience(), &token, now, "token endpoint");
                 Ok(Some(token))
             }
             Err(error) => {
@@ -439,9 +440,9 @@ impl<'a> TokenFetch<'a> {
         if let Some(cached) = self.newer_token(record, now) {
             count(&entry.counters.tokens_from_store);
             let token = cached.token.clone();
+            self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
             let source = known.source.map(Store::describe).unwrap_or_default();
             log_obtained(entry.audience(), &token, now, &source);
-            self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
             record_store.propagate(call, known);
             return Some(Resolution(Some(token)));
         }
