@@ -11,6 +11,7 @@ pub(crate) mod cluster_clients;
 pub(crate) mod cluster_handle;
 pub(crate) mod cluster_operations;
 pub(crate) mod clusters;
+mod constructor_macro;
 mod error_path;
 pub(crate) mod extra;
 mod handle_macro;
