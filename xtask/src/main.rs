@@ -14,15 +14,16 @@ mod c;
 mod c_bodies;
 mod c_header;
 mod cpp;
+mod examples;
 mod identifiers;
 mod licenses;
 mod listed;
+mod operations_page;
 mod prose;
 mod python;
 #[cfg(test)]
 mod rust_docs;
 mod scenarios;
-mod site;
 
 use std::fs;
 use std::io;
@@ -103,7 +104,7 @@ fn generate() -> Result<Vec<Generated>, String> {
         python::values(),
         python::operations(),
         python::prototypes(&declarations),
-        site::operations(),
+        operations_page::operations(),
         scenarios::cpp(),
         scenarios::rust(),
         operations,
