@@ -10,6 +10,7 @@
 //! versions.
 
 mod abi;
+mod api_lists;
 mod c;
 mod c_bodies;
 mod c_header;
@@ -17,7 +18,6 @@ mod cpp;
 mod examples;
 mod identifiers;
 mod licenses;
-mod listed;
 mod operations_page;
 mod prose;
 mod python;
@@ -91,7 +91,7 @@ fn declarations() -> String {
 
 /// Generates every file in memory.
 fn generate() -> Result<Vec<Generated>, String> {
-    listed::check()?;
+    api_lists::check()?;
     let operations = c::operations();
     let declarations = c::declarations(&operations.text);
     let header = c::header(&declarations);
