@@ -10,10 +10,10 @@
 mod coverage;
 mod derived;
 mod driver;
+mod driver_process;
 mod languages;
 mod pattern;
 mod run;
-mod rust;
 mod table;
 mod types;
 mod unknown;
