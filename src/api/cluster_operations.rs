@@ -5,7 +5,7 @@ use crate::api::cluster_handle::ClusterHandle;
 use crate::api::clusters::{Cluster, ClusterId, ClusterStage, GenerationId, IpAllowlistEntry};
 use crate::api::constructor_macro::api_constructor;
 use crate::api::members::OrganizationId;
-use crate::api::object::api_object;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::transport::Method;

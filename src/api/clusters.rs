@@ -1,9 +1,11 @@
 //! Clusters: types, and the operations on the list of clusters.
 
 use crate::api::constructor_macro::api_constructor;
+use crate::api::enum_macro::api_enum;
 use crate::api::handle_macro::api_handle;
+use crate::api::id_macro::api_id;
 use crate::api::members::OrganizationId;
-use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;
