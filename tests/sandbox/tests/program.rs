@@ -387,7 +387,7 @@ fn program_keeps_file_of_another_program_that_env_file_names() {
          CAMUNDA_OAUTH_URL=https://login.cloud.camunda.io/oauth/token\n",
         r#"{"CAMUNDA_CONSOLE_CLIENT_SECRET": "s"}"#,
         "notes",
-        // Of a gateway that serves both, and of a sandbox with a line that somebody added.
+        // Of a gateway that serves both, and of a sandbox with an additional line.
         "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nCAMUNDA_CONSOLE_BASE_URL=https://gateway.test\n\
          CAMUNDA_OAUTH_URL=https://gateway.test/oauth/token\n",
         "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nZEEBE_CLIENT_SECRET=s\nPASSWORD=p\n\
