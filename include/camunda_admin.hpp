@@ -7250,8 +7250,8 @@ class AdminClientBuilder {
   /// Reads the environment variables of Camunda's SDKs. Required: CAMUNDA_CONSOLE_CLIENT_ID, and
   /// CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or
   /// CAMUNDA_CONSOLE_ACCESS_TOKEN. camunda_config_from_env() lists the optional ones. A setter
-  /// replaces the value of a variable, and makes a required variable unnecessary. Throws ConfigError
-  /// with the name of a variable that is not valid; build() throws that of a missing one.
+  /// replaces the value of a variable, which then need be neither set nor valid. Otherwise build()
+  /// throws ConfigError with the name of a missing or invalid variable.
   [[nodiscard]] static AdminClientBuilder from_env() {
     AdminClientBuilder builder;
     detail::run([&](camunda_error** error) {
@@ -7259,7 +7259,8 @@ class AdminClientBuilder {
     });
     return builder;
   }
-  /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines.
+  /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines. Throws
+  /// IoError if it cannot be read, and ConfigError for a line that is not valid.
   [[nodiscard]] static AdminClientBuilder from_env_file(const std::string& path) {
     AdminClientBuilder builder;
     detail::run([&](camunda_error** error) {

@@ -122,7 +122,7 @@ class AdminClient(AdminOperations, Closeable):
     def from_env(cls, **settings: t.Unpack[types.Settings]) -> AdminClient:
         """Create a client from the environment variables of Camunda's SDKs.
 
-        A setting that is given replaces its variable, which is then not required.
+        A setting that is given replaces its variable, which then need be neither set nor valid.
 
         Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
         `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE`; or `CAMUNDA_CONSOLE_ACCESS_TOKEN`. Optional:
@@ -159,7 +159,7 @@ class AdminClient(AdminOperations, Closeable):
 
         Raises:
             FileError: the file cannot be read.
-            ConfigError: a line or a variable is not valid, or a required variable is missing.
+            ConfigError: a line is not valid, or a variable is missing or not valid.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
         checked = check_settings(settings, KEYS, "AdminClient.from_env_file")
