@@ -244,20 +244,6 @@ struct EnvFile {
 }
 
 impl EnvFile {
-    /// The variables that [`Sandbox::environment`] returns.
-    const NAMES: [&'static str; 10] = [
-        "CAMUNDA_CONSOLE_CLIENT_ID",
-        "CAMUNDA_CONSOLE_CLIENT_SECRET",
-        "CAMUNDA_CONSOLE_BASE_URL",
-        "CAMUNDA_CONSOLE_OAUTH_AUDIENCE",
-        "CAMUNDA_OAUTH_URL",
-        "ZEEBE_CLIENT_ID",
-        "ZEEBE_CLIENT_SECRET",
-        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
-        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
-        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
-    ];
-
     /// Removes the file of an earlier run, so that no client reads it. Fails if another program has written
     /// the file: it may be the only copy of credentials.
     fn remove_stale(path: &Path) -> io::Result<()> {
@@ -303,7 +289,7 @@ impl EnvFile {
         Ok(metadata.len() == 0
             || variables
                 .keys()
-                .all(|name| Self::NAMES.contains(&name.as_str()))
+                .all(|name| Sandbox::VARIABLES.contains(&name.as_str()))
                 && secrets[0].is_some()
                 && secrets[0] == secrets[1]
                 && urls
