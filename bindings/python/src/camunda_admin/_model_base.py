@@ -135,7 +135,11 @@ class Model:
         return result
 
     def to_dict(self) -> t.Dict[str, t.Any]:
-        """Return the JSON object of the response: all fields by their JSON names, unknown ones included."""
+        """Return the JSON object of the response: all fields by their JSON names, unknown ones included.
+
+        A number that neither `int` nor `float` represents exactly, such as `1e999`, is a `Decimal`, which
+        `json.dumps` accepts only with a function `default`.
+        """
         result: t.Dict[str, t.Any] = to_json(self._data, True)
         return result
 
