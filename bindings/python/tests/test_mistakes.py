@@ -112,6 +112,7 @@ MISTAKES = [
     (lambda admin, it: it.secure_connectivity.activate(allowed_principals="a", allowed_regions=["b"]), TypeError, "`allowed_principals`: str given; expected a list of str"),
     (lambda admin, it: it.secure_connectivity.activate(allowed_principals=["a"], allowed_regions=[1]), TypeError, "`allowed_regions[0]`: int given; expected a str"),
     (lambda admin, it: admin.members.set_roles("a@b", "admin"), TypeError, "`roles`: str given; expected a list of str"),
+    (lambda admin, it: admin.members.set_roles("a@b", list), TypeError, "`roles`: type given; expected a list of str"),
     (lambda admin, it: admin.members.set_roles("a@b", [None]), TypeError, "`roles[0]`: None given; expected a str"),
     # The IP allowlist.
     (lambda admin, it: it.set_ip_allowlist("10.0.0.0/8"), TypeError, '`entries`: str given; expected a list of entries such as ("10.0.0.0/8", "office")'),

@@ -199,9 +199,14 @@ def check_list(
     A single string is not accepted, since it would be split into its characters; nor is a dict, whose
     values would be dropped. With `advice`, an empty list is not accepted either.
     """
-    if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
+    try:
+        # A class such as `list` has the attribute too, but only the class of an enumeration is an iterable.
+        elements = iter(values) if hasattr(values, "__iter__") else None
+    except TypeError:
+        elements = None
+    if isinstance(values, (str, bytes, dict)) or elements is None:
         raise wrong_type(name, values, expected)
-    result = [check(f"{name}[{number}]", value) for number, value in enumerate(values)]
+    result = [check(f"{name}[{number}]", value) for number, value in enumerate(elements)]
     if advice is not None and not result:
         raise InvalidArgumentError(f"`{name}` is an empty list; {advice}")
     return result
