@@ -7404,11 +7404,13 @@ class AdminClientBuilder {
   AdminClientBuilder&& timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
 
   /// Sets a callback that receives log records up to `level` during calls. Exceptions of the
-  /// callback are ignored, so that they do not discard a one-time response.
+  /// callback are ignored, so that they do not discard a one-time response. An empty function removes
+  /// the callback.
   AdminClientBuilder& on_log(LogLevel level, LogCallback log) & {
     auto shared = std::make_shared<const LogCallback>(std::move(log));
     detail::run([&](camunda_error** error) {
-      return camunda_config_set_log(config_.get(), static_cast<std::int32_t>(level), write_log,
+      return camunda_config_set_log(config_.get(), static_cast<std::int32_t>(level),
+                                    *shared ? write_log : nullptr,
                                     const_cast<LogCallback*>(shared.get()), error);
     });
     log_ = std::move(shared);
