@@ -23,7 +23,7 @@ from pathlib import Path
 from unittest import mock
 
 import camunda_admin
-from camunda_admin import AdminClient, CancelledError, NotFoundError, TokenStore, _connection
+from camunda_admin import AdminClient, CancelledError, InvalidArgumentError, NotFoundError, TokenStore, _connection
 from camunda_admin._library import lib, library_name
 from camunda_admin._native_handle import NativeHandle
 from camunda_admin._progress import ProgressDisplay
@@ -420,6 +420,18 @@ class TokenStores(SandboxTest):
         gc.collect()
         self.assertIsNone(released())
         clients[0].clusters.list()
+
+    def test_description_of_token_store_is_checked(self):
+        for described, kind, message in [
+            (5, TypeError, "`TokenStore.describe`: int given; expected a str"),
+            ("a\0b", ValueError, "`TokenStore.describe`: NUL character; expected a string without NUL characters"),
+        ]:
+            store = MemoryStore({}, {})
+            store.describe = lambda: described
+            with self.assertRaises(InvalidArgumentError) as raised:
+                self.client(token_cache=store)
+            self.assertIsInstance(raised.exception, kind)
+            self.assertEqual(str(raised.exception), message)
 
     def test_call_succeeds_when_token_store_raises(self):
         for fault, message in [
