@@ -441,9 +441,12 @@ class TokenStores(SandboxTest):
         ]:
             store = MemoryStore({}, {})
             store.fails_with = fault
-            with self.client(token_cache=store) as admin:
+            with self.assertLogs("camunda_admin", "DEBUG") as logged, self.client(token_cache=store) as admin:
                 admin.clusters.list()
                 found = admin.diagnostics()["stores"]
+            raised = {type(fault())} & {record.exc_info[0] for record in logged.records if record.exc_info}
+            self.assertTrue(raised, logged.output)
+            self.assertTrue(all(record.part.startswith("camunda_admin") for record in logged.records))
             [state] = [each for each in found if each["store"] == "a dictionary"]
             self.assertFalse(state["usable"])
             self.assertIn(message, state["last_error"])

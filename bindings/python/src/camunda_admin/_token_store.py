@@ -99,7 +99,7 @@ def _errno_of(body: t.Callable[[], object]) -> int:
     except Exception as error:
         log_to = logger()
         if log_to is not None:
-            log_to.debug("token store failed", exc_info=True)
+            log_to.debug("token store failed", exc_info=True, extra={"part": __name__})
         number = error.errno if isinstance(error, OSError) else None
         if number is not None and number > 0:
             return number
