@@ -45,6 +45,12 @@ class Asyncio(SandboxTest):
 
         asyncio.run(main())
 
+    def test_stop_iteration_of_a_callback_ends_the_task(self):
+        handle = self.client().cluster(self.cluster())
+        wait = to_thread(handle.wait_until_healthy, progress=lambda _: next(iter(())))
+        with self.assertRaisesRegex(RuntimeError, "StopIteration"):
+            asyncio.run(asyncio.wait_for(wait, LIMIT))
+
     def test_wait_for_cancels_the_wait(self):
         handle = self.client().cluster(self.cluster(status={"ready": "Creating"}))
         started = time.monotonic()
