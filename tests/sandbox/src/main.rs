@@ -480,13 +480,6 @@ struct Options {
     command: Option<Vec<OsString>>,
 }
 
-fn not_empty(option: &str, value: String) -> Result<String, String> {
-    match value.is_empty() {
-        true => Err(format!("{option}: expected a value that is not empty")),
-        false => Ok(value),
-    }
-}
-
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
     let mut arguments = arguments;
     let mut options = Options {
@@ -513,10 +506,13 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
         };
         let mut path = || -> Result<PathBuf, String> {
             let value = value.take().or_else(|| arguments.next());
-            let value = value.filter(|value| value != "--");
-            value
-                .map(PathBuf::from)
-                .ok_or_else(|| format!("{option}: expected a value"))
+            match value.filter(|value| value != "--") {
+                Some(value) if value.is_empty() => {
+                    Err(format!("{option}: expected a value that is not empty"))
+                }
+                Some(value) => Ok(value.into()),
+                None => Err(format!("{option}: expected a value")),
+            }
         };
         let mut text = || -> Result<String, String> {
             let invalid = |_| format!("{option}: expected UTF-8");
@@ -566,9 +562,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
             "--no-ui" => builder.ui(false),
             "--verbose" | "-v" => builder.verbose(true),
             "--seed" => builder.seed(number()?),
-            "--client-id" => builder.client_id(&not_empty(&option, text()?)?),
-            "--client-secret" => builder.client_secret(&not_empty(&option, text()?)?),
-            "--organization-id" => builder.organization_id(&not_empty(&option, text()?)?),
+            "--client-id" => builder.client_id(&text()?),
+            "--client-secret" => builder.client_secret(&text()?),
+            "--organization-id" => builder.organization_id(&text()?),
             "--start-time" => {
                 let text = text()?;
                 builder.start_time(parse_time(&text).ok_or_else(|| {
