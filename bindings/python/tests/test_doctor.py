@@ -154,6 +154,7 @@ class Program(SandboxTest):
             ("token", "--timeout", "0"),
             ("token", "--timeout", "nan"),
             ("doctor", "--timeout", "1e30"),
+            ("token", "--env-file="),
             ("token", "--audience", ""),
         ]:
             ran = self.run_program(*arguments)
