@@ -13,7 +13,7 @@ from ._hidden import Hidden, hide
 from ._json import decode
 from ._lazy import t, types
 from ._library import lib
-from ._native_handle import Closeable, NamedFile, NativeHandle, check, name_file, take_json
+from ._native_handle import Closeable, NamedFile, NativeHandle, check, like, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._settings import KEYS, check_settings, configure, connect, describe_client, own_config
 
@@ -219,7 +219,7 @@ class AdminClient(AdminOperations, Closeable):
                 settings. Default: unchanged.
             cancel: A handle that cancels the calls. None: none. Default: unchanged.
         """
-        admin = type(self).__new__(type(self))
+        admin = like(self)
         admin._use(self._connection.replaced(timeout, cancel), False)
         return admin
 
