@@ -17,7 +17,7 @@ import unittest
 import weakref
 from unittest import mock
 
-from camunda_admin import AdminClient, CancelledError, NotFoundError, TokenStore, _connection
+from camunda_admin import AdminClient, CancelledError, InvalidArgumentError, NotFoundError, TokenStore, _connection
 from camunda_admin._library import lib
 from camunda_admin._native_handle import NativeHandle
 from camunda_admin._progress import ProgressDisplay
@@ -415,6 +415,18 @@ class TokenStores(SandboxTest):
         self.assertIsNone(released())
         clients[0].clusters.list()
 
+    def test_description_of_token_store_is_checked(self):
+        for described, kind, message in [
+            (5, TypeError, "`TokenStore.describe`: int given; expected a str"),
+            ("a\0b", ValueError, "`TokenStore.describe`: NUL character; expected a string without NUL characters"),
+        ]:
+            store = MemoryStore({}, {})
+            store.describe = lambda: described
+            with self.assertRaises(InvalidArgumentError) as raised:
+                self.client(token_cache=store)
+            self.assertIsInstance(raised.exception, kind)
+            self.assertEqual(str(raised.exception), message)
+
     def test_call_succeeds_when_token_store_raises(self):
         for fault, message in [
             (lambda: OSError(errno.ENOSPC, "full"), "No space left"),
@@ -423,9 +435,12 @@ class TokenStores(SandboxTest):
         ]:
             store = MemoryStore({}, {})
             store.fails_with = fault
-            with self.client(token_cache=store) as admin:
+            with self.assertLogs("camunda_admin", "DEBUG") as logged, self.client(token_cache=store) as admin:
                 admin.clusters.list()
                 found = admin.diagnostics()["stores"]
+            raised = {type(fault())} & {record.exc_info[0] for record in logged.records if record.exc_info}
+            self.assertTrue(raised, logged.output)
+            self.assertTrue(all(record.part.startswith("camunda_admin") for record in logged.records))
             [state] = [each for each in found if each["store"] == "a dictionary"]
             self.assertFalse(state["usable"])
             self.assertIn(message, state["last_error"])

@@ -647,6 +647,11 @@ fn program_prints_help_and_usage_errors() {
         (&["--healthy-at-poll", "0"], "expected a number above 0"),
         (&["--client-id", ""], "--client-id: expected a value"),
         (&["--client-secret="], "--client-secret: expected a value"),
+        (&["--env-file="], "--env-file: expected a value"),
+        (
+            &["--creation-result", ""],
+            "--creation-result: expected a value",
+        ),
     ] {
         let rejected = output(command(arguments));
         assert!(
