@@ -120,7 +120,8 @@ impl Config {
                 name: SECRET_VARIABLE,
                 value: None,
                 error: Error::config(format!(
-                    "the variables {SECRET_VARIABLE} and {SECRET_FILE_VARIABLE} are both set;                      unset one"
+                    "the variables {SECRET_VARIABLE} and {SECRET_FILE_VARIABLE} are both set; \
+                     unset one"
                 )),
             });
         }
@@ -295,7 +296,7 @@ mod tests {
                 vec![id],
                 "CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not set",
             ),
-            (vec![id, secret, file], "_FILE are both set"),
+            (vec![id, secret, file], "_FILE are both set; unset one"),
             (vec![id, secret, file, token], "_FILE are both set"),
             (
                 vec![("CAMUNDA_CONSOLE_ACCESS_TOKEN", "Bearer hunter2")],
