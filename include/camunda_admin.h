@@ -822,14 +822,14 @@ camunda_status camunda_config_from_env_file(const char *path,
  * camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
  * replace those of the variables.
  *
- * A missing variable is an error of camunda_admin_new(), unless its setting is set. All settings that
- * were set before are reset, except the log callback and the shutdown handle. On an error `config` is
- * unchanged. No other thread may change the environment during the call.
+ * A missing or invalid variable is an error of camunda_admin_new(), unless its setting is set. All
+ * settings that were set before are reset, except the log callback and the shutdown handle. On an error
+ * `config` is unchanged. No other thread may change the environment during the call.
  *
  * @param config Settings of camunda_config_new().
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is invalid: the message names it.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `config` is NULL.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_load_env(camunda_config *config,
@@ -844,7 +844,7 @@ camunda_status camunda_config_load_env(camunda_config *config,
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
  * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
- *   if a variable is invalid: the message names it.
+ *   if a line is invalid: the message has its number.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_load_env_file(camunda_config *config,

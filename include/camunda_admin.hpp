@@ -7250,8 +7250,8 @@ class AdminClientBuilder {
   /// Reads the environment variables of Camunda's SDKs. Required: CAMUNDA_CONSOLE_CLIENT_ID, and
   /// CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or
   /// CAMUNDA_CONSOLE_ACCESS_TOKEN. camunda_config_from_env() lists the optional ones. A setter
-  /// replaces the value of a variable, and makes a required variable unnecessary. Throws ConfigError
-  /// with the name of a variable that is not valid; build() throws that of a missing one.
+  /// replaces the value of a variable, which then need be neither set nor valid. Otherwise build()
+  /// throws ConfigError with the name of a missing or invalid variable.
   [[nodiscard]] static AdminClientBuilder from_env() {
     AdminClientBuilder builder;
     detail::run([&](camunda_error** error) {
@@ -7259,7 +7259,8 @@ class AdminClientBuilder {
     });
     return builder;
   }
-  /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines.
+  /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines. Throws
+  /// IoError if it cannot be read, and ConfigError for a line that is not valid.
   [[nodiscard]] static AdminClientBuilder from_env_file(const std::string& path) {
     AdminClientBuilder builder;
     detail::run([&](camunda_error** error) {
@@ -7403,11 +7404,13 @@ class AdminClientBuilder {
   AdminClientBuilder&& timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
 
   /// Sets a callback that receives log records up to `level` during calls. Exceptions of the
-  /// callback are ignored, so that they do not discard a one-time response.
+  /// callback are ignored, so that they do not discard a one-time response. An empty function removes
+  /// the callback.
   AdminClientBuilder& on_log(LogLevel level, LogCallback log) & {
     auto shared = std::make_shared<const LogCallback>(std::move(log));
     detail::run([&](camunda_error** error) {
-      return camunda_config_set_log(config_.get(), static_cast<std::int32_t>(level), write_log,
+      return camunda_config_set_log(config_.get(), static_cast<std::int32_t>(level),
+                                    *shared ? write_log : nullptr,
                                     const_cast<LogCallback*>(shared.get()), error);
     });
     log_ = std::move(shared);

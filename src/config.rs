@@ -84,6 +84,21 @@ pub(crate) struct Config {
     max_response_bytes: u64,
     /// The variables from which settings were read that the caller did not replace: key, variable.
     variables: Vec<(&'static str, &'static str)>,
+    /// The variables with an invalid value that the caller did not replace, in the order in which they were
+    /// read.
+    invalid_variables: Vec<InvalidVariable>,
+}
+
+/// A variable whose value is not valid for its setting.
+#[derive(Debug, Clone)]
+pub(crate) struct InvalidVariable {
+    pub(crate) key: &'static str,
+    #[cfg_attr(not(feature = "doctor"), allow(dead_code))]
+    pub(crate) name: &'static str,
+    /// `None` if it is not UTF-8.
+    #[cfg_attr(not(feature = "doctor"), allow(dead_code))]
+    pub(crate) value: Option<Secret>,
+    pub(crate) error: Error,
 }
 
 impl Default for Config {
@@ -111,13 +126,16 @@ impl Default for Config {
             user_agent: DEFAULT_USER_AGENT.to_owned(),
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
             variables: Vec::new(),
+            invalid_variables: Vec::new(),
         }
     }
 }
 
 impl Config {
+    /// Forgets that variables set the setting `key`, and their errors.
     fn forget_variable(&mut self, key: &str) {
         self.variables.retain(|(known, _)| *known != key);
+        self.invalid_variables.retain(|it| it.key != key);
     }
 
     /// Sets the setting `key`, one of [`KEYS`]. Credentials replace those of variables.
@@ -132,6 +150,7 @@ impl Config {
         self.forget_variable(key);
         match key {
             "client_secret" | "client_secret_file" => {
+                self.forget_invalid(&["client_secret", "client_secret_file"]);
                 if mem::take(&mut self.secret_is_variable) {
                     match key {
                         "client_secret" => self.client_secret_file = None,
@@ -142,13 +161,19 @@ impl Config {
             "client_id" => {}
             "access_token" => {
                 self.token_is_variable = false;
+                self.forget_invalid(&["client_id", "client_secret", "client_secret_file"]);
                 return;
             }
             _ => return,
         }
+        self.forget_invalid(&["access_token"]);
         if mem::take(&mut self.token_is_variable) {
             self.access_token = None;
         }
+    }
+
+    fn forget_invalid(&mut self, keys: &[&str]) {
+        self.invalid_variables.retain(|it| !keys.contains(&it.key));
     }
 
     fn set_value(&mut self, key: &str, value: &str) -> Result<()> {
@@ -340,8 +365,24 @@ impl Config {
         Ok(self)
     }
 
-    /// Fails if the credentials are incomplete or ambiguous, or if variables were read that have none.
+    /// Fails if a variable has an invalid value that the caller did not replace.
+    pub(crate) fn check_variables(&self) -> Result<()> {
+        match self.invalid_variables.first() {
+            Some(invalid) => Err(invalid.error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the variables with an invalid value that the caller did not replace.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn invalid_variables(&self) -> &[InvalidVariable] {
+        &self.invalid_variables
+    }
+
+    /// Fails as [`check_variables`](Self::check_variables) does, if the credentials are incomplete or
+    /// ambiguous, or if variables were read that have none.
     pub(crate) fn check(&self) -> Result<()> {
+        self.check_variables()?;
         let missing = |variables: &str, settings: &str| {
             Error::config(format!(
                 "the variable {variables} is not set; set it, or the setting {settings}"

@@ -56,6 +56,10 @@ fn invalid_arguments_are_reported_with_status_2() {
             "token --audience ''",
             "cannot parse argument \"\": expected an audience",
         ),
+        (
+            "doctor --env-file=",
+            "--env-file: expected the path of a file",
+        ),
         ("token --timeout", "missing argument for option '--timeout'"),
         (
             "token --timeout 0",

@@ -55,6 +55,7 @@ package_tests! {
     test_mistakes
     test_models
     test_operations
+    test_processes
     test_provision
     test_runtime
     test_support

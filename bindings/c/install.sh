@@ -14,6 +14,8 @@
 # The suppressions of ThreadSanitizer are installed as share/camunda_admin/camunda_admin.tsan.supp.
 #
 # Relative directories are below the prefix. An installation with only relative directories can be moved.
+# Directories may contain any character but a line break; CMake finds all of them. `pkg-config` prints the
+# characters $ ( ) without an escape, so that a shell misreads its output for paths that contain them.
 #
 # Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release` of
 # CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.

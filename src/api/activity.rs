@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
+use crate::api::enum_macro::api_enum;
 use crate::api::handle_macro::api_handle;
 use crate::api::json::Number;
 use crate::api::members::{OrganizationId, UserId};
-use crate::api::object::{api_enum, api_object};
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 

@@ -26,7 +26,7 @@ impl AdminClient {
     ///
     /// [`ErrorKind::Config`], with the name of the missing or invalid variable.
     pub fn from_env() -> Result<AdminClient> {
-        AdminClientBuilder::from_env()?.build()
+        AdminClientBuilder::from_env().build()
     }
 
     /// Creates a client with the settings of a credential file of the Console; see
@@ -95,26 +95,22 @@ impl AdminClientBuilder {
     /// | `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` | `client_key` |
     /// | `CAMUNDA_CUSTOM_USER_AGENT_STRING` | `user_agent` |
     ///
-    /// An empty variable counts as not set. A setter replaces the value of a variable, and makes a
-    /// required variable unnecessary.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`], with the name of the invalid variable. [`build`](Self::build) returns
-    /// the error of a missing one.
-    pub fn from_env() -> Result<Self> {
+    /// An empty variable counts as not set. A setter replaces the value of a variable, which then need
+    /// be neither set nor valid. Otherwise [`build`](Self::build) returns the error of a missing or
+    /// invalid variable, with its name.
+    pub fn from_env() -> Self {
         let config = Config::from_variables(|name| match std::env::var(name) {
             Ok(value) => Ok(Some(value)),
             Err(std::env::VarError::NotPresent) => Ok(None),
             Err(std::env::VarError::NotUnicode(_)) => {
                 Err(Error::config(format!("the variable {name} is not UTF-8")))
             }
-        })?;
-        Ok(AdminClientBuilder {
+        });
+        AdminClientBuilder {
             config,
             credential_file: None,
             error: None,
-        })
+        }
     }
 
     /// Creates a builder with the settings of a credential file of the Console: lines `export
@@ -125,14 +121,13 @@ impl AdminClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Config`], with the line or the
-    /// variable, if its content is invalid. [`build`](Self::build) returns the error of a missing
-    /// variable.
+    /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Config`], with the line, if its
+    /// syntax is invalid. [`build`](Self::build) returns the error of a missing or invalid variable.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
         let variables = read_env_file(path.as_ref())?;
         let config = Config::from_variables(|name| {
             Ok(variables.get(name).map(|value| value.expose().to_owned()))
-        })?;
+        });
         Ok(AdminClientBuilder {
             config,
             credential_file: Some(path.as_ref().to_owned()),
@@ -340,7 +335,7 @@ impl AdminClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], with the key of the missing or invalid setting.
+    /// [`ErrorKind::Config`], with the key of the missing or invalid setting, or its variable.
     pub fn build(self) -> Result<AdminClient> {
         self.build_another()
     }
@@ -362,11 +357,12 @@ impl AdminClientBuilder {
     pub(super) fn into_config(self) -> Result<Config> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(self.config),
+            None => self.config.check_variables().map(|()| self.config),
         }
     }
 
-    /// Fails if a setter rejected its value, or if the credentials are incomplete or ambiguous.
+    /// Fails if a setter rejected its value, if a variable that no setter replaced is invalid, or if the
+    /// credentials are incomplete or ambiguous.
     pub(crate) fn check(&self) -> Result<()> {
         match &self.error {
             Some(error) => Err(error.clone()),

@@ -1,8 +1,10 @@
 //! Backups of a cluster: list, create, delete, restore, schedule.
 
 use crate::api::clusters::GenerationId;
+use crate::api::enum_macro::api_enum;
 use crate::api::handle_macro::api_handle;
-use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::id_macro::api_id;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use crate::api::cluster_operations;
 use crate::api::clusters::{Cluster, ClusterId, ClusterLinks};
+use crate::api::enum_macro::api_enum;
 use crate::api::handle_macro::api_handle;
-use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::id_macro::api_id;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation, encode};
 use crate::credentials::{ClusterCredentials, DEFAULT_CLUSTER_AUDIENCE};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};

@@ -3,8 +3,9 @@
 use crate::api::backups::BackupId;
 use crate::api::cluster_handle::ClusterHandle;
 use crate::api::clusters::{Cluster, ClusterId, ClusterStage, GenerationId, IpAllowlistEntry};
+use crate::api::constructor_macro::api_constructor;
 use crate::api::members::OrganizationId;
-use crate::api::object::api_object;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::transport::Method;
@@ -49,45 +50,22 @@ impl Default for UpdateCluster {
     }
 }
 
-impl UpdateCluster {
-    /// Creates a request in which no field is set.
-    #[must_use]
-    pub fn new() -> Self {
-        UpdateCluster {
-            name: None,
-            description: None,
-            stage_label: None,
-            number_of_allocated_hw_packages: None,
-            extra: Default::default(),
-        }
-    }
+api_constructor! {
+    impl UpdateCluster {
+        /// Creates a request in which no field is set.
+        fn new();
 
-    /// Sets the new name.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
+        /// Sets the new name.
+        fn name(impl Into<String>);
 
-    /// Sets the new description; an empty string clears it.
-    #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
-        self
-    }
+        /// Sets the new description; an empty string clears it.
+        fn description(impl Into<String>);
 
-    /// Sets the new stage.
-    #[must_use]
-    pub fn stage_label(mut self, stage: ClusterStage) -> Self {
-        self.stage_label = Some(stage);
-        self
-    }
+        /// Sets the new stage.
+        fn stage_label(ClusterStage);
 
-    /// Sets the number of hardware packages.
-    #[must_use]
-    pub fn number_of_allocated_hw_packages(mut self, packages: u32) -> Self {
-        self.number_of_allocated_hw_packages = Some(packages);
-        self
+        /// Sets the number of hardware packages.
+        fn number_of_allocated_hw_packages(u32);
     }
 }
 

@@ -1,8 +1,11 @@
 //! Clusters: types, and the operations on the list of clusters.
 
+use crate::api::constructor_macro::api_constructor;
+use crate::api::enum_macro::api_enum;
 use crate::api::handle_macro::api_handle;
+use crate::api::id_macro::api_id;
 use crate::api::members::OrganizationId;
-use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;
@@ -184,14 +187,10 @@ api_object! {
     }
 }
 
-impl IpAllowlistEntry {
-    /// Creates an entry for a CIDR, or for several separated by commas.
-    pub fn new(ip: impl Into<String>, description: impl Into<String>) -> Self {
-        IpAllowlistEntry {
-            ip: ip.into(),
-            description: description.into(),
-            extra: Default::default(),
-        }
+api_constructor! {
+    impl IpAllowlistEntry {
+        /// Creates an entry for a CIDR, or for several separated by commas.
+        fn new(ip: impl Into<String>, description: impl Into<String>);
     }
 }
 
@@ -328,105 +327,63 @@ api_object! {
     }
 }
 
-impl CreateCluster {
-    /// Creates a request with the required fields; [`Clusters::parameters`] returns the ids.
-    ///
-    /// Each kind of id is a type, so that swapped arguments do not compile:
-    ///
-    /// ```compile_fail
-    /// # use camunda_admin::{ChannelId, CreateCluster, GenerationId, PlanTypeId, RegionId};
-    /// # fn request(
-    /// #     channel: ChannelId,
-    /// #     generation: GenerationId,
-    /// #     region: RegionId,
-    /// #     plan_type: PlanTypeId,
-    /// # ) -> CreateCluster {
-    /// CreateCluster::new("orders", generation, channel, region, plan_type)
-    /// # }
-    /// ```
-    ///
-    /// ```
-    /// # use camunda_admin::{ChannelId, CreateCluster, GenerationId, PlanTypeId, RegionId};
-    /// # fn request(
-    /// #     channel: ChannelId,
-    /// #     generation: GenerationId,
-    /// #     region: RegionId,
-    /// #     plan_type: PlanTypeId,
-    /// # ) -> CreateCluster {
-    /// CreateCluster::new("orders", channel, generation, region, plan_type)
-    /// # }
-    /// ```
-    pub fn new(
-        name: impl Into<String>,
-        channel_id: impl Into<ChannelId>,
-        generation_id: impl Into<GenerationId>,
-        region_id: impl Into<RegionId>,
-        plan_type_id: impl Into<PlanTypeId>,
-    ) -> Self {
-        CreateCluster {
-            name: name.into(),
-            channel_id: channel_id.into(),
-            generation_id: generation_id.into(),
-            region_id: region_id.into(),
-            plan_type_id: plan_type_id.into(),
-            description: None,
-            auto_update: None,
-            backup_region_id: None,
-            encryption: None,
-            hardware_packages: None,
-            stage_label: None,
-            identity_backend_checks_enabled: None,
-            extra: Default::default(),
-        }
-    }
+api_constructor! {
+    impl CreateCluster {
+        /// Creates a request with the required fields; [`Clusters::parameters`] returns the ids.
+        ///
+        /// Each kind of id is a type, so that swapped arguments do not compile:
+        ///
+        /// ```compile_fail
+        /// # use camunda_admin::{ChannelId, CreateCluster, GenerationId, PlanTypeId, RegionId};
+        /// # fn request(
+        /// #     channel: ChannelId,
+        /// #     generation: GenerationId,
+        /// #     region: RegionId,
+        /// #     plan_type: PlanTypeId,
+        /// # ) -> CreateCluster {
+        /// CreateCluster::new("orders", generation, channel, region, plan_type)
+        /// # }
+        /// ```
+        ///
+        /// ```
+        /// # use camunda_admin::{ChannelId, CreateCluster, GenerationId, PlanTypeId, RegionId};
+        /// # fn request(
+        /// #     channel: ChannelId,
+        /// #     generation: GenerationId,
+        /// #     region: RegionId,
+        /// #     plan_type: PlanTypeId,
+        /// # ) -> CreateCluster {
+        /// CreateCluster::new("orders", channel, generation, region, plan_type)
+        /// # }
+        /// ```
+        fn new(
+            name: impl Into<String>,
+            channel_id: impl Into<ChannelId>,
+            generation_id: impl Into<GenerationId>,
+            region_id: impl Into<RegionId>,
+            plan_type_id: impl Into<PlanTypeId>,
+        );
 
-    /// Sets the description.
-    #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
-        self
-    }
+        /// Sets the description.
+        fn description(impl Into<String>);
 
-    /// Sets whether it is automatically upgraded to the newest generation of its channel.
-    #[must_use]
-    pub fn auto_update(mut self, auto_update: bool) -> Self {
-        self.auto_update = Some(auto_update);
-        self
-    }
+        /// Sets whether it is automatically upgraded to the newest generation of its channel.
+        fn auto_update(bool);
 
-    /// Sets the region in which its backups are stored.
-    #[must_use]
-    pub fn backup_region_id(mut self, region: impl Into<BackupRegionId>) -> Self {
-        self.backup_region_id = Some(region.into());
-        self
-    }
+        /// Sets the region in which its backups are stored.
+        fn backup_region_id(impl Into<BackupRegionId>);
 
-    /// Sets the owner of the key that encrypts its data.
-    #[must_use]
-    pub fn encryption(mut self, key: EncryptionKeyType) -> Self {
-        self.encryption = Some(key);
-        self
-    }
+        /// Sets the owner of the key that encrypts its data.
+        fn encryption(EncryptionKeyType);
 
-    /// Sets the number of hardware packages.
-    #[must_use]
-    pub fn hardware_packages(mut self, packages: u32) -> Self {
-        self.hardware_packages = Some(packages);
-        self
-    }
+        /// Sets the number of hardware packages.
+        fn hardware_packages(u32);
 
-    /// Sets the stage.
-    #[must_use]
-    pub fn stage_label(mut self, stage: ClusterStage) -> Self {
-        self.stage_label = Some(stage);
-        self
-    }
+        /// Sets the stage.
+        fn stage_label(ClusterStage);
 
-    /// Sets whether Identity checks permissions in the backend.
-    #[must_use]
-    pub fn identity_backend_checks_enabled(mut self, enabled: bool) -> Self {
-        self.identity_backend_checks_enabled = Some(enabled);
-        self
+        /// Sets whether Identity checks permissions in the backend.
+        fn identity_backend_checks_enabled(bool);
     }
 }
 

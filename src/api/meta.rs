@@ -1,7 +1,7 @@
 //! Information about the service: its egress IP ranges.
 
 use crate::api::admin::AdminClient;
-use crate::api::object::api_object;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 

@@ -1,9 +1,10 @@
 //! External (bring-your-own) monitoring of a cluster: activation, status and clients.
 
 use crate::api::handle_macro::api_handle;
+use crate::api::id_macro::api_id;
 use crate::api::json::Json;
 use crate::api::members::UserId;
-use crate::api::object::{api_id, api_object};
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;

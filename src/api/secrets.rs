@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::handle_macro::api_handle;
-use crate::api::object::api_object;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::secret::Secret;

@@ -4,7 +4,7 @@ use crate::api::clusters::ClusterId;
 use crate::api::handle_macro::api_handle;
 use crate::api::json::{Json, Number};
 use crate::api::members::OrganizationId;
-use crate::api::object::api_object;
+use crate::api::object_macro::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;

@@ -204,26 +204,20 @@ impl ClusterHandle {
     /// [`ErrorKind::NotFound`] if the cluster does not exist; [`ErrorKind::Timeout`] at the
     /// deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_encrypted(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
-        let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
-        let resource = format!("cluster {}", self.cluster);
-        WaitLoop::new(&self.admin, ENCRYPTED.name, resource, wait).run(
-            request,
-            resource_itself,
-            |cluster: &Cluster| {
-                let encryption = cluster.encryption.as_ref();
-                match encryption.and_then(|encryption| encryption.status.as_ref()) {
-                    Some(EncryptionStatus::Ready) => PollState::Ready,
-                    Some(status @ EncryptionStatus::CreationError) => {
-                        PollState::Unreachable(format!("has the encryption status {status}"))
-                    }
-                    None if encryption.is_none() => {
-                        PollState::Unreachable("has no `encryption`".to_owned())
-                    }
-                    Some(status) => PollState::Pending(format!("encryption {status}")),
-                    None => PollState::Pending("encryption without a status".to_owned()),
+        self.poll_until(&ENCRYPTED, wait, |cluster| {
+            let encryption = cluster.encryption.as_ref();
+            match encryption.and_then(|encryption| encryption.status.as_ref()) {
+                Some(EncryptionStatus::Ready) => PollState::Ready,
+                Some(status @ EncryptionStatus::CreationError) => {
+                    PollState::Unreachable(format!("has the encryption status {status}"))
                 }
-            },
-        )
+                None if encryption.is_none() => {
+                    PollState::Unreachable("has no `encryption`".to_owned())
+                }
+                Some(status) => PollState::Pending(format!("encryption {status}")),
+                None => PollState::Pending("encryption without a status".to_owned()),
+            }
+        })
     }
 
     fn wait_for_health(
@@ -240,26 +234,36 @@ impl ClusterHandle {
                 ready => format!("{ready}, generation {generation}"),
             }
         };
+        self.poll_until(waiter, wait, |cluster| {
+            if cluster.status.ready == ClusterComponentStatus::WaitingForInput {
+                return PollState::Unreachable(
+                    "waits for input of its owner, such as an encryption key".to_owned(),
+                );
+            }
+            if let Some(reason) = unreachable(cluster) {
+                return PollState::Unreachable(reason);
+            }
+            // The components become healthy one by one: a single healthy poll can be premature.
+            match cluster.status.ready == ClusterComponentStatus::Healthy && wanted(cluster) {
+                true => PollState::Confirming(state(cluster)),
+                false => PollState::Pending(state(cluster)),
+            }
+        })
+    }
+
+    /// Polls the cluster until `classify` ends the wait.
+    fn poll_until(
+        &self,
+        waiter: &'static Waiter,
+        wait: &Wait<'_, Cluster>,
+        classify: impl Fn(&Cluster) -> PollState,
+    ) -> Result<Cluster> {
         let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         let resource = format!("cluster {}", self.cluster);
         WaitLoop::new(&self.admin, waiter.name, resource, wait).run(
             request,
             resource_itself,
-            |cluster: &Cluster| {
-                if cluster.status.ready == ClusterComponentStatus::WaitingForInput {
-                    return PollState::Unreachable(
-                        "waits for input of its owner, such as an encryption key".to_owned(),
-                    );
-                }
-                if let Some(reason) = unreachable(cluster) {
-                    return PollState::Unreachable(reason);
-                }
-                // The components become healthy one by one: a single healthy poll can be premature.
-                match cluster.status.ready == ClusterComponentStatus::Healthy && wanted(cluster) {
-                    true => PollState::Confirming(state(cluster)),
-                    false => PollState::Pending(state(cluster)),
-                }
-            },
+            classify,
         )
     }
 }

@@ -88,7 +88,13 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, lexopt::Er
                 parsed.audience = Some(parser.value()?.parse_with(not_empty)?);
             }
             Long("json") => parsed.json = true,
-            Long("env-file") => parsed.env_file = Some(parser.value()?.into()),
+            Long("env-file") => {
+                let path = parser.value()?;
+                if path.is_empty() {
+                    return Err("--env-file: expected the path of a file".into());
+                }
+                parsed.env_file = Some(path.into());
+            }
             Long("timeout") => parsed.timeout = Some(parser.value()?.parse_with(seconds)?),
             Long(option) => {
                 return Err(

@@ -3,7 +3,7 @@
 use std::mem;
 use std::path::Path;
 
-use super::Config;
+use super::{Config, InvalidVariable};
 use crate::client_secret_file::ClientSecretFile;
 use crate::config_values::{plain, valid_path};
 use crate::error::{Error, Result};
@@ -52,111 +52,132 @@ fn is_separate(variable: &str) -> bool {
 }
 
 impl Config {
-    /// Reads the settings from variables, such as those of the environment. Credentials may be
-    /// missing, since the caller can set them afterwards; [`check`](Self::check) requires them.
-    pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
+    /// Reads the settings from variables, such as those of the environment. `read` fails for a variable
+    /// that is not UTF-8.
+    ///
+    /// Credentials may be missing and values invalid, since the caller can set them afterwards:
+    /// [`check`](Self::check) fails for what the caller did not set.
+    pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Self {
         // Shells and CI systems set a variable to an empty string to unset it.
         let read = |name: &str| {
             let value = read(name)?.map(Zeroizing::new);
             Ok(value.filter(|value| !value.is_empty()))
         };
         let mut config = Config::default();
-        config.set_credential_variables(read)?;
+        config.set_credential_variables(&read);
         for &(name, key) in VARIABLES.iter().filter(|(name, _)| !is_separate(name)) {
-            if let Some(value) = read(name)? {
-                match key {
-                    "token_cache" => config.set_token_cache_directory(name, &value)?,
-                    key => config.set_from(name, key, &value)?,
-                }
-            }
+            config.set_variable(&read, name, key, |config, value| match key {
+                "token_cache" => config.set_token_cache_directory(value),
+                key => config.set_value(key, value),
+            });
         }
         // The variable sets the audience of the Administration API only, not that of cluster
         // credentials.
         config.audience_is_chosen = false;
-        if let Some(value) = read(DISABLE_FILES_VARIABLE)? {
-            match value.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => {
-                    config.token_cache = TokenCacheConfig::Memory;
-                    config.note_variable("token_cache", DISABLE_FILES_VARIABLE);
-                }
-                "0" | "false" | "no" | "off" => {}
-                _ => {
-                    return Err(Error::config(format!(
-                        "the variable {DISABLE_FILES_VARIABLE}: invalid value; \
-                         expected `true` or `false`"
-                    )));
-                }
+        let disable = DISABLE_FILES_VARIABLE;
+        let unless_false =
+            |name: &str| Ok(read(name)?.filter(|value| boolean(value) != Some(false)));
+        config.set_variable(&unless_false, disable, "token_cache", |config, value| {
+            if boolean(value).is_none() {
+                return Err(Error::config("invalid value; expected `true` or `false`"));
             }
-        }
-        if let Some(value) = read(REDIS_VARIABLE)? {
-            config.set_token_cache_redis(&value)?;
-        }
-        Ok(config)
+            config.token_cache = TokenCacheConfig::Memory;
+            Ok(())
+        });
+        config.set_variable(&read, REDIS_VARIABLE, "token_cache", |config, value| {
+            config.set_token_cache_redis(value)
+        });
+        config
     }
 
     /// Sets the credentials, or the access token, from their variables.
     fn set_credential_variables(
         &mut self,
-        read: impl Fn(&str) -> Result<Option<Zeroizing<String>>>,
-    ) -> Result<()> {
-        if let Some(value) = read(ACCESS_TOKEN_VARIABLE)? {
-            self.set_from(ACCESS_TOKEN_VARIABLE, "access_token", &value)?;
+        read: &impl Fn(&str) -> Result<Option<Zeroizing<String>>>,
+    ) {
+        for (name, key) in [
+            (ACCESS_TOKEN_VARIABLE, "access_token"),
+            (CLIENT_ID_VARIABLE, "client_id"),
+            (SECRET_VARIABLE, "client_secret"),
+        ] {
+            self.set_variable(read, name, key, |config, value| {
+                config.set_value(key, value)
+            });
         }
-        if let Some(value) = read(CLIENT_ID_VARIABLE)? {
-            self.set_from(CLIENT_ID_VARIABLE, "client_id", &value)?;
-        }
-        match (read(SECRET_VARIABLE)?, read(SECRET_FILE_VARIABLE)?) {
-            (Some(_), Some(_)) => {
-                return Err(Error::config(format!(
+        let (name, key) = (SECRET_FILE_VARIABLE, "client_secret_file");
+        self.set_variable(read, name, key, |config, value| {
+            let path = valid_path(key, Path::new(value))?;
+            let name = "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE";
+            config.client_secret_file = Some(ClientSecretFile::new(name, path));
+            Ok(())
+        });
+        if self.client_secret.is_some() && self.client_secret_file.is_some() {
+            (self.client_secret, self.client_secret_file) = (None, None);
+            self.forget_variable("client_secret");
+            self.forget_variable("client_secret_file");
+            self.invalid_variables.push(InvalidVariable {
+                key: "client_secret",
+                name: SECRET_VARIABLE,
+                value: None,
+                error: Error::config(format!(
                     "the variables {SECRET_VARIABLE} and {SECRET_FILE_VARIABLE} are both set; \
                      unset one"
-                )));
-            }
-            (Some(value), None) => self.set_from(SECRET_VARIABLE, "client_secret", &value)?,
-            (None, Some(value)) => {
-                let path = valid_path("client_secret_file", Path::new(&*value))
-                    .map_err(|error| in_variable(SECRET_FILE_VARIABLE, &error))?;
-                self.client_secret_file = Some(ClientSecretFile::new(
-                    "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
-                    path,
-                ));
-                self.note_variable("client_secret_file", SECRET_FILE_VARIABLE);
-            }
-            (None, None) => {}
+                )),
+            });
         }
         self.requires_credentials = true;
         self.token_is_variable = self.access_token.is_some();
         self.secret_is_variable = self.client_secret.is_some() || self.client_secret_file.is_some();
-        Ok(())
+    }
+
+    /// Sets the setting `key` to the value of a variable, if that is set. Records the error of an invalid
+    /// one.
+    fn set_variable(
+        &mut self,
+        read: &impl Fn(&str) -> Result<Option<Zeroizing<String>>>,
+        name: &'static str,
+        key: &'static str,
+        set: impl FnOnce(&mut Self, &str) -> Result<()>,
+    ) {
+        let (value, error) = match read(name) {
+            Ok(None) => return,
+            Ok(Some(value)) => match set(self, &value) {
+                Ok(()) => return self.note_variable(key, name),
+                Err(error) => (
+                    Some(Secret::new(value.as_str())),
+                    Error::config(format!("the variable {name}: {}", error.message())),
+                ),
+            },
+            Err(error) => (None, error),
+        };
+        self.invalid_variables.push(InvalidVariable {
+            key,
+            name,
+            value,
+            error,
+        });
     }
 
     /// Sets `token_cache` to the directory that a variable names. Its value is always a path: a directory
     /// can have the name `memory`.
-    fn set_token_cache_directory(&mut self, variable: &'static str, value: &str) -> Result<()> {
+    fn set_token_cache_directory(&mut self, value: &str) -> Result<()> {
         if resembles_url(value) {
             return Err(Error::config(format!(
-                "the variable {variable}: a URL is not a directory; use {REDIS_VARIABLE}"
+                "a URL is not a directory; use {REDIS_VARIABLE}"
             )));
         }
-        let path = valid_path("token_cache", Path::new(value))
-            .map_err(|error| in_variable(variable, &error))?;
+        let path = valid_path("token_cache", Path::new(value))?;
         self.token_cache = TokenCacheConfig::Directory(path);
-        self.note_variable("token_cache", variable);
         Ok(())
     }
 
     /// Sets `token_cache` to the URL of the variable for Redis. The variables that were read before
     /// determine the fallback.
     fn set_token_cache_redis(&mut self, value: &str) -> Result<()> {
-        self.note_variable("token_cache", REDIS_VARIABLE);
         let url = redis_url(value).ok_or_else(|| {
-            Error::config(format!(
-                "the variable {REDIS_VARIABLE}: unsupported URL; \
-                 expected redis://, rediss://, valkey:// or valkeys://"
-            ))
+            Error::config("unsupported URL; expected redis://, rediss://, valkey:// or valkeys://")
         })?;
-        let url = plain("token_cache", url.expose())
-            .map_err(|error| in_variable(REDIS_VARIABLE, &error))?;
+        let url = plain("token_cache", url.expose())?;
         let fallback = match mem::take(&mut self.token_cache) {
             TokenCacheConfig::Directory(path) => Fallback::Directory(path),
             TokenCacheConfig::Memory => Fallback::Memory,
@@ -170,23 +191,19 @@ impl Config {
         Ok(())
     }
 
-    fn set_from(&mut self, variable: &'static str, key: &'static str, value: &str) -> Result<()> {
-        self.set_value(key, value)
-            .map_err(|error| in_variable(variable, &error))?;
-        self.note_variable(key, variable);
-        Ok(())
-    }
-
     /// Records that `variable` has the value of the setting `key`.
     fn note_variable(&mut self, key: &'static str, variable: &'static str) {
-        self.forget_variable(key);
+        self.variables.retain(|(known, _)| *known != key);
         self.variables.push((key, variable));
     }
 }
 
-/// Returns the error of a setting's value that an environment variable supplied.
-fn in_variable(variable: &str, error: &Error) -> Error {
-    Error::config(format!("the variable {variable}: {}", error.message()))
+fn boolean(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -195,15 +212,14 @@ mod tests {
 
     #[test]
     fn from_variables_names_missing_variable() {
-        let config = Config::from_variables(|_| Ok(None)).unwrap();
+        let config = Config::from_variables(|_| Ok(None));
         assert_eq!(
             config.check().unwrap_err().message(),
             "the variable CAMUNDA_CONSOLE_CLIENT_ID is not set; set it, or the setting `client_id`"
         );
         let mut config = Config::from_variables(|name| {
             Ok((name == "CAMUNDA_CONSOLE_CLIENT_ID").then(|| "id".to_owned()))
-        })
-        .unwrap();
+        });
         assert_eq!(
             config.check().unwrap_err().message(),
             "the variable CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not \
@@ -220,7 +236,6 @@ mod tests {
                 let variable = variables.iter().find(|(known, _)| *known == name);
                 Ok(variable.map(|(_, value)| value.to_string()))
             })
-            .unwrap()
         };
         let id = ("CAMUNDA_CONSOLE_CLIENT_ID", "id");
         let secret = ("CAMUNDA_CONSOLE_CLIENT_SECRET", "hunter2");
@@ -261,7 +276,8 @@ mod tests {
                 let variable = variables.iter().find(|(known, _)| *known == name);
                 Ok(variable.map(|(_, value)| value.to_string()))
             };
-            Config::from_variables(read).and_then(|config| config.check().map(|()| config))
+            let config = Config::from_variables(read);
+            config.check().map(|()| config)
         };
         let id = ("CAMUNDA_CONSOLE_CLIENT_ID", "id");
         let secret = ("CAMUNDA_CONSOLE_CLIENT_SECRET", "hunter2");
@@ -280,7 +296,7 @@ mod tests {
                 vec![id],
                 "CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not set",
             ),
-            (vec![id, secret, file], "_FILE are both set"),
+            (vec![id, secret, file], "_FILE are both set; unset one"),
             (vec![id, secret, file, token], "_FILE are both set"),
             (
                 vec![("CAMUNDA_CONSOLE_ACCESS_TOKEN", "Bearer hunter2")],
@@ -315,6 +331,7 @@ mod tests {
                 })
             })
         })
+        .check()
         .unwrap_err();
         assert!(error.to_string().contains("CAMUNDA_OAUTH_URL"), "{error}");
     }
@@ -339,7 +356,7 @@ mod tests {
                 };
                 Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
             });
-            match config.unwrap().token_cache() {
+            match config.token_cache() {
                 TokenCacheConfig::Redis { fallback, .. } => assert_eq!(*fallback, expected),
                 other => panic!("{other:?}"),
             }
@@ -358,7 +375,7 @@ mod tests {
                 .map(str::to_owned))
             })
         };
-        let config = with("CAMUNDA_TOKEN_CACHE_DIR", "memory").unwrap();
+        let config = with("CAMUNDA_TOKEN_CACHE_DIR", "memory");
         match config.resolved().unwrap().token_cache() {
             TokenCacheConfig::Directory(path) => {
                 assert_eq!(*path, std::env::current_dir().unwrap().join("memory"));
@@ -372,10 +389,101 @@ mod tests {
             ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "/var/hunter2"),
             ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "memory"),
         ] {
-            let error = with(variable, value).expect_err(value).to_string();
+            let error = with(variable, value).check().expect_err(value).to_string();
             assert!(error.contains(variable), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn set_replaces_invalid_variables() {
+        const CREDENTIALS: &[(&str, &str)] = &[
+            ("CAMUNDA_CONSOLE_CLIENT_ID", "id"),
+            ("CAMUNDA_CONSOLE_CLIENT_SECRET", "hunter2"),
+        ];
+        let from = |variables: &[(&str, Option<&str>)]| {
+            Config::from_variables(|name| {
+                let given = variables.iter().find(|(known, _)| *known == name);
+                match (given, CREDENTIALS.iter().find(|(known, _)| *known == name)) {
+                    (Some((_, Some(value))), _) | (None, Some((_, value))) => {
+                        Ok(Some((*value).to_owned()))
+                    }
+                    (Some((_, None)), _) => Err(Error::config(format!("{name} is not UTF-8"))),
+                    (None, None) => Ok(None),
+                }
+            })
+        };
+        let invalid_id = ("CAMUNDA_CONSOLE_CLIENT_ID", Some("a\nb"));
+        let file = ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", Some("./secret"));
+        for (variables, key, value, other_key) in [
+            (
+                &[("CAMUNDA_CONSOLE_BASE_URL", Some("ftp://x"))][..],
+                "base_url",
+                "https://x",
+                "oauth_url",
+            ),
+            (
+                &[("CAMUNDA_CONSOLE_BASE_URL", None)],
+                "base_url",
+                "https://x",
+                "client_id",
+            ),
+            (
+                &[("CAMUNDA_TOKEN_DISK_CACHE_DISABLE", Some("maybe"))],
+                "token_cache",
+                "memory",
+                "scope",
+            ),
+            (
+                &[
+                    ("CAMUNDA_TOKEN_CACHE_DIR", Some("redis://host")),
+                    ("CAMUNDA_TOKEN_CACHE_REDIS_URL", Some("http://host")),
+                ],
+                "token_cache",
+                "auto",
+                "scope",
+            ),
+            (&[file], "client_secret", "given", "client_id"),
+            (&[file], "client_secret_file", "./given", "client_id"),
+            (
+                &[file, invalid_id],
+                "access_token",
+                "given",
+                "client_secret",
+            ),
+            (
+                &[("CAMUNDA_CONSOLE_CLIENT_SECRET", None)],
+                "client_secret_file",
+                "./given",
+                "client_id",
+            ),
+            (
+                &[("CAMUNDA_CONSOLE_ACCESS_TOKEN", Some("Bearer x"))],
+                "client_id",
+                "given",
+                "scope",
+            ),
+        ] {
+            let mut config = from(variables);
+            let error = config.check().expect_err(key);
+            assert!(
+                error.message().contains(variables[0].0) || key == "access_token",
+                "{error}"
+            );
+            config.set(other_key, "https://other").unwrap();
+            config.check().expect_err(key);
+            config.set(key, value).unwrap();
+            config
+                .check()
+                .unwrap_or_else(|error| panic!("{key}: {error}"));
+        }
+        let mut config = from(&[("CAMUNDA_CONSOLE_BASE_URL", Some("ftp://x")), invalid_id]);
+        config.set("client_id", "given").unwrap();
+        let error = config.check().unwrap_err();
+        assert!(
+            error.message().contains("CAMUNDA_CONSOLE_BASE_URL"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -420,6 +528,7 @@ mod tests {
                 }
                 .map(str::to_owned))
             })
+            .check()
             .expect_err(variable);
             let expected = format!("the variable {variable}: {problem}");
             assert!(error.message().starts_with(&expected), "{error}");

@@ -148,7 +148,7 @@ impl Doctor {
         self.report.settings = settings::of_variables(&variables, &settings::system_variables());
         let builder = match env_file {
             Some(path) => AdminClientBuilder::from_env_file(path),
-            None => AdminClientBuilder::from_env(),
+            None => Ok(AdminClientBuilder::from_env()),
         };
         match builder.and_then(|builder| builder.check().map(|()| builder)) {
             Ok(builder) => Some(builder),

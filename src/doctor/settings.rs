@@ -71,6 +71,15 @@ pub(super) fn of_client(config: &Config, system: &BTreeMap<String, Secret>) -> V
             });
         }
     }
+    for invalid in config.invalid_variables() {
+        let value = invalid.value.as_ref();
+        settings.push(Setting {
+            key: invalid.key,
+            value: value.and_then(|value| shown(invalid.key, value.expose())),
+            is_set: true,
+            source: invalid.name.to_owned(),
+        });
+    }
     add_system_variables(&mut settings, system);
     add_defaults(&mut settings);
     settings

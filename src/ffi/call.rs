@@ -111,6 +111,7 @@ fn seconds(name: &str, seconds: f64) -> Result<Duration> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Err(_) if seconds.is_finite() && seconds > 0.0 => Err(invalid("too large")),
+        Ok(_) if seconds > 0.0 => Err(invalid("less than a nanosecond")),
         _ => Err(invalid("not a positive number of seconds")),
     }
 }

@@ -112,7 +112,7 @@ pub unsafe extern "C" fn camunda_config_from_env(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         make(config, error, || {
-            AdminClientBuilder::from_env()?.with_complete_credentials()
+            AdminClientBuilder::from_env().with_complete_credentials()
         })
     }
 }
@@ -144,21 +144,21 @@ pub unsafe extern "C" fn camunda_config_from_env_file(
 /// camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
 /// replace those of the variables.
 ///
-/// A missing variable is an error of camunda_admin_new(), unless its setting is set. All settings that
-/// were set before are reset, except the log callback and the shutdown handle. On an error `config` is
-/// unchanged. No other thread may change the environment during the call.
+/// A missing or invalid variable is an error of camunda_admin_new(), unless its setting is set. All
+/// settings that were set before are reset, except the log callback and the shutdown handle. On an error
+/// `config` is unchanged. No other thread may change the environment during the call.
 ///
 /// @param config Settings of camunda_config_new().
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
-/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is invalid: the message names it.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `config` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_load_env(
     config: *mut camunda_config,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { load(config, error, AdminClientBuilder::from_env) }
+    unsafe { load(config, error, || Ok(AdminClientBuilder::from_env())) }
 }
 
 /// Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn camunda_config_load_env(
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.
 /// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
-///   if a variable is invalid: the message names it.
+///   if a line is invalid: the message has its number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_load_env_file(
     config: *mut camunda_config,

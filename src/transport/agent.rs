@@ -23,7 +23,8 @@ use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
-use super::tls::{self, TlsConnector};
+use super::tls::TlsConnector;
+use super::tls_config;
 use super::tunnel::TunnelConnector;
 use super::{COMPRESSED, Method};
 use crate::config::Config;
@@ -137,7 +138,7 @@ impl Settings {
             (AUTHORIZATION, HeaderValue::from_static("")),
         ]);
         Ok(Settings {
-            tls: tls::client_config(config)?,
+            tls: tls_config::client_config(config)?,
             proxy,
             proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
             base,
@@ -218,7 +219,7 @@ impl Agents {
     /// sessions with its parent.
     pub(super) fn clone_for_child(&self) -> Self {
         let settings = Settings {
-            tls: tls::without_sessions(&self.settings.tls),
+            tls: tls_config::without_sessions(&self.settings.tls),
             ..self.settings.clone()
         };
         Agents::with(settings, CachingResolver::default())

@@ -30,6 +30,7 @@ mod server_message;
 mod socket;
 mod stats;
 mod tls;
+mod tls_config;
 mod token_endpoint;
 mod tunnel;
 
@@ -151,8 +152,8 @@ pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
         && (url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:"))
     {
         *tls = Some(StoreTls {
-            config: tls::client_config(config)?,
-            id: tls::identity(config)?,
+            config: tls_config::client_config(config)?,
+            id: tls_config::identity(config)?,
         });
     }
     Ok(token_cache)

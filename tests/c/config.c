@@ -163,6 +163,24 @@ static void set_credentials_complete_those_of_the_environment(void) {
   camunda_config_free(config);
   CHECK_FAILS(camunda_config_load_env(NULL, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
   FREE_ERROR(error);
+
+  /* A setting replaces a variable whatever its value is. */
+  char *url = strdup(variable("CAMUNDA_CONSOLE_BASE_URL"));
+  setenv("CAMUNDA_CONSOLE_CLIENT_SECRET", secret, 1);
+  setenv("CAMUNDA_CONSOLE_BASE_URL", "ftp://example.com", 1);
+  CHECK_FAILS(camunda_config_from_env(&config, &error), CAMUNDA_STATUS_CONFIG);
+  FREE_ERROR(error);
+  config = camunda_config_new();
+  CHECK_OK(camunda_config_load_env(config, &error));
+  CHECK_FAILS(camunda_admin_new(config, &admin, &error), CAMUNDA_STATUS_CONFIG);
+  CHECK_PART(camunda_error_message(error), "CAMUNDA_CONSOLE_BASE_URL");
+  FREE_ERROR(error);
+  CHECK_OK(camunda_config_set(config, "base_url", url, &error));
+  CHECK_OK(camunda_admin_new(config, &admin, &error));
+  camunda_admin_free(admin);
+  camunda_config_free(config);
+  setenv("CAMUNDA_CONSOLE_BASE_URL", url, 1);
+  free(url);
   setenv("CAMUNDA_CONSOLE_CLIENT_SECRET", secret, 1);
   free(secret);
   free(path);

@@ -133,6 +133,9 @@ static void call_times_out_when_api_does_not_respond(void) {
     CHECK_FAILS(camunda_call_options_set_timeout(call, bad[i], &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
     FREE_ERROR(error);
   }
+  CHECK_FAILS(camunda_call_options_set_timeout(call, 1e-10, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  CHECK_PART(camunda_error_message(error), "less than a nanosecond");
+  FREE_ERROR(error);
   camunda_call_options_free(call);
 }
 

@@ -117,7 +117,7 @@ fn gets_tokens() {
     thread::scope(|threads| {
         for scope in scopes.split(' ') {
             threads.spawn(move || {
-                let builder = AdminClientBuilder::from_env().unwrap().scope(scope);
+                let builder = AdminClientBuilder::from_env().scope(scope);
                 builder.build().unwrap().clusters().list().unwrap();
             });
         }

@@ -255,6 +255,18 @@ void log_callback_receives_records_of_its_own_client() {
   static_cast<void>(logging->clusters().list());
 }
 
+void empty_log_callback_removes_the_callback() {
+  int records = 0;
+  AdminClientBuilder builder = AdminClientBuilder::from_env();
+  builder.on_log(LogLevel::Trace, [&](LogLevel, std::string_view, std::string_view) { ++records; });
+  static_cast<void>(builder.build().clusters().list());
+  CHECK(records > 0);
+  const int before = records;
+  builder.on_log(LogLevel::Trace, nullptr);
+  static_cast<void>(builder.build().clusters().list());
+  CHECK_INT(records, before);
+}
+
 void resources_outlive_the_client_that_created_them() {
   const Clusters clusters = AdminClient::from_env().clusters();
   static_cast<void>(clusters.list());
@@ -280,6 +292,7 @@ int main() {
   RUN(wait_ends_when_cancelled_or_at_its_deadline);
   RUN(csv_ends_when_the_receiver_stops_throws_or_fails);
   RUN(log_callback_receives_records_of_its_own_client);
+  RUN(empty_log_callback_removes_the_callback);
   RUN(resources_outlive_the_client_that_created_them);
   shared_admin.reset();
   return check_finish();

@@ -305,6 +305,19 @@ void setter_replaces_a_variable_that_is_missing() {
   setenv("CAMUNDA_CONSOLE_CLIENT_SECRET", secret.c_str(), 1);
 }
 
+void setter_replaces_a_variable_that_is_invalid() {
+  const std::string url = variable("CAMUNDA_CONSOLE_BASE_URL");
+  setenv("CAMUNDA_CONSOLE_BASE_URL", "ftp://example.com", 1);
+  try {
+    static_cast<void>(AdminClientBuilder::from_env().user_agent("a").build());
+    CHECK(false);
+  } catch (const ConfigError& error) {
+    CHECK_PART(error.what(), "CAMUNDA_CONSOLE_BASE_URL");
+  }
+  static_cast<void>(AdminClientBuilder::from_env().base_url(url).build().clusters().list());
+  setenv("CAMUNDA_CONSOLE_BASE_URL", url.c_str(), 1);
+}
+
 void rejected_credentials_throw_authentication_error_without_the_secret() {
   try {
     static_cast<void>(AdminClientBuilder::from_env().client_secret("hunter2").build().clusters().list());
@@ -362,6 +375,7 @@ int main() {
   RUN(invalid_arguments_throw_before_any_request);
   RUN(config_error_names_the_setting);
   RUN(setter_replaces_a_variable_that_is_missing);
+  RUN(setter_replaces_a_variable_that_is_invalid);
   RUN(rejected_credentials_throw_authentication_error_without_the_secret);
   RUN(access_token_is_used_without_a_token_request);
   RUN(wait_fails_immediately_when_the_state_is_unreachable);

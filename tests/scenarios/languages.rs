@@ -10,9 +10,9 @@ use std::process::Command;
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS};
 use tempfile::TempDir;
 
-use crate::driver::{Driver, Program};
+use crate::driver::RustDriver;
+use crate::driver_process::{Driver, Program};
 use crate::library::library;
-use crate::rust::RustDriver;
 use crate::tools::{run, tool, top};
 
 /// Starts a new driver.

@@ -1,18 +1,19 @@
 //! Scenario tests: one table of cases that runs through the public API of every language.
 //!
 //! A case has a state of the mock server (given), a call (when), and the expected result or error (then).
-//! The cases are the JSON files in `cases`; `README.md` describes their format. Each language has a
-//! driver that makes calls and returns results and errors unchanged, so that expectations are written
-//! and checked in one place.
+//! The cases are the JSON files in `cases`, whose format `README.md` describes, and those of `derived.rs`. Each
+//! language has a driver that makes calls and returns results and errors unchanged, so that expectations are
+//! written and checked in one place.
 //!
 //! A language whose tools are not installed is reported and skipped; with `CI=true` it is a failure.
 
 mod coverage;
+mod derived;
 mod driver;
+mod driver_process;
 mod languages;
 mod pattern;
 mod run;
-mod rust;
 mod table;
 mod types;
 mod unknown;

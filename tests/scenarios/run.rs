@@ -11,7 +11,7 @@ use camunda_admin_sandbox::{Fault, Sandbox, operations};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::driver::Driver;
+use crate::driver_process::Driver;
 use crate::languages::{Language, Start};
 use crate::pattern::mismatch;
 use crate::table::{Call, Case, ExpectedError, Step, Then};

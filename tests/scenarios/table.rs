@@ -6,6 +6,7 @@ use std::fs;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::derived;
 use crate::tools::top;
 
 /// One case.
@@ -150,7 +151,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
     Value::deserialize(deserializer).map(Some)
 }
 
-/// Reads all cases, in the order of the files.
+/// Returns all cases: those of the files, in their order, then the derived ones.
 pub(crate) fn read() -> Vec<Case> {
     let folder = top().join("tests/scenarios/cases");
     let mut files: Vec<_> = fs::read_dir(folder)
@@ -165,6 +166,8 @@ pub(crate) fn read() -> Vec<Case> {
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         cases.extend(read);
     }
+    let derived = derived::cases(&cases);
+    cases.extend(derived);
     cases
 }
 

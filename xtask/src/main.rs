@@ -10,19 +10,20 @@
 //! versions.
 
 mod abi;
+mod api_lists;
 mod c;
 mod c_bodies;
 mod c_header;
 mod cpp;
+mod examples;
 mod identifiers;
 mod licenses;
-mod listed;
+mod operations_page;
 mod prose;
 mod python;
 #[cfg(test)]
 mod rust_docs;
 mod scenarios;
-mod site;
 
 use std::fs;
 use std::io;
@@ -90,7 +91,7 @@ fn declarations() -> String {
 
 /// Generates every file in memory.
 fn generate() -> Result<Vec<Generated>, String> {
-    listed::check()?;
+    api_lists::check()?;
     let operations = c::operations();
     let declarations = c::declarations(&operations.text);
     let header = c::header(&declarations);
@@ -103,7 +104,7 @@ fn generate() -> Result<Vec<Generated>, String> {
         python::values(),
         python::operations(),
         python::prototypes(&declarations),
-        site::operations(),
+        operations_page::operations(),
         scenarios::cpp(),
         scenarios::rust(),
         operations,

@@ -1,4 +1,6 @@
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -123,6 +125,21 @@ def test_start_errors_have_message(tmp_path):
         Sandbox(options=["--no-such-option"])
     with pytest.raises(SandboxError, match="start "):
         Sandbox(program=str(tmp_path / "nothing"))
+    with pytest.raises(SandboxError, match=r"/false exited with status 1$"):
+        Sandbox(program=shutil.which("false"))
+    with pytest.raises(TypeError, match="options: str given"):
+        Sandbox(options="--tls")
+
+
+def test_string_is_no_list_of_permissions(sandbox):
+    with pytest.raises(TypeError, match="permissions: str given"):
+        sandbox.credentials("cluster:get")
+
+
+def test_error_of_a_worker_process_can_be_pickled():
+    error = pickle.loads(pickle.dumps(ControlError(400, "no effect")))
+    assert (error.status, error.message) == (400, "no effect")
+    assert str(error) == "control request rejected with HTTP 400: no effect"
 
 
 def test_program_is_found_in_variable_or_path(monkeypatch, tmp_path):

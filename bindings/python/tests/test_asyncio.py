@@ -1,6 +1,7 @@
 """Tests of calls from asyncio and from thread pools: they end with their task, or with Ctrl-C."""
 
 import asyncio
+import copy
 import signal
 import subprocess
 import sys
@@ -9,9 +10,9 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from camunda_admin import Cancel, CancelledError, NotFoundError, OutcomeUnknownError
+from camunda_admin import AdminClient, Cancel, CancelledError, NotFoundError, OutcomeUnknownError, TokenSource
 from camunda_admin.aio import to_thread
-from support import SandboxTest
+from support import OAUTH_URL, SandboxTest
 
 GET = "GET /clusters/{clusterUuid}"
 CREATE = "POST /clusters/{clusterUuid}/clients"
@@ -44,6 +45,12 @@ class Asyncio(SandboxTest):
             self.assertTrue(names[0].startswith("own"))
 
         asyncio.run(main())
+
+    def test_stop_iteration_of_a_callback_ends_the_task(self):
+        handle = self.client().cluster(self.cluster())
+        wait = to_thread(handle.wait_until_healthy, progress=lambda _: next(iter(())))
+        with self.assertRaisesRegex(RuntimeError, "StopIteration"):
+            asyncio.run(asyncio.wait_for(wait, LIMIT))
 
     def test_wait_for_cancels_the_wait(self):
         handle = self.client().cluster(self.cluster(status={"ready": "Creating"}))
@@ -229,6 +236,24 @@ class Options(SandboxTest):
         with self.assertRaises(TimeoutError):
             handle.get(timeout=0.3)
         self.assertLess(time.monotonic() - started, LIMIT)
+
+    def test_options_keep_the_attributes_of_a_subclass(self):
+        class Named(AdminClient):
+            def __init__(self, name, **settings):
+                super().__init__(**settings)
+                self.name = name
+
+        class Labelled(TokenSource):
+            label = "a"
+
+        named = Named("a", **self.settings())
+        self.addCleanup(named.close)
+        source = Labelled({"ZEEBE_CLIENT_ID": "a", "ZEEBE_CLIENT_SECRET": "b", "CAMUNDA_OAUTH_URL": OAUTH_URL})
+        source.label = "b"
+        for other in (named.with_options(timeout=1), copy.copy(named)):
+            self.assertEqual((type(other), other.name), (Named, "a"))
+        other = source.with_options(timeout=1)
+        self.assertEqual((type(other), other.label), (Labelled, "b"))
 
     def test_none_removes_an_option(self):
         admin = self.client()

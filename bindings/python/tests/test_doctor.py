@@ -68,6 +68,8 @@ class Doctor(SandboxTest):
                 report = doctor(**settings)
                 self.assertFalse(report["ok"])
                 self.assertIn("CAMUNDA_CONSOLE_BASE_URL", check_of(report, "settings")["message"])
+                self.assertEqual(source_of(report, "base_url"), "CAMUNDA_CONSOLE_BASE_URL")
+            self.assertTrue(doctor(base_url=BASE_URL)["ok"])
             with self.assertRaisesRegex(ConfigError, "`oauth_url`"):
                 doctor(oauth_url="ftp://example.com")
 
@@ -152,6 +154,7 @@ class Program(SandboxTest):
             ("token", "--timeout", "0"),
             ("token", "--timeout", "nan"),
             ("doctor", "--timeout", "1e30"),
+            ("token", "--env-file="),
             ("token", "--audience", ""),
         ]:
             ran = self.run_program(*arguments)

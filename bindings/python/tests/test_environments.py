@@ -175,7 +175,7 @@ class Pydantic(SandboxTest):
 
         cases = [
             ({"name": "b"}, "Cluster: the required field 'uuid' is missing"),
-            ({**self.CLUSTER, "status": "Healthy"}, "ClusterStatus: str given; expected a dict"),
+            ({**self.CLUSTER, "status": "Healthy"}, "Cluster.status: str given; expected a ClusterStatus or a dict"),
             ("a", "Cluster: str given; expected a dict"),
         ]
         for value, message in cases:

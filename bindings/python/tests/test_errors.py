@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import pickle
 import typing
 import unittest
@@ -467,11 +468,28 @@ class Arguments(SandboxTest):
             with self.subTest(text=text), self.assertRaises(ConfigError) as raised:
                 AdminClient.from_env_file(path, **settings)
             self.assertEqual(str(raised.exception), f"{path}: {message}")
+        # A setting replaces a variable whatever its value is.
+        path.write_text("CAMUNDA_CONSOLE_BASE_URL=ftp://x\n")
+        AdminClient.from_env_file(path, access_token="a", base_url=BASE_URL).close()
         # The error of a setting is not one of the file.
         path.write_text("CAMUNDA_CONSOLE_CLIENT_ID=a\nCAMUNDA_CONSOLE_CLIENT_SECRET=b\n")
         with self.assertRaises(ConfigError) as raised:
             AdminClient.from_env_file(path, ca_file="/nowhere/ca.pem")
         self.assertNotIn(str(path), str(raised.exception))
+
+    def test_setting_replaces_a_variable_that_is_invalid(self):
+        invalid = {
+            "CAMUNDA_CONSOLE_BASE_URL": "ftp://x",
+            "CAMUNDA_CUSTOM_USER_AGENT_STRING": "\udcff",
+            "CAMUNDA_TOKEN_DISK_CACHE_DISABLE": "maybe",
+        }
+        settings = {"base_url": BASE_URL, "user_agent": "a", "token_cache": "memory"}
+        with unittest.mock.patch.dict(os.environ, invalid):
+            AdminClient.from_env(**settings).close()
+            for name, key in zip(invalid, settings):
+                others = {other: value for other, value in settings.items() if other != key}
+                with self.assertRaisesRegex(ConfigError, name):
+                    AdminClient.from_env(**others)
 
     def test_client_from_env_file_lists_clusters(self):
         settings = self.settings()

@@ -229,7 +229,7 @@ class Objects(unittest.TestCase):
             Cluster.from_dict({"name": "a"})
         with self.assertRaisesRegex(TypeError, "Cluster: list given; expected a dict"):
             Cluster.from_dict([])
-        with self.assertRaisesRegex(TypeError, "ClusterStatus: str given; expected a dict"):
+        with self.assertRaisesRegex(TypeError, "^Cluster.status: str given; expected a ClusterStatus or a dict$"):
             Cluster.from_dict({"uuid": "a", "status": "Healthy"})
 
     def test_fields_are_documented_in_the_class_and_at_the_attribute(self):
@@ -279,6 +279,30 @@ class Times(unittest.TestCase):
         self.assertEqual(event.timestamp, datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc))
         self.assertEqual(event.to_dict(), {"timestamp": 1741064767000})
         self.assertIsNone(AuditEvent().timestamp)
+
+    def test_iterables_are_read_once(self):
+        for labels in [(each for each in "ab"), dict.fromkeys("ab").keys(), ("a", "b")]:
+            cluster = Cluster(uuid="1", name="a", labels=labels)
+            self.assertEqual((cluster.labels, cluster.labels), (("a", "b"),) * 2)
+            self.assertEqual(json.loads(json.dumps(cluster.to_dict()))["labels"], ["a", "b"])
+        entry = IpAllowlistEntry(ip="10.0.0.0/8", description="")
+        cluster = cluster.replace(ipallowlist=(each for each in [entry]), labels={"c"})
+        self.assertEqual(pickle.loads(pickle.dumps(cluster)), cluster)
+        self.assertEqual((cluster.ipallowlist, cluster.labels), ((entry,), ("c",)))
+
+    def test_values_that_are_no_objects_or_lists_are_rejected(self):
+        cluster = Cluster(uuid="1", name="a")
+        for fields, message in [
+            ({"status": "Healthy"}, "Cluster.status: str given; expected a ClusterStatus or a dict"),
+            ({"status": cluster}, "Cluster.status: Cluster given; expected a ClusterStatus or a dict"),
+            ({"labels": "prod"}, "Cluster.labels: str given; expected a list"),
+            ({"labels": {"a": 1}}, "Cluster.labels: dict given; expected a list"),
+            ({"labels": 5}, "Cluster.labels: 'int' object is not iterable"),
+        ]:
+            for make in (cluster.replace, lambda **fields: Cluster(uuid="1", name="a", **fields)):
+                with self.subTest(message=message), self.assertRaises(TypeError) as raised:
+                    make(**fields)
+                self.assertEqual(str(raised.exception), message)
 
     def test_constructor_accepts_datetimes(self):
         time = datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc)

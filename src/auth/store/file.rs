@@ -97,10 +97,12 @@ impl TokenStore for FileStore {
         };
         let stat = rustix::fs::fstat(&file)?;
         let private = is_own_file(&stat) && stat.st_mode & 0o077 == 0;
-        if !private || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > MAX_VALUE_BYTES {
+        let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+        if !private || size > MAX_VALUE_BYTES {
             return Ok(None);
         }
-        let mut value = Vec::new();
+        // One byte more, so that the second read finds the end instead of growing the vector.
+        let mut value = Vec::with_capacity(size as usize + 1);
         file.take(MAX_VALUE_BYTES).read_to_end(&mut value)?;
         Ok(Some(value))
     }

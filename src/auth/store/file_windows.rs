@@ -92,7 +92,7 @@ impl TokenStore for FileStore {
         if !metadata.is_file() || metadata.len() > MAX_VALUE_BYTES {
             return Ok(None);
         }
-        let mut value = Vec::new();
+        let mut value = Vec::with_capacity(metadata.len() as usize + 1);
         file.take(MAX_VALUE_BYTES).read_to_end(&mut value)?;
         Ok(Some(value))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Maximum total advance of the clock: 100 years.
 pub(crate) const MAX_ADVANCE: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// Latest time that the clock accepts: the end of the year 9999.
+/// Latest time of the clock: the end of the year 9999, the last one that [`parse_iso8601`] reads.
 const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
 
 /// Clock that can be advanced, set and frozen.
@@ -38,12 +38,10 @@ impl Clock {
         }
     }
 
-    /// Returns the current time of the sandbox.
+    /// Returns the current time of the sandbox, which does not pass [`MAX_TIME`].
     pub(crate) fn now(&self) -> Duration {
-        self.base
-            + self
-                .running_since
-                .map_or(Duration::ZERO, |since| since.elapsed())
+        let running = self.running_since.map(|since| since.elapsed());
+        (self.base + running.unwrap_or_default()).min(MAX_TIME)
     }
 
     /// Returns the real time elapsed since the start or the last reset.
@@ -242,5 +240,14 @@ mod tests {
         clock.set_frozen(false);
         assert!(clock.now() >= Duration::from_secs(50));
         assert!(!clock.is_frozen());
+    }
+
+    #[test]
+    fn clock_stops_at_the_last_time_that_can_be_read() {
+        for frozen in [false, true] {
+            let mut clock = Clock::new(Some(MAX_TIME), frozen);
+            clock.advance(Duration::from_secs(86_400));
+            assert_eq!(parse_iso8601(&iso8601(clock.now())), Some(clock.now()));
+        }
     }
 }

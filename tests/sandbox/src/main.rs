@@ -244,20 +244,6 @@ struct EnvFile {
 }
 
 impl EnvFile {
-    /// The variables that [`Sandbox::environment`] returns.
-    const NAMES: [&'static str; 10] = [
-        "CAMUNDA_CONSOLE_CLIENT_ID",
-        "CAMUNDA_CONSOLE_CLIENT_SECRET",
-        "CAMUNDA_CONSOLE_BASE_URL",
-        "CAMUNDA_CONSOLE_OAUTH_AUDIENCE",
-        "CAMUNDA_OAUTH_URL",
-        "ZEEBE_CLIENT_ID",
-        "ZEEBE_CLIENT_SECRET",
-        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
-        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
-        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
-    ];
-
     /// Removes the file of an earlier run, so that no client reads it. Fails if another program has written
     /// the file: it may be the only copy of credentials.
     fn remove_stale(path: &Path) -> io::Result<()> {
@@ -303,7 +289,7 @@ impl EnvFile {
         Ok(metadata.len() == 0
             || variables
                 .keys()
-                .all(|name| Self::NAMES.contains(&name.as_str()))
+                .all(|name| Sandbox::VARIABLES.contains(&name.as_str()))
                 && secrets[0].is_some()
                 && secrets[0] == secrets[1]
                 && urls
@@ -494,13 +480,6 @@ struct Options {
     command: Option<Vec<OsString>>,
 }
 
-fn not_empty(option: &str, value: String) -> Result<String, String> {
-    match value.is_empty() {
-        true => Err(format!("{option}: expected a value that is not empty")),
-        false => Ok(value),
-    }
-}
-
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
     let mut arguments = arguments;
     let mut options = Options {
@@ -527,10 +506,13 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
         };
         let mut path = || -> Result<PathBuf, String> {
             let value = value.take().or_else(|| arguments.next());
-            let value = value.filter(|value| value != "--");
-            value
-                .map(PathBuf::from)
-                .ok_or_else(|| format!("{option}: expected a value"))
+            match value.filter(|value| value != "--") {
+                Some(value) if value.is_empty() => {
+                    Err(format!("{option}: expected a value that is not empty"))
+                }
+                Some(value) => Ok(value.into()),
+                None => Err(format!("{option}: expected a value")),
+            }
         };
         let mut text = || -> Result<String, String> {
             let invalid = |_| format!("{option}: expected UTF-8");
@@ -580,9 +562,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
             "--no-ui" => builder.ui(false),
             "--verbose" | "-v" => builder.verbose(true),
             "--seed" => builder.seed(number()?),
-            "--client-id" => builder.client_id(&not_empty(&option, text()?)?),
-            "--client-secret" => builder.client_secret(&not_empty(&option, text()?)?),
-            "--organization-id" => builder.organization_id(&not_empty(&option, text()?)?),
+            "--client-id" => builder.client_id(&text()?),
+            "--client-secret" => builder.client_secret(&text()?),
+            "--organization-id" => builder.organization_id(&text()?),
             "--start-time" => {
                 let text = text()?;
                 builder.start_time(parse_time(&text).ok_or_else(|| {

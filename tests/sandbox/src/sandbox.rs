@@ -120,35 +120,43 @@ impl Sandbox {
         self.setup.client_secret.clone()
     }
 
+    /// Names of the variables of [`environment`](Self::environment); the last three are those of TLS.
+    #[doc(hidden)]
+    pub const VARIABLES: [&'static str; 10] = [
+        "CAMUNDA_CONSOLE_CLIENT_ID",
+        "CAMUNDA_CONSOLE_CLIENT_SECRET",
+        "CAMUNDA_CONSOLE_BASE_URL",
+        "CAMUNDA_CONSOLE_OAUTH_AUDIENCE",
+        "CAMUNDA_OAUTH_URL",
+        // Required by @camunda8/sdk, although it does not use them for this API.
+        "ZEEBE_CLIENT_ID",
+        "ZEEBE_CLIENT_SECRET",
+        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
+        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
+        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
+    ];
+
     /// Returns the environment variables that configure a client for the sandbox.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let mut variables = vec![
-            ("CAMUNDA_CONSOLE_CLIENT_ID".to_owned(), self.client_id()),
-            (
-                "CAMUNDA_CONSOLE_CLIENT_SECRET".to_owned(),
-                self.client_secret(),
-            ),
-            ("CAMUNDA_CONSOLE_BASE_URL".to_owned(), self.base_url()),
-            (
-                "CAMUNDA_CONSOLE_OAUTH_AUDIENCE".to_owned(),
-                API_AUDIENCE.to_owned(),
-            ),
-            ("CAMUNDA_OAUTH_URL".to_owned(), self.oauth_url()),
-            // Required by @camunda8/sdk, although it does not use them for this API.
-            ("ZEEBE_CLIENT_ID".to_owned(), self.client_id()),
-            ("ZEEBE_CLIENT_SECRET".to_owned(), self.client_secret()),
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        let files = self.files.as_ref();
+        let (certificate, key) = files.and_then(Files::client).unzip();
+        let values = [
+            Some(self.client_id()),
+            Some(self.client_secret()),
+            Some(self.base_url()),
+            Some(API_AUDIENCE.to_owned()),
+            Some(self.oauth_url()),
+            Some(self.client_id()),
+            Some(self.client_secret()),
+            files.map(|files| text(files.root())),
+            certificate.map(text),
+            key.map(text),
         ];
-        let mut add_path = |name: &str, path: PathBuf| {
-            variables.push((name.to_owned(), path.to_string_lossy().into_owned()));
-        };
-        if let Some(files) = &self.files {
-            add_path("CAMUNDA_CUSTOM_ROOT_CERT_PATH", files.root());
-            if let Some((certificate, key)) = files.client() {
-                add_path("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", certificate);
-                add_path("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", key);
-            }
-        }
+        let variables = Self::VARIABLES.into_iter().zip(values);
         variables
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 
     /// Returns the request counters since the start or the last reset.

@@ -387,7 +387,7 @@ fn program_keeps_file_of_another_program_that_env_file_names() {
          CAMUNDA_OAUTH_URL=https://login.cloud.camunda.io/oauth/token\n",
         r#"{"CAMUNDA_CONSOLE_CLIENT_SECRET": "s"}"#,
         "notes",
-        // Of a gateway that serves both, and of a sandbox with a line that somebody added.
+        // Of a gateway that serves both, and of a sandbox with an additional line.
         "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nCAMUNDA_CONSOLE_BASE_URL=https://gateway.test\n\
          CAMUNDA_OAUTH_URL=https://gateway.test/oauth/token\n",
         "CAMUNDA_CONSOLE_CLIENT_SECRET=s\nZEEBE_CLIENT_SECRET=s\nPASSWORD=p\n\
@@ -647,6 +647,11 @@ fn program_prints_help_and_usage_errors() {
         (&["--healthy-at-poll", "0"], "expected a number above 0"),
         (&["--client-id", ""], "--client-id: expected a value"),
         (&["--client-secret="], "--client-secret: expected a value"),
+        (&["--env-file="], "--env-file: expected a value"),
+        (
+            &["--creation-result", ""],
+            "--creation-result: expected a value",
+        ),
     ] {
         let rejected = output(command(arguments));
         assert!(

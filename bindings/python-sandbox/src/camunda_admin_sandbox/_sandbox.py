@@ -54,9 +54,13 @@ class ControlError(SandboxError):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"control request rejected with HTTP {status}: {message}")
+        # The arguments are those with which `pickle` and `copy` call the constructor.
+        super().__init__(status, message)
         self.status = status
         self.message = message
+
+    def __str__(self) -> str:
+        return f"control request rejected with HTTP {self.status}: {self.message}"
 
 
 def find_program() -> str:
@@ -161,6 +165,12 @@ class Stats:
     connections: int
 
 
+def _check_list(name: str, values: object) -> None:
+    """Raise `TypeError` for a string, which would be split into its characters."""
+    if isinstance(values, str):
+        raise TypeError(f"{name}: str given; expected a list of str")
+
+
 def _known(kind: Any, fields: Mapping[str, Any]) -> Any:
     """Create a dataclass from the fields that it has: a newer server may send more."""
     names = kind.__dataclass_fields__
@@ -189,6 +199,7 @@ class Sandbox:
         program: str | None = None,
         start_timeout: float = 30.0,
     ) -> None:
+        _check_list("options", options)
         self._directory = tempfile.TemporaryDirectory(prefix="camunda-admin-sandbox-python-")
         env_file = Path(self._directory.name) / "environment.json"
         # The directory is removed also if this process is killed before it can stop the server.
@@ -204,7 +215,7 @@ class Sandbox:
             self._directory.cleanup()
             raise SandboxError(f"start {command[0]}: {error}") from error
         try:
-            self._wait_for(env_file, start_timeout)
+            self._wait_for(command[0], env_file, start_timeout)
             self.environment: dict[str, str] = json.loads(env_file.read_text("utf-8"))
         except BaseException:
             self.close()
@@ -220,12 +231,13 @@ class Sandbox:
                     chain, self.environment["CAMUNDA_CUSTOM_PRIVATE_KEY_PATH"]
                 )
 
-    def _wait_for(self, env_file: Path, timeout: float) -> None:
+    def _wait_for(self, program: str, env_file: Path, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not env_file.exists():
             if self._process.poll() is not None:
                 message = self._log.read_text("utf-8", "replace").strip()
-                raise SandboxError(f"start server: {message}")
+                ended = f"{program} exited with status {self._process.returncode}"
+                raise SandboxError(f"start server: {message or ended}")
             if time.monotonic() > deadline:
                 raise SandboxError(f"start server: not ready after {timeout} s")
             time.sleep(0.005)
@@ -354,6 +366,7 @@ class Sandbox:
         organization: str | None = None,
     ) -> dict[str, str]:
         """Create credentials and return the environment variables of a client with them."""
+        _check_list("permissions", permissions)
         change: dict[str, Any] = {"permissions": list(permissions)}
         if organization is not None:
             change["organization"] = organization

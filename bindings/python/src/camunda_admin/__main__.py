@@ -46,7 +46,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--env-file", metavar="FILE", help="credential file of the Console with the settings")
+    about = "credential file of the Console with the settings"
+    common.add_argument("--env-file", type=_not_empty, metavar="FILE", help=about)
     common.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="timeout of each call; default: 60")
     parser = argparse.ArgumentParser(
         prog="python -m camunda_admin",

@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _MAX_COUNT = 2**32 - 1
+#: Limits of the durations that the library accepts, in seconds: its unit is the nanosecond.
+_MIN_SECONDS, _END_OF_SECONDS = 1e-9, 1.8e19
 
 # Numbers: searching `bytes` for `bytes` raises and discards an exception.
 _NUL, _PERCENT, _DOT = b"\0%."
@@ -172,7 +174,7 @@ def check_count(name: str, value: int) -> int:
 def check_seconds(name: str, value: Any) -> float:
     """Return a time span in seconds: that of a number above zero, or of a `timedelta`."""
     expected = "a number of seconds above zero, or a timedelta"
-    given = describe(value)
+    original = value
     datetime = sys.modules.get("datetime")
     if datetime is not None and isinstance(value, datetime.timedelta):
         value = value.total_seconds()
@@ -180,11 +182,11 @@ def check_seconds(name: str, value: Any) -> float:
         raise wrong_type(name, value, expected)
     # Also not NaN, with which every comparison is false.
     if not 0 < value < float("inf"):
-        raise invalid(name, f"{given} given", expected)
-    try:
-        return float(value)
-    except OverflowError:
-        raise invalid(name, f"{given} given", expected) from None
+        raise invalid(name, f"{describe(original)} given", expected)
+    if not _MIN_SECONDS <= value < _END_OF_SECONDS:
+        limit = "at least 1e-9 seconds" if value < 1 else "less than 1.8e19 seconds"
+        raise invalid(name, f"{describe(original)} given", limit)
+    return float(value)
 
 
 def check_list(
@@ -199,9 +201,14 @@ def check_list(
     A single string is not accepted, since it would be split into its characters; nor is a dict, whose
     values would be dropped. With `advice`, an empty list is not accepted either.
     """
-    if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
+    try:
+        # A class such as `list` has the attribute too, but only the class of an enumeration is an iterable.
+        elements = iter(values) if hasattr(values, "__iter__") else None
+    except TypeError:
+        elements = None
+    if isinstance(values, (str, bytes, dict)) or elements is None:
         raise wrong_type(name, values, expected)
-    result = [check(f"{name}[{number}]", value) for number, value in enumerate(values)]
+    result = [check(f"{name}[{number}]", value) for number, value in enumerate(elements)]
     if advice is not None and not result:
         raise InvalidArgumentError(f"`{name}` is an empty list; {advice}")
     return result

@@ -13,7 +13,7 @@ from ._hidden import Hidden, hide
 from ._json import decode
 from ._lazy import t, types
 from ._library import lib
-from ._native_handle import Closeable, NamedFile, NativeHandle, check, name_file, take_json
+from ._native_handle import Closeable, NamedFile, NativeHandle, check, like, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._settings import KEYS, check_settings, configure, connect, describe_client, own_config
 
@@ -122,7 +122,7 @@ class AdminClient(AdminOperations, Closeable):
     def from_env(cls, **settings: t.Unpack[types.Settings]) -> AdminClient:
         """Create a client from the environment variables of Camunda's SDKs.
 
-        A setting that is given replaces its variable, which is then not required.
+        A setting that is given replaces its variable, which then need be neither set nor valid.
 
         Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
         `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE`; or `CAMUNDA_CONSOLE_ACCESS_TOKEN`. Optional:
@@ -159,7 +159,7 @@ class AdminClient(AdminOperations, Closeable):
 
         Raises:
             FileError: the file cannot be read.
-            ConfigError: a line or a variable is not valid, or a required variable is missing.
+            ConfigError: a line is not valid, or a variable is missing or not valid.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
         checked = check_settings(settings, KEYS, "AdminClient.from_env_file")
@@ -219,7 +219,7 @@ class AdminClient(AdminOperations, Closeable):
                 settings. Default: unchanged.
             cancel: A handle that cancels the calls. None: none. Default: unchanged.
         """
-        admin = type(self).__new__(type(self))
+        admin = like(self)
         admin._use(self._connection.replaced(timeout, cancel), False)
         return admin
 

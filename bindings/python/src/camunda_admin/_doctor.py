@@ -6,7 +6,6 @@ from ctypes import byref, c_void_p
 
 from ._arguments import encode_path
 from ._connection import UNSET, CallOptions, Cancel, Connection, SharedClient
-from ._errors import ConfigError
 from ._lazy import t, types
 from ._library import lib
 from ._native_handle import NamedFile, NativeHandle, check
@@ -61,24 +60,18 @@ def _config(env_file: t.Optional[types.StrPath], settings: t.Dict[str, t.Any]) -
     if env_file is None and not settings:
         return _Environment()
     config, error = own_config(lib.camunda_config_new()), c_void_p()
-    is_valid = True
     if env_file is None:
-        try:
-            check(lib.camunda_config_load_env(config.pointer, byref(error)), error)
-        except ConfigError:
-            is_valid = False
+        check(lib.camunda_config_load_env(config.pointer, byref(error)), error)
     else:
         path = encode_path("env_file", env_file)
         with NamedFile(env_file):
             check(lib.camunda_config_load_env_file(config.pointer, path, byref(error)), error)
     configure(config, settings)
-    return config if is_valid else _Environment()
+    return config
 
 
 class _Environment(NativeHandle):
-    """NULL, for the settings of the environment. The report has a variable that is not valid; nothing else
-    is checked then.
-    """
+    """NULL, for the settings of the environment."""
 
     __slots__ = ()
 

@@ -93,11 +93,12 @@ class Model:
     def _fill(self, values: t.Iterable[t.Any], extra: t.Optional[t.Mapping[str, t.Any]]) -> None:
         """Set the fields of a new object, in the order of `_names`. None: the field is absent."""
         data = {
-            name: to_json(value)
+            name: _given_to_json(value)
             for name, value in zip(self._names.values(), values)
             if value is not None
         }
         _set_data(self, {**data, **to_json(extra or {})})
+        self._checked_values()
 
     def _object(self, name: str, kind: t.Type[types.ModelT]) -> types.ModelT:
         """Return the object of a field; an empty one if the field is absent."""
@@ -105,6 +106,8 @@ class Model:
         if value.__class__ is kind:
             found: types.ModelT = value
             return found
+        if not (value is None or isinstance(value, dict)):
+            return _instance(kind, value)
         result: types.ModelT = _new(kind)
         _set_data(result, {} if value is None else value)
         if value is not None:
@@ -126,16 +129,22 @@ class Model:
     def from_dict(cls: t.Type[types.ModelT], data: t.Mapping[str, t.Any]) -> types.ModelT:
         """Return the object of a dict with JSON names, as `to_dict` returns it.
 
+        The types of strings, numbers and booleans are not checked.
+
         Raises:
             KeyError: a required field is missing.
-            TypeError: a value is of the wrong type.
+            TypeError: `data` or an object in it is not a dict, or a list is not a list.
         """
         result = cls._of(_object_of(cls, data))
         result._check()
         return result
 
     def to_dict(self) -> t.Dict[str, t.Any]:
-        """Return the JSON object of the response: all fields by their JSON names, unknown ones included."""
+        """Return the JSON object of the response: all fields by their JSON names, unknown ones included.
+
+        A number that neither `int` nor `float` represents exactly, such as `1e999`, is a `Decimal`, which
+        `json.dumps` accepts only with a function `default`.
+        """
         result: t.Dict[str, t.Any] = to_json(self._data, True)
         return result
 
@@ -153,11 +162,28 @@ class Model:
         for name in self._required:
             if self._data.get(self._names[name]) is None:
                 raise KeyError(self._names[name])
-        for value in self._values():
+        for value in self._checked_values():
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Model):
                     _object_of(type(each), each._data)
                     each._check()
+
+    def _checked_values(self) -> t.Tuple[t.Any, ...]:
+        """Return the values of the fields. Raise an exception for one that is not the object or the list
+        that it must be.
+        """
+        values = []
+        for name, key in self._names.items():
+            given = self._data.get(key)
+            try:
+                value = getattr(self, name)
+            except TypeError as error:
+                raise TypeError(f"{type(self).__name__}.{name}: {error}") from None
+            if isinstance(value, tuple) and isinstance(given, (str, dict)):
+                kind = type(given).__name__
+                raise TypeError(f"{type(self).__name__}.{name}: {kind} given; expected a list")
+            values.append(value)
+        return tuple(values)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model) or type(other) is not type(self):
@@ -196,8 +222,11 @@ class Model:
     def replace(self: types.ModelT, **changes: t.Any) -> types.ModelT:
         """Return a copy with other values for some fields, which are given as keyword arguments.
 
+        The types of strings, numbers and booleans are not checked.
+
         Raises:
-            TypeError: the class has no such field, or a value is of the wrong type.
+            TypeError: the class has no such field, or its value is not the object or the iterable that
+                it must be.
         """
         data = dict(self._data)
         extra = changes.pop("extra", None)
@@ -210,8 +239,10 @@ class Model:
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
             data.pop(self._names[name], None)
             if value is not None:
-                data[self._names[name]] = to_json(value)
-        return self._of(data)
+                data[self._names[name]] = _given_to_json(value)
+        result = self._of(data)
+        result._checked_values()
+        return result
 
     def __replace__(self: types.ModelT, **changes: t.Any) -> types.ModelT:
         return self.replace(**changes)
@@ -253,6 +284,19 @@ def to_json(value: t.Any, plain: bool = False) -> t.Any:
             raise TypeError(f"{type(value).__name__} without a time zone given; expected an aware datetime")
         return value.isoformat()
     return value
+
+
+def _given_to_json(value: t.Any) -> t.Any:
+    """Return a value that the program gives for a field as decoded JSON. Reads an iterable once."""
+    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes, list, tuple, dict)):
+        value = list(value)
+    return to_json(value)
+
+
+def _instance(kind: t.Type[types.ModelT], value: t.Any) -> types.ModelT:
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{type(value).__name__} given; expected a {kind.__name__} or a dict")
 
 
 def _object_of(kind: t.Type[Model], data: t.Any) -> t.Dict[str, t.Any]:

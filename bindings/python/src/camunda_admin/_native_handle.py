@@ -14,11 +14,13 @@ from ._library import lib, stopped_by_shutdown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from functools import partial
+
+    T = t.TypeVar("T")
 else:
     # The module from which `functools` imports it: importing `functools` takes long.
     from _functools import partial
 
-__all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "name_file", "take_error", "take_json"]
+__all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "like", "name_file", "take_error", "take_json"]
 
 
 class NativeHandle:
@@ -60,6 +62,15 @@ class Closeable:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def like(original: T) -> T:
+    """Return a new object of the same class, with the attributes that a subclass has added."""
+    kind = type(original)
+    result: T = kind.__new__(kind)
+    for name, value in getattr(original, "__dict__", {}).items():
+        setattr(result, name, value)
+    return result
 
 
 _STAGES: t.Dict[int, types.Stage] = {1: "config", 2: "token", 3: "request", 4: "decode"}

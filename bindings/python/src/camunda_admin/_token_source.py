@@ -11,7 +11,7 @@ from ._hidden import Hidden, hide, hide_values
 from ._json import decode
 from ._lazy import t, types
 from ._library import lib
-from ._native_handle import Closeable, NativeHandle, check, take_json
+from ._native_handle import Closeable, NativeHandle, check, like, take_json
 from ._settings import SECRETS, TOKEN_KEYS, check_settings, configure, connect, own_config
 from ._stats import Stats
 from ._token import Token
@@ -76,7 +76,7 @@ class TokenSource(Closeable):
                 Default: unchanged.
             cancel: A handle that cancels `access_token`. None: none. Default: unchanged.
         """
-        source = type(self).__new__(type(self))
+        source = like(self)
         source._connection = self._connection.replaced(timeout, cancel)
         source._audience = self._audience
         source._last = self._last

@@ -9,6 +9,7 @@ import itertools
 from ctypes import byref, c_void_p
 
 from . import _prototypes
+from ._arguments import encode_str
 from ._callbacks import logger, protect_first_step, store_exception
 from ._lazy import t
 from ._library import lib
@@ -64,10 +65,9 @@ class TokenStore(abc.ABC):
 
 def use_store(config: t.Optional[int], store: TokenStore) -> None:
     """Set a store as the token cache of a configuration."""
+    description = encode_str("TokenStore.describe", store.describe())
     number = next(_numbers)
-    _stores[number] = _RegisteredStore(
-        store, ctypes.create_string_buffer(store.describe().encode())
-    )
+    _stores[number] = _RegisteredStore(store, ctypes.create_string_buffer(description))
     error = c_void_p()
     try:
         status = lib.camunda_config_set_token_store(config, byref(_table), number, byref(error))
@@ -99,7 +99,7 @@ def _errno_of(body: t.Callable[[], object]) -> int:
     except Exception as error:
         log_to = logger()
         if log_to is not None:
-            log_to.debug("token store failed", exc_info=True)
+            log_to.debug("token store failed", exc_info=True, extra={"part": __name__})
         number = error.errno if isinstance(error, OSError) else None
         if number is not None and number > 0:
             return number
@@ -115,7 +115,8 @@ def _get(user: int, name: bytes, write: t.Any, value: int) -> int:
     def get() -> None:
         found = _stores[user].store.get(name.decode())
         if found is not None:
-            write(value, bytes(found), len(found))
+            encoded = memoryview(found).tobytes()
+            write(value, encoded, len(encoded))
 
     return _errno_of(get)
 

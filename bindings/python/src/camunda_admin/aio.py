@@ -54,7 +54,11 @@ async def to_thread(
     def call() -> _T:
         nonlocal started
         started = True
-        return context.run(functools.partial(function, *args, cancel=cancel, **kwargs))
+        try:
+            return context.run(functools.partial(function, *args, cancel=cancel, **kwargs))
+        except StopIteration as error:
+            # A future does not accept it, and on some versions of Python it then never completes.
+            raise RuntimeError("the call raised StopIteration") from error
 
     future = asyncio.get_running_loop().run_in_executor(executor, call)
     try:

@@ -186,8 +186,7 @@ fn update(call: &mut Call<'_>) -> Result<Response, Response> {
     if let Some(stage) = stage {
         cluster.document.insert("labels".into(), json!([stage]));
     }
-    let uuid = cluster.uuid.clone();
-    call.record(Change::Updated, "cluster", &uuid, "updated cluster");
+    call.record_cluster(Change::Updated, "updated cluster");
     Ok(Response::no_content())
 }
 
@@ -196,8 +195,7 @@ fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let deleted_at = call.now + call.state.settings.healthy_after / 2;
     let cluster = call.cluster()?;
     cluster.deleted_at.get_or_insert(deleted_at);
-    let uuid = cluster.uuid.clone();
-    call.record(Change::Deleted, "cluster", &uuid, "deleted cluster");
+    call.record_cluster(Change::Deleted, "deleted cluster");
     Ok(Response::no_content())
 }
 
@@ -213,8 +211,7 @@ fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
     }
     if cluster.ready(now) == "Suspended" {
         cluster.begin("Resuming", HEALTHY, now, &settings);
-        let uuid = cluster.uuid.clone();
-        call.record(Change::Updated, "cluster", &uuid, "woke cluster");
+        call.record_cluster(Change::Updated, "woke cluster");
     }
     Ok(Response::no_content())
 }
@@ -261,8 +258,10 @@ fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
     }
     cluster.begin("Updating", HEALTHY, now, &settings);
     cluster.upgrade = Some((cluster.completion(now, &settings), newest.resource()));
-    let audit = format!("upgraded cluster to {}", newest.name);
-    call.record(Change::Updated, "cluster", &uuid, &audit);
+    call.record_cluster(
+        Change::Updated,
+        &format!("upgraded cluster to {}", newest.name),
+    );
     Ok(Response::ok(&json!({
         "cluster": { "id": uuid, "name": cluster_name },
         "oldGeneration": { "id": old["uuid"], "name": old["name"] },
@@ -305,8 +304,7 @@ fn set_allowed_addresses(call: &mut Call<'_>, field: &str) -> Result<Response, R
     }
     let cluster = call.cluster()?;
     cluster.ip_allowlist = allowlist;
-    let uuid = cluster.uuid.clone();
-    call.record(Change::Updated, "cluster", &uuid, "set IP allowlist");
+    call.record_cluster(Change::Updated, "set IP allowlist");
     Ok(Response::no_content())
 }
 

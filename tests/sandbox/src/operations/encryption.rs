@@ -75,8 +75,7 @@ fn set(call: &mut Call<'_>) -> Result<Response, Response> {
     }
     cluster.settle(now);
     let response = cluster.to_json(now, allowlist);
-    let uuid = cluster.uuid.clone();
-    call.record(Change::Updated, "cluster", &uuid, "set encryption keys");
+    call.record_cluster(Change::Updated, "set encryption keys");
     Ok(Response::ok(&response))
 }
 

@@ -42,7 +42,6 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
     let source = call.own_cluster()?;
     let backups = backups_for_failover(source, &backup_ids, now)?;
     let source_document = source.document.clone();
-    let source_uuid = source.uuid.clone();
     let enterprise = source.enterprise;
     let suspended = source.status.all_fixed("Suspended");
     source.status = suspended.clone();
@@ -77,12 +76,7 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
     cluster.enterprise = enterprise;
     cluster.backups = backups;
     call.state.clusters.push(cluster, now);
-    call.record(
-        Change::Updated,
-        "cluster",
-        &source_uuid,
-        "failed over cluster",
-    );
+    call.record_cluster(Change::Updated, "failed over cluster");
     let done: Value = "ok".into();
     Ok(Response::ok(&json!({
         "newClusterId": new_uuid,

@@ -268,6 +268,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Adds an event on the cluster in the path to the audit log.
+    fn record_cluster(&mut self, change: Change, audit: &str) {
+        self.record(change, "cluster", self.parameter("clusterUuid"), audit);
+    }
+
     /// Adds an event to the audit log.
     fn record(&mut self, change: Change, entity: &str, entity_id: &str, audit: &str) {
         let mut event = json!({

@@ -1,12 +1,9 @@
-//! Macros that declare the types of the API (objects, enumerations, ids) with their decoding,
-//! encoding and description.
+//! Macro that declares the objects of the API with their decoding, encoding and description.
 //!
 //! Not derived with serde, because objects keep unknown fields, for which `serde(flatten)` would
 //! buffer every object; because the API sometimes omits fields that it documents as required; and
 //! because the types of all four languages come from one declaration. Must not depend on
 //! operations.
-
-use std::fmt;
 
 /// Declares an object of the API.
 ///
@@ -37,7 +34,7 @@ macro_rules! api_object {
             pub extra: $crate::api::extra::Extra,
         }
 
-        $crate::api::object::api_object!(@default $direction $name { $($presence $field)* } $($field)*);
+        $crate::api::object_macro::api_object!(@default $direction $name { $($presence $field)* } $($field)*);
 
         // The walk marks the fields that are present in the bits of a `u64`.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
@@ -47,12 +44,12 @@ macro_rules! api_object {
                 &$crate::api::schema::Description::Object {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
-                    direction: $crate::api::object::api_object!(@direction $direction),
+                    direction: $crate::api::object_macro::api_object!(@direction $direction),
                     fields: &[ $( $crate::api::schema::Field {
                         name: stringify!($field),
                         json: $json,
                         rust_type: stringify!($type),
-                        presence: $crate::api::object::api_object!(@presence $presence),
+                        presence: $crate::api::object_macro::api_object!(@presence $presence),
                         doc: concat!($($field_doc, "\n"),*),
                         schema: <$type as $crate::api::schema::HasSchema>::SCHEMA,
                     }, )* ],
@@ -75,7 +72,7 @@ macro_rules! api_object {
                 let blanks = self.extra.blanks();
                 let mut map = serializer.serialize_map(None)?;
                 $(
-                    $crate::api::object::api_object!(
+                    $crate::api::object_macro::api_object!(
                         @encode $presence $direction map, $json, self.$field, blanks, Index::$field as u32
                     );
                 )*
@@ -123,14 +120,14 @@ macro_rules! api_object {
                         self,
                         mut map: M,
                     ) -> Result<$name, M::Error> {
-                        $( $crate::api::object::api_object!(@declare $presence $field: $type); )*
+                        $( $crate::api::object_macro::api_object!(@declare $presence $field: $type); )*
                         let mut extra = $crate::api::extra::Extra::default();
                         #[allow(unused_mut, reason = "an object may have no field")]
                         let mut blanks = $crate::api::extra::Blanks::default();
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $( Key::$field => {
-                                    $field = $crate::api::object::api_object!(
+                                    $field = $crate::api::object_macro::api_object!(
                                         @decode $presence map, blanks, Index::$field as u32
                                     );
                                 } )*
@@ -138,7 +135,7 @@ macro_rules! api_object {
                             }
                         }
                         Ok($name {
-                            $( $field: $crate::api::object::api_object!(
+                            $( $field: $crate::api::object_macro::api_object!(
                                 @settle $presence $field $json, blanks, Index::$field as u32
                             ), )*
                             extra: extra.with_blanks(blanks),
@@ -153,7 +150,7 @@ macro_rules! api_object {
     // fields itself. A request must be complete.
     (@default response $name:ident { required $($rest:ident)* } $($field:ident)*) => {};
     (@default response $name:ident { $skipped:ident $skipped_too:ident $($rest:ident)* } $($field:ident)*) => {
-        $crate::api::object::api_object!(@default response $name { $($rest)* } $($field)*);
+        $crate::api::object_macro::api_object!(@default response $name { $($rest)* } $($field)*);
     };
     (@default response $name:ident {} $($field:ident)*) => {
         impl Default for $name {
@@ -173,7 +170,7 @@ macro_rules! api_object {
     (@presence optional) => { $crate::api::schema::Presence::Optional };
     (@presence omittable) => { $crate::api::schema::Presence::Defaulted };
     (@encode omittable $($rest:tt)*) => {
-        $crate::api::object::api_object!(@encode optional $($rest)*)
+        $crate::api::object_macro::api_object!(@encode optional $($rest)*)
     };
     (@encode optional $direction:ident $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         if $value.is_some() || $blanks.was_null($position) {
@@ -186,7 +183,7 @@ macro_rules! api_object {
         // Unless the caller set it after decoding.
         if $blanks.was_null($position) && $crate::api::extra::is_default(&$value) {
             $map.serialize_entry($json, &())?;
-        } else if !($crate::api::object::api_object!(@may_omit $direction)
+        } else if !($crate::api::object_macro::api_object!(@may_omit $direction)
             && $blanks.was_absent($position)
             && $crate::api::extra::is_default(&$value))
         {
@@ -219,281 +216,11 @@ macro_rules! api_object {
 }
 pub(crate) use api_object;
 
-/// Value of an enumeration that this version does not know.
-///
-/// Opaque: a `match` cannot depend on its text, which would change its result silently when a later
-/// version knows the value. Compare with `as_str` of the enumeration instead.
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-// `None` if empty. Boxed twice, since it is rare: an enumeration takes 16 bytes instead of 24.
-pub struct UnknownValue(Option<Box<Box<str>>>);
-
-impl UnknownValue {
-    pub(crate) fn new(value: &str) -> Self {
-        UnknownValue((!value.is_empty()).then(|| Box::new(Box::from(value))))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.as_deref().map_or("", |value| value)
-    }
-}
-
-impl fmt::Debug for UnknownValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_str().fmt(f)
-    }
-}
-
-/// Declares an open enumeration of the API: the values known to this version, and `Unknown`.
-macro_rules! api_enum {
-    (
-        $(#[doc = $doc:literal])*
-        enum $name:ident {
-            $( $(#[doc = $value_doc:literal])* $variant:ident = $json:literal, )*
-        }
-    ) => {
-        $(#[doc = $doc])*
-        ///
-        /// A value that this version does not know is kept as `Unknown` and encoded unchanged.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[non_exhaustive]
-        pub enum $name {
-            $( $(#[doc = $value_doc])* $variant, )*
-            /// A value that this version does not know; empty if the field was absent. `as_str` and
-            /// `Display` return it.
-            Unknown($crate::api::object::UnknownValue),
-        }
-
-        impl $name {
-            /// Returns the value as in JSON.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $( $name::$variant => $json, )*
-                    $name::Unknown(value) => value.as_str(),
-                }
-            }
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                $name::Unknown($crate::api::object::UnknownValue::default())
-            }
-        }
-
-        impl From<&str> for $name {
-            fn from(value: &str) -> Self {
-                match value {
-                    $( $json => $name::$variant, )*
-                    _ => $name::Unknown($crate::api::object::UnknownValue::new(value)),
-                }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = std::convert::Infallible;
-            /// Never fails: an unknown value becomes `Unknown`.
-            fn from_str(value: &str) -> Result<Self, Self::Err> {
-                Ok($name::from(value))
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                self.as_str()
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl $crate::api::schema::Describe for $name {
-            const DESCRIPTION: &'static $crate::api::schema::Description =
-                &$crate::api::schema::Description::Enum {
-                    name: stringify!($name),
-                    doc: concat!($($doc, "\n"),*),
-                    values: &[ $( $crate::api::schema::EnumValue {
-                        name: stringify!($variant),
-                        json: $json,
-                        doc: concat!($($value_doc, "\n"),*),
-                    }, )* ],
-                };
-        }
-
-        impl $crate::api::schema::HasSchema for $name {
-            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
-                <$name as $crate::api::schema::Describe>::DESCRIPTION,
-            );
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ValueVisitor;
-                impl serde::de::Visitor<'_> for ValueVisitor {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str(concat!("a string (", stringify!($name), ")"))
-                    }
-                    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$name, E> {
-                        Ok($name::from(value))
-                    }
-                }
-                deserializer.deserialize_str(ValueVisitor)
-            }
-        }
-    };
-}
-pub(crate) use api_enum;
-
-/// Declares an id: an opaque, non-empty string that is percent-encoded in paths.
-macro_rules! api_id {
-    ($(#[doc = $doc:literal])* struct $name:ident;) => {
-        $(#[doc = $doc])*
-        ///
-        /// Never empty. Percent-encoded in the paths of requests.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Creates an id from a string.
-            ///
-            /// # Errors
-            ///
-            /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if the id is empty
-            /// or has a `.` or `..` segment, also a percent-encoded one: servers and proxies
-            /// resolve these, so that the request could reach another resource.
-            pub fn new(id: impl Into<String>) -> $crate::Result<Self> {
-                let id = id.into();
-                $crate::api::path_segment::check_segment(stringify!($name), &id)?;
-                Ok($name(id))
-            }
-
-            /// Returns the id as in JSON.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::Error;
-            fn from_str(id: &str) -> $crate::Result<Self> {
-                $name::new(id)
-            }
-        }
-
-        impl TryFrom<&str> for $name {
-            type Error = $crate::Error;
-            fn try_from(id: &str) -> $crate::Result<Self> {
-                $name::new(id)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $crate::Error;
-            fn try_from(id: String) -> $crate::Result<Self> {
-                $name::new(id)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
-            }
-        }
-
-        impl PartialEq<str> for $name {
-            fn eq(&self, other: &str) -> bool {
-                self.0 == other
-            }
-        }
-
-        impl PartialEq<&str> for $name {
-            fn eq(&self, other: &&str) -> bool {
-                self.0 == *other
-            }
-        }
-
-        /// Clones the id, so that a function can take an id by value or by reference.
-        impl From<&$name> for $name {
-            fn from(id: &$name) -> $name {
-                id.clone()
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                self.as_str()
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct IdVisitor;
-                impl serde::de::Visitor<'_> for IdVisitor {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a string")
-                    }
-                    fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<$name, E> {
-                        $crate::api::object::check_id(stringify!($name), id)?;
-                        Ok($name(id.to_owned()))
-                    }
-                }
-                deserializer.deserialize_str(IdVisitor)
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl $crate::api::schema::Describe for $name {
-            const DESCRIPTION: &'static $crate::api::schema::Description =
-                &$crate::api::schema::Description::Id {
-                    name: stringify!($name),
-                    doc: concat!($($doc, "\n"),*),
-                };
-        }
-
-        impl $crate::api::schema::HasSchema for $name {
-            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
-                <$name as $crate::api::schema::Describe>::DESCRIPTION,
-            );
-            const EMPTY_IS_ABSENT: bool = true;
-        }
-    };
-}
-pub(crate) use api_id;
-
-/// Validates an id of a response. Unlike an argument it may have a dot segment: the request that
-/// uses it is validated.
-pub(crate) fn check_id<E: serde::de::Error>(name: &str, id: &str) -> Result<(), E> {
-    if id.is_empty() {
-        return Err(E::custom(format_args!("invalid value: {name} is empty")));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(unreachable_pub)] // the macros declare public types
 mod tests {
+    use crate::api::enum_macro::api_enum;
+    use crate::api::id_macro::api_id;
     use crate::api::json::Number;
     use crate::api::timestamp::Timestamp;
 
@@ -679,32 +406,5 @@ mod tests {
             debug.contains("key") && !debug.contains("hunter2"),
             "{debug}"
         );
-    }
-
-    #[test]
-    fn id_is_never_empty() {
-        assert!("".parse::<ItemId>().is_err());
-        assert!(ItemId::try_from("").is_err());
-        let error = serde_json::from_str::<ItemId>(r#""""#).unwrap_err();
-        assert!(error.to_string().contains("ItemId is empty"), "{error}");
-        let id: ItemId = serde_json::from_str(r#""a""#).unwrap();
-        assert_eq!((id.as_ref(), id.to_string()), ("a", "a".to_owned()));
-        assert_eq!(serde_json::to_string(&id).unwrap(), r#""a""#);
-        assert_eq!(String::from(id), "a");
-    }
-
-    #[test]
-    fn enum_value_parses_known_and_unknown_strings() {
-        assert_eq!("red".parse(), Ok(Color::Red));
-        assert_eq!("green".parse(), Ok(Color::from("green")));
-        assert_eq!(Color::Red.as_ref(), "red");
-    }
-
-    #[test]
-    fn id_rejects_empty_string_and_dot_segments() {
-        for bad in ["", ".", "..", "../members", "a%2f..%2fb"] {
-            assert!(ItemId::new(bad).is_err(), "{bad:?}");
-        }
-        assert_eq!(ItemId::new("a/members").unwrap().as_str(), "a/members");
     }
 }
