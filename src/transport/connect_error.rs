@@ -319,26 +319,17 @@ fn describe_tls(error: &rustls::Error) -> String {
 pub(super) fn is_permanent_tls(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_) => true,
-        rustls::Error::AlertReceived(alert) => {
-            *alert == AlertDescription::CertificateRequired || rejects_client_certificate(*alert)
-        }
-        _ => false,
+        error => rejects_client(error),
     }
 }
 
-/// Returns whether an error is an alert that a server sends about the handshake only (RFC 8446, section
-/// 6.2): about the certificate, the signature or the parameters of the client.
-pub(super) fn aborts_handshake(error: &rustls::Error) -> bool {
+/// Returns whether an error is an alert with which the server rejects the client for its certificate, or
+/// for having none.
+pub(super) fn rejects_client(error: &rustls::Error) -> bool {
     let rustls::Error::AlertReceived(alert) = error else {
         return false;
     };
-    rejects_client_certificate(*alert)
-        || matches!(
-            alert,
-            AlertDescription::CertificateRequired
-                | AlertDescription::DecryptError
-                | AlertDescription::HandshakeFailure
-        )
+    *alert == AlertDescription::CertificateRequired || rejects_client_certificate(*alert)
 }
 
 /// Returns whether an alert of the server is about the certificate of the client.
@@ -388,10 +379,16 @@ mod tests {
                 format!("it rejects the client certificate ({name}); check `client_cert`");
             assert_eq!(describe_io(&error), expected);
             assert!(is_permanent(&ureq::Error::Io(error)), "{name}");
-            assert!(aborts_handshake(&rustls::Error::AlertReceived(alert)));
+            assert!(rejects_client(&rustls::Error::AlertReceived(alert)));
         }
-        let alert = rustls::Error::AlertReceived(AlertDescription::InternalError);
-        assert!(!aborts_handshake(&alert));
-        assert!(!is_permanent(&ureq::Error::Io(io::Error::other(alert))));
+        for alert in [
+            AlertDescription::InternalError,
+            AlertDescription::HandshakeFailure,
+            AlertDescription::DecryptError,
+        ] {
+            let alert = rustls::Error::AlertReceived(alert);
+            assert!(!rejects_client(&alert));
+            assert!(!is_permanent(&ureq::Error::Io(io::Error::other(alert))));
+        }
     }
 }

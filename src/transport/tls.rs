@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::buffers::ZeroizingBuffers;
-use super::connect_error::{aborts_handshake, is_permanent_tls};
+use super::connect_error::{is_permanent_tls, rejects_client};
 use super::exchange::ExchangeGuard;
 use super::read_ahead::ReadAhead;
 use super::socket::{PlainTransport, unexpected_eof};
@@ -136,14 +136,16 @@ impl TlsTransport {
     /// Returns whether the peer has aborted its handshake, so that it has decrypted no byte that was sent.
     ///
     /// With TLS 1.3 it verifies the client's certificate after the client's handshake is complete
-    /// (RFC 8446, section 4.4.2.4). Before it has, it reads no other data of the client.
+    /// (RFC 8446, section 4.4.2.4). Before it has, it reads no other data of the client. Of the alerts with
+    /// which it can end, those are recognized with which a retry would fail too, so that a request of which
+    /// bytes were sent is never retried.
     fn is_handshake_aborted(&mut self) -> bool {
         let connection = &mut self.stream.conn;
         !self.has_received
             && connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
             // Fails again with the error of this connection; that of a read can be of the connection to a
             // proxy.
-            && connection.process_new_packets().is_err_and(|error| aborts_handshake(&error))
+            && connection.process_new_packets().is_err_and(|error| rejects_client(&error))
     }
 
     /// Encrypts and sends the bytes that wait, with what is left of the handshake before them.
@@ -233,6 +235,7 @@ impl Transport for TlsTransport {
         true
     }
 }
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
