@@ -5,11 +5,11 @@
 //! of this process needs a permit, whatever its credentials are. Performs no I/O and reads no
 //! clock; time and events are parameters.
 //!
-//! Callers queue in the order of their arrival. Permits are not reserved: one is granted when the
+//! Callers queue in the order of their arrival; one whose thread waits for another token in a callback lets
+//! the others pass. Permits are not reserved: one is granted when the
 //! request is sent, so a caller who leaves the queue or is late delays the others by its own
 //! absence only, and two permits are never closer than [`MIN_REQUEST_INTERVAL`].
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -45,10 +45,14 @@ const _: () = assert!(MAX_429_BLOCK.as_secs() + MAX_429_WINDOW.as_secs() <= MAX_
 
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct QueueTicket {
-    place: u64,
-    /// A request that a callback of another one makes is sent first: that one waits for the callback.
-    depth: Reverse<u32>,
+pub(crate) struct QueueTicket(u64);
+
+/// A caller in the queue.
+#[derive(Debug)]
+struct Queued {
+    thread: usize,
+    /// How many callbacks of it, each in one of the one before, wait for a token.
+    pauses: u32,
 }
 
 /// Two 429s with at most this distance are the same one, read from two stores: conversions between
@@ -76,8 +80,7 @@ pub(crate) struct RateLimiter {
     consecutive_429s: u32,
     /// Whether the last attempt to connect failed.
     connection_failed: bool,
-    /// The tickets, with the threads that have them.
-    queue: BTreeMap<QueueTicket, usize>,
+    queue: BTreeMap<QueueTicket, Queued>,
     tickets: u64,
 }
 
@@ -92,26 +95,36 @@ pub(crate) struct MergedState {
 }
 
 impl RateLimiter {
-    /// Joins the queue: at its end, or immediately before another request of the same thread, one of
-    /// whose callbacks makes this one. The caller must [`dequeue`](RateLimiter::dequeue) the ticket,
+    /// Joins the queue for a call of `thread`. The caller must [`dequeue`](RateLimiter::dequeue) the ticket,
     /// whether it sent a request or not.
     pub(crate) fn enqueue(&mut self, thread: usize) -> QueueTicket {
-        let mut tickets = self.queue.iter();
-        let ticket = match tickets.find(|(_, of)| **of == thread) {
-            Some((outer, _)) => QueueTicket {
-                depth: Reverse(outer.depth.0 + 1),
-                ..*outer
-            },
-            None => {
-                self.tickets += 1;
-                QueueTicket {
-                    place: self.tickets,
-                    depth: Reverse(0),
-                }
-            }
-        };
-        self.queue.insert(ticket, thread);
+        self.tickets += 1;
+        let ticket = QueueTicket(self.tickets);
+        self.queue.insert(ticket, Queued { thread, pauses: 0 });
         ticket
+    }
+
+    /// Lets other callers pass those of `thread`, which are in a callback, until [`resume`](Self::resume).
+    /// Otherwise a callback that waits for one of the others would wait for ever. Returns whether there are
+    /// any.
+    pub(crate) fn pause(&mut self, thread: usize) -> bool {
+        let mut is_queued = false;
+        for queued in self.of_thread(thread) {
+            queued.pauses += 1;
+            is_queued = true;
+        }
+        is_queued
+    }
+
+    pub(crate) fn resume(&mut self, thread: usize) {
+        for queued in self.of_thread(thread) {
+            queued.pauses = queued.pauses.saturating_sub(1);
+        }
+    }
+
+    fn of_thread(&mut self, thread: usize) -> impl Iterator<Item = &mut Queued> {
+        let queued = self.queue.values_mut();
+        queued.filter(move |queued| queued.thread == thread)
     }
 
     pub(crate) fn dequeue(&mut self, ticket: QueueTicket) {
@@ -129,9 +142,10 @@ impl RateLimiter {
     /// Returns the time of the permit for a queued ticket, or (`None`) for a caller who joins now.
     pub(crate) fn permit_at(&self, ticket: Option<QueueTicket>, now: ClockTime) -> Duration {
         let ahead = match ticket {
-            Some(ticket) => self.queue.range(..ticket).count(),
-            None => self.queue.len(),
+            Some(ticket) => self.queue.range(..ticket),
+            None => self.queue.range(..),
         };
+        let ahead = ahead.filter(|(_, queued)| queued.pauses == 0).count();
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         self.next_allowed_at()
             .max(now.mono)
@@ -538,19 +552,32 @@ mod tests {
     }
 
     #[test]
-    fn request_of_a_callback_is_before_the_request_whose_callback_makes_it() {
+    fn paused_callers_delay_no_other() {
         let mut rate_limiter = RateLimiter::default();
+        assert!(!rate_limiter.pause(1));
         let outer = rate_limiter.enqueue(1);
         let other = rate_limiter.enqueue(2);
+        assert!(rate_limiter.pause(1));
         let nested = rate_limiter.enqueue(1);
+        assert!(rate_limiter.pause(1));
         let innermost = rate_limiter.enqueue(1);
-        for (ahead, ticket) in [innermost, nested, outer, other].into_iter().enumerate() {
-            let expected = at(1_100 * ahead as u64).mono;
-            assert_eq!(rate_limiter.permit_at(Some(ticket), START), expected);
-        }
+        let permits = |rate_limiter: &RateLimiter, tickets: &[QueueTicket]| {
+            let permit_at = |ticket: &QueueTicket| rate_limiter.permit_at(Some(*ticket), START);
+            tickets.iter().map(permit_at).collect::<Vec<_>>()
+        };
+        let after = |waits: &[u64]| waits.iter().map(|wait| at(*wait).mono).collect::<Vec<_>>();
+        let tickets = [outer, other, nested, innermost];
+        assert_eq!(
+            permits(&rate_limiter, &tickets),
+            after(&[0, 0, 1_100, 1_100])
+        );
+        assert_eq!(rate_limiter.permit_at(None, START), at(2_200).mono);
         rate_limiter.dequeue(innermost);
+        rate_limiter.resume(1);
+        assert_eq!(permits(&rate_limiter, &tickets[..3]), after(&[0, 0, 1_100]));
         rate_limiter.dequeue(nested);
-        assert_eq!(rate_limiter.permit_at(Some(outer), START), START.mono);
+        rate_limiter.resume(1);
+        assert_eq!(permits(&rate_limiter, &tickets[..2]), after(&[0, 1_100]));
     }
 
     #[test]

@@ -411,6 +411,7 @@ impl TokenCacheHandle {
         call: &CallContext,
     ) -> Result<Token, Error> {
         let entry = self.current();
+        let _paused = entry.rate_limiter.pause_calls_of_thread();
         let mut waited = false;
         loop {
             // Called before the lock is taken, since it may run an interrupt check of the caller.

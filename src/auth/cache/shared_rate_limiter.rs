@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
+use super::sync::{Mutex, MutexGuard, Signal, current_thread, lock_inherited};
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limit_record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
@@ -59,6 +59,18 @@ pub(super) struct Sharing<'a> {
     pub(super) call: &'a CallContext,
 }
 
+/// Calls of a thread that let others pass in the queue.
+pub(super) struct PausedCalls<'a> {
+    limiter: &'a SharedRateLimiter,
+    thread: usize,
+}
+
+impl Drop for PausedCalls<'_> {
+    fn drop(&mut self) {
+        self.limiter.lock().resume(self.thread);
+    }
+}
+
 /// The record of a store, as it was read.
 pub(super) struct ReadRecord<'a> {
     store: &'a Store,
@@ -101,6 +113,20 @@ impl SharedRateLimiter {
     /// Returns the time (monotonic) of the permit for a caller who joins the queue now.
     pub(super) fn permit_at(&self, now: ClockTime) -> Duration {
         self.lock().permit_at(None, now)
+    }
+
+    /// Lets others pass the calls of this thread that are in the queue, in whose callback it is, until the
+    /// result is dropped. `None` if there are none.
+    pub(super) fn pause_calls_of_thread(&self) -> Option<PausedCalls<'_>> {
+        let thread = current_thread();
+        let is_paused = self.lock().pause(thread);
+        is_paused.then(|| {
+            self.changed.notify_all();
+            PausedCalls {
+                limiter: self,
+                thread,
+            }
+        })
     }
 
     /// Returns the rest of the block after a 429.

@@ -116,6 +116,59 @@ fn token_for_other_credentials_is_requested_in_a_callback_while_its_caller_waits
 }
 
 #[test]
+fn callback_can_wait_for_a_token_whose_request_is_behind_that_of_its_caller() {
+    let clock = Clock::Real;
+    let cache = Cache::new(clock.clone());
+    let endpoint = Endpoint::new(&clock, []);
+    let of = |audience: &str| {
+        let audience = audience.to_owned();
+        let request = TokenRequest {
+            audience,
+            ..request()
+        };
+        cache.handle(request, &MEMORY).unwrap()
+    };
+    of("first.example").token(&*endpoint, &call()).unwrap();
+    let limit = Duration::from_secs(20);
+    let (start, started) = std::sync::mpsc::channel();
+    let (queue, queued) = std::sync::mpsc::channel();
+    let (later, nested) = (of("later.example"), of("later.example"));
+    let thread = {
+        let endpoint = Arc::clone(&endpoint);
+        std::thread::spawn(move || {
+            started.recv_timeout(limit).unwrap();
+            let options = CallOptions::new().interrupt_check(move || {
+                let _ = queue.send(());
+                false
+            });
+            let call = CallContext::start(&options, Duration::from_secs(60));
+            later.token(&*endpoint, &call).unwrap();
+        })
+    };
+    let inner = Arc::clone(&endpoint);
+    let pending = std::sync::Mutex::new(Some((start, queued)));
+    let options = CallOptions::new().interrupt_check(move || {
+        if let Some((start, queued)) = pending.lock().unwrap().take() {
+            start.send(()).unwrap();
+            // The first check can be before the request is in the queue.
+            for _ in 0..2 {
+                queued.recv_timeout(limit).unwrap();
+            }
+            nested.token(&*inner, &call_within(limit)).unwrap();
+        }
+        false
+    });
+    let outer = CallContext::start(&options, Duration::from_secs(60));
+    of("outer.example").token(&*endpoint, &outer).unwrap();
+    thread.join().unwrap();
+    let sent = endpoint.sent();
+    assert_eq!(sent.len(), 3);
+    for pair in sent.windows(2) {
+        assert!(pair[1].mono - pair[0].mono >= MIN_REQUEST_INTERVAL);
+    }
+}
+
+#[test]
 fn handles_share_an_entry_only_for_equal_credentials() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
