@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::entry::CacheEntry;
-use super::permits::MAX_UNVERIFIED_PATIENCE;
+use super::permits::MAX_UNVERIFIED_DELAY_WITH_JITTER;
 use super::shared_rate_limiter::MAX_POLL_TIME;
 use crate::auth::time::ClockTime;
 use crate::call::CallContext;
@@ -20,7 +20,7 @@ const MAX_POLL: Duration = Duration::from_millis(25);
 /// As [`MAX_POLL_TIME`], for an attempt to take the fetch lock, which reads the stores too.
 const MAX_FETCH_POLL_TIME: Duration = MAX_POLL_TIME.saturating_mul(4);
 
-/// Remaining time of a call at which the delays of the owner no longer extend the wait.
+/// Delays of the owner extend the wait, but leave a call this time to continue in its place.
 const MIN_TIME_LEFT: Duration = Duration::from_secs(20);
 
 /// Wait for the fetch lock of another process.
@@ -75,11 +75,12 @@ impl<'a> LockWait<'a> {
         if !block.is_zero() {
             self.give_up_at = give_up_time(self.entry, self.call, block);
         } else if rate_limiter.is_delayed_by_unverified(now)
-            && self.extended < MAX_UNVERIFIED_PATIENCE
-            && self.entry.clock.remaining(self.call) > MIN_TIME_LEFT
+            && self.extended < MAX_UNVERIFIED_DELAY_WITH_JITTER
         {
+            let remaining = self.entry.clock.remaining(self.call);
+            let latest = now.mono + remaining.saturating_sub(MIN_TIME_LEFT);
             self.extended += elapsed;
-            self.give_up_at += elapsed;
+            self.give_up_at = self.give_up_at.max(latest.min(self.give_up_at + elapsed));
         } else {
             self.give_up_at += elapsed.saturating_sub(MAX_FETCH_POLL_TIME);
         }

@@ -21,8 +21,9 @@ const MAX_OVERLONG_LOCKS: u32 = 3;
 /// about 40 client secrets that share a store. Limited, so that a tenant who writes such records all the
 /// time delays the others only, and shorter than the default timeout of a call.
 const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(55);
-/// The same at most, of a call that has time.
-pub(super) const MAX_UNVERIFIED_PATIENCE: Duration = MAX_UNVERIFIED_DELAY.saturating_mul(2);
+/// Maximum of this limit for a call that has time: with its jitter it is up to twice as long.
+pub(super) const MAX_UNVERIFIED_DELAY_WITH_JITTER: Duration =
+    MAX_UNVERIFIED_DELAY.saturating_mul(2);
 
 /// How often a call that waits for the rate limiter's lock reads the records.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
@@ -201,7 +202,7 @@ struct Acquisition<'a> {
     may_delay: bool,
     /// How long records that cannot be verified delay the request if the call has time. Random, so that
     /// processes which have waited for the same time do not send at the same time.
-    unverified_patience: Duration,
+    max_unverified_delay: Duration,
     /// How often the lock was held for too long.
     overlong_locks: u32,
 }
@@ -228,7 +229,7 @@ impl<'a> Acquisition<'a> {
             queued,
             may_block,
             may_delay,
-            unverified_patience: MAX_UNVERIFIED_DELAY.mul_f64(1.0 + sharing.clock.jitter()),
+            max_unverified_delay: MAX_UNVERIFIED_DELAY.mul_f64(1.0 + sharing.clock.jitter()),
             overlong_locks: 0,
         })
     }
@@ -392,7 +393,7 @@ impl<'a> Acquisition<'a> {
         let delayed = rate_limiter.delayed_by_unverified(now);
         drop(rate_limiter);
         let remaining = self.sharing.clock.remaining(self.sharing.call);
-        let is_ignored = delayed >= self.unverified_patience
+        let is_ignored = delayed >= self.max_unverified_delay
             || (delayed >= MAX_UNVERIFIED_DELAY && remaining <= REQUEST_TIME);
         (!is_ignored).then_some(StorePermit::Unverified(unverified))
     }
