@@ -64,7 +64,7 @@ pub(crate) fn check_size_limit(bytes: usize) -> io::Result<()> {
 
     match getrlimit(Resource::Fsize).current {
         Some(limit) if limit < bytes as u64 => Err(io::Error::other(
-            "file not written: the limit on the size of files is too low",
+            "the limit on the size of files is too low",
         )),
         _ => Ok(()),
     }
@@ -246,7 +246,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn limit_on_the_size_of_files_is_an_error() {
-        use rustix::process::{Resource, Rlimit, setrlimit};
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
         use crate::fork::tests::forked_child::{Child, fork};
 
@@ -256,7 +256,7 @@ mod tests {
         let child = fork(|| {
             let limit = Rlimit {
                 current: Some(2),
-                maximum: None,
+                ..getrlimit(Resource::Fsize)
             };
             setrlimit(Resource::Fsize, limit).unwrap();
             let is_error = |result: Result<()>| {
