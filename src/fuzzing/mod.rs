@@ -58,7 +58,7 @@ fn credential_file_is_read(data: &[u8]) {
             assert_eq!(credentials::parse(&written).as_ref(), Ok(&variables));
             let read = |name: &str| Ok(variables.get(name).map(|value| value.expose().to_owned()));
             if let Err(error) = Config::from_variables(read).check_variables() {
-                assert!(error.message().starts_with("the variable "), "{error}");
+                assert!(error.message().starts_with("the variable"), "{error}");
             }
         }
         Err(problem) => {
