@@ -188,7 +188,7 @@ impl CachingResolver {
     }
 }
 
-/// Returns why a lookup failed, in the words of the resolver; "" if the name does not exist.
+/// Returns the resolver's message for a failed lookup; "" if the name does not exist.
 fn problem(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text

@@ -47,8 +47,8 @@ pub(super) fn remove_unread_headers(input: &mut [u8]) -> usize {
     let (mut kept, mut count) = ([(0, 0); MAX_LINES], 0);
     let (mut start, mut lines) = (0, 0);
     loop {
-        // Not with the crate memchr: it asks the processor for its features once in each process, and a
-        // hypervisor takes 50 µs to answer.
+        // Not with the crate memchr: at its first use it detects the features of the processor, which takes
+        // 50 µs under a hypervisor.
         let Ok(length) = (&input[start..]).skip_until(b'\n') else {
             return 0;
         };

@@ -129,7 +129,8 @@ fn read_status(connection: &mut dyn Transport, timeout: NextTimeout) -> Result<u
                 io::Error::new(io::ErrorKind::InvalidData, "it does not respond in HTTP").into(),
             );
         }
-        if let Some((head, rest)) = split_head(input) {
+        // Some servers send an empty line first.
+        if let Some((head, rest)) = split_head(input.trim_ascii_start()) {
             let status = status_of(head);
             let length = input.len() - rest.len();
             connection.buffers().input_consume(length);
@@ -156,8 +157,8 @@ fn is_http(input: &[u8]) -> bool {
 
 /// Returns the status of a response, for example of `HTTP/1.1 200 OK`.
 fn status_of(head: &[u8]) -> Option<u16> {
-    let mut words = head.split(|byte| byte.is_ascii_whitespace());
-    let status = words.find(|word| !word.is_empty() && !word.starts_with(b"HTTP/"))?;
+    let mut fields = head.split(|byte| byte.is_ascii_whitespace());
+    let status = fields.find(|field| !field.is_empty() && !field.starts_with(b"HTTP/"))?;
     let status = std::str::from_utf8(status).ok()?.parse().ok()?;
     (100..1000).contains(&status).then_some(status)
 }

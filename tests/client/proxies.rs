@@ -263,6 +263,7 @@ fn proxy_opens_a_tunnel_with_any_final_2xx_response() {
     for response in [
         "HTTP/1.0 200 OK\r\n\r\n",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 200\r\n\r\n",
+        "\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 204 No Content\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nnot a header\r\n\r\n",
         &many_headers,
