@@ -10,8 +10,10 @@ import subprocess
 import sys
 import typing
 import unittest
+from collections import UserDict
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 
 import camunda_admin
 from camunda_admin import (
@@ -340,6 +342,32 @@ class Times(unittest.TestCase):
                 with self.subTest(message=message), self.assertRaises(TypeError) as raised:
                     make(**fields)
                 self.assertEqual(str(raised.exception), message)
+
+    def test_mappings_are_read_as_dicts(self):
+        for read_only in (MappingProxyType, UserDict):
+            with self.subTest(kind=read_only.__name__):
+                status = read_only({"ready": "Healthy", "future": read_only({"a": [read_only({"b": 1})]})})
+                entry = read_only({"ip": "10.0.0.0/8", "description": "office"})
+                fields = {"status": status, "ipallowlist": [entry], "labels": ["prod"]}
+                expected = {
+                    "uuid": "1",
+                    "status": {"ready": "Healthy", "future": {"a": [{"b": 1}]}},
+                    "ipallowlist": [{"ip": "10.0.0.0/8", "description": "office"}],
+                    "labels": ["prod"],
+                }
+                for made in (
+                    Cluster(uuid="1", **fields),
+                    Cluster(uuid="1").replace(**fields),
+                    Cluster.from_dict(read_only({"uuid": "1", **fields})),
+                ):
+                    self.assertEqual(json.loads(json.dumps(made.to_dict())), expected)
+                    self.assertEqual(made.ipallowlist, (IpAllowlistEntry("10.0.0.0/8", "office"),))
+                    self.assertEqual(pickle.loads(pickle.dumps(made)), made)
+                extra = read_only({"future": read_only({"a": 1})})
+                for made in (Cluster(uuid="1", extra=extra), Cluster(uuid="1").replace(extra=extra)):
+                    self.assertEqual(json.loads(json.dumps(made.to_dict())), {"uuid": "1", "future": {"a": 1}})
+                with self.assertRaisesRegex(TypeError, "^Cluster.labels: dict given; expected a list$"):
+                    Cluster(uuid="1", labels=read_only({"a": 1}))
 
     def test_constructor_accepts_datetimes(self):
         time = datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc)
