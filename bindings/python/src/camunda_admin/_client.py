@@ -173,8 +173,8 @@ class AdminClient(AdminOperations, Closeable):
         variables = ClusterCredentials.from_env_file(path)
         try:
             return cls._of(config, checked, describe_client(checked, variables))
-        except ConfigError as missing:
-            name_file(missing, path)
+        except ConfigError as failure:
+            name_file(failure, path)
             raise
 
     @classmethod

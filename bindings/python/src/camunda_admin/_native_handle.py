@@ -163,8 +163,9 @@ class NamedFile:
 
 
 def name_file(error: ConfigError, path: types.StrPath) -> None:
-    """Put the path of a credential file before the message about one of its variables."""
-    if error.message.startswith("the variable "):
+    """Put the path of a credential file before the message about one of its variables, or two."""
+    # Not about a variable of the environment, such as HTTPS_PROXY.
+    if error.message.startswith(("the variable CAMUNDA_", "the variables CAMUNDA_")):
         error.message = f"{os.fspath(path)}: {error.message}"
         error.args = (error.message,)
 
