@@ -255,6 +255,63 @@ class Options(SandboxTest):
         other = source.with_options(timeout=1)
         self.assertEqual((type(other), other.label), (Labelled, "b"))
 
+    def test_options_keep_the_slots_of_a_subclass(self):
+        class Named(AdminClient):
+            __slots__ = ("name", "__code", "unset")
+
+            def __init__(self, name, **settings):
+                super().__init__(**settings)
+                self.name = name
+                self.__code = 5
+
+            @property
+            def code(self):
+                return self.__code
+
+        class Located(Named):
+            __slots__ = "place"
+
+        class Labelled(TokenSource):
+            __slots__ = ("label",)
+
+        located = Located("a", **self.settings())
+        self.addCleanup(located.close)
+        located.place = "b"
+        for other in (located.with_options(timeout=1), copy.copy(located)):
+            self.assertEqual((type(other), other.name, other.code, other.place), (Located, "a", 5, "b"))
+            self.assertFalse(hasattr(other, "unset"))
+            other.clusters.list()
+        labelled = Labelled({"ZEEBE_CLIENT_ID": "a", "ZEEBE_CLIENT_SECRET": "b", "CAMUNDA_OAUTH_URL": OAUTH_URL})
+        labelled.label = "c"
+        other = labelled.with_options(timeout=1)
+        self.assertEqual((type(other), other.label), (Labelled, "c"))
+
+    def test_methods_of_a_subclass_have_all_attributes_while_it_is_copied(self):
+        class Single(AdminClient):
+            created = None
+
+            def __new__(cls, *arguments, **settings):
+                if cls.created is None:
+                    cls.created = super().__new__(cls)
+                return cls.created
+
+            def __init__(self, name, **settings):
+                super().__init__(**settings)
+                self.name = name
+
+            def __setattr__(self, name, value):
+                super().__setattr__(name, value)
+                if hasattr(self, "name"):
+                    self._connection.handle()
+
+        single = Single("a", **self.settings())
+        self.addCleanup(single.close)
+        other = single.with_options(timeout=1)
+        self.assertIsNot(other, single)
+        self.assertEqual(other.name, "a")
+        other.close()
+        single.clusters.list()
+
     def test_none_removes_an_option(self):
         admin = self.client()
         cancel = Cancel()

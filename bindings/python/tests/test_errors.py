@@ -463,11 +463,19 @@ class Arguments(SandboxTest):
                 "the variable CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not set; "
                 "set it, or the setting `client_secret` or `client_secret_file`",
             ),
+            (
+                "CAMUNDA_CONSOLE_CLIENT_ID=a\nCAMUNDA_CONSOLE_CLIENT_SECRET=hunter2\n"
+                "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE=/nowhere\n",
+                {},
+                "the variables CAMUNDA_CONSOLE_CLIENT_SECRET and CAMUNDA_CONSOLE_CLIENT_SECRET_FILE are both set; "
+                "unset one",
+            ),
         ]:
             path.write_text(text)
             with self.subTest(text=text), self.assertRaises(ConfigError) as raised:
                 AdminClient.from_env_file(path, **settings)
             self.assertEqual(str(raised.exception), f"{path}: {message}")
+            self.assertEqual(raised.exception.args, (f"{path}: {message}",))
         # A setting replaces a variable whatever its value is.
         path.write_text("CAMUNDA_CONSOLE_BASE_URL=ftp://x\n")
         AdminClient.from_env_file(path, access_token="a", base_url=BASE_URL).close()
@@ -476,6 +484,10 @@ class Arguments(SandboxTest):
         with self.assertRaises(ConfigError) as raised:
             AdminClient.from_env_file(path, ca_file="/nowhere/ca.pem")
         self.assertNotIn(str(path), str(raised.exception))
+        # Nor is that of a variable of the environment.
+        with unittest.mock.patch.dict(os.environ, {"HTTPS_PROXY": "http://:x"}):
+            with self.assertRaisesRegex(ConfigError, "^the variable HTTPS_PROXY is not a valid URL"):
+                AdminClient.from_env_file(path)
 
     def test_setting_replaces_a_variable_that_is_invalid(self):
         invalid = {

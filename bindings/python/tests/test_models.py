@@ -10,8 +10,10 @@ import subprocess
 import sys
 import typing
 import unittest
+from collections import UserDict
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 
 import camunda_admin
 from camunda_admin import (
@@ -27,7 +29,9 @@ from camunda_admin import (
     FailoverStep,
     IpAllowlistEntry,
     Model,
+    Monitoring,
     OpenEnum,
+    Parameters,
     Restore,
     SecureConnectivityState,
     Stats,
@@ -231,6 +235,12 @@ class Objects(unittest.TestCase):
             Cluster.from_dict([])
         with self.assertRaisesRegex(TypeError, "^Cluster.status: str given; expected a ClusterStatus or a dict$"):
             Cluster.from_dict({"uuid": "a", "status": "Healthy"})
+        expected = "str given; expected an IpAllowlistEntry or a dict"
+        with self.assertRaisesRegex(TypeError, rf"^Cluster.ipallowlist\[0\]: {expected}$"):
+            Cluster.from_dict({"uuid": "a", "ipallowlist": ["10.0.0.0/8"]})
+        for labels in (b"ab", {"ab"}):
+            with self.assertRaisesRegex(TypeError, f"^Cluster.labels: {type(labels).__name__} given; expected a list$"):
+                Cluster.from_dict({"uuid": "a", "labels": labels})
 
     def test_fields_are_documented_in_the_class_and_at_the_attribute(self):
         for each in model_classes():
@@ -292,17 +302,72 @@ class Times(unittest.TestCase):
 
     def test_values_that_are_no_objects_or_lists_are_rejected(self):
         cluster = Cluster(uuid="1", name="a")
+        entry = "expected an IpAllowlistEntry or a dict"
         for fields, message in [
             ({"status": "Healthy"}, "Cluster.status: str given; expected a ClusterStatus or a dict"),
             ({"status": cluster}, "Cluster.status: Cluster given; expected a ClusterStatus or a dict"),
             ({"labels": "prod"}, "Cluster.labels: str given; expected a list"),
             ({"labels": {"a": 1}}, "Cluster.labels: dict given; expected a list"),
             ({"labels": 5}, "Cluster.labels: 'int' object is not iterable"),
+            ({"labels": 0}, "Cluster.labels: int given; expected a list"),
+            ({"labels": b"ab"}, "Cluster.labels: bytes given; expected a list"),
+            ({"labels": bytearray(b"ab")}, "Cluster.labels: bytearray given; expected a list"),
+            ({"labels": memoryview(b"ab")}, "Cluster.labels: memoryview given; expected a list"),
+            ({"ipallowlist": "10.0.0.0/8"}, "Cluster.ipallowlist: str given; expected a list"),
+            ({"ipallowlist": b"ab"}, "Cluster.ipallowlist: bytes given; expected a list"),
+            ({"ipallowlist": 5}, "Cluster.ipallowlist: int given; expected a list"),
+            ({"ipallowlist": ["10.0.0.0/8"]}, f"Cluster.ipallowlist[0]: str given; {entry}"),
+            ({"ipallowlist": {"10.0.0.0/8": 1}.keys()}, f"Cluster.ipallowlist[0]: str given; {entry}"),
+            ({"ipallowlist": [{}, ("10.0.0.0/8", "x")]}, f"Cluster.ipallowlist[1]: list or tuple given; {entry}"),
+            ({"ipallowlist": [None]}, f"Cluster.ipallowlist[0]: NoneType given; {entry}"),
+            ({"ipallowlist": [cluster]}, f"Cluster.ipallowlist[0]: Cluster given; {entry}"),
         ]:
             for make in (cluster.replace, lambda **fields: Cluster(uuid="1", name="a", **fields)):
                 with self.subTest(message=message), self.assertRaises(TypeError) as raised:
                     make(**fields)
                 self.assertEqual(str(raised.exception), message)
+
+    def test_fields_of_given_dicts_are_checked(self):
+        generation = "expected a Generation or a dict"
+        channels = [{"uuid": "1", "defaultGeneration": {"uuid": "2"}, "allowedGenerations": ["8.8"]}]
+        for kind, fields, message in [
+            (Parameters, {"channels": channels}, f"Channel.allowed_generations[0]: str given; {generation}"),
+            (
+                Monitoring,
+                {"status": {"metricsEndpoint": "x"}},
+                "MonitoringStatus.metrics_endpoint: str given; expected a MetricsEndpoint or a dict",
+            ),
+        ]:
+            for make in (kind, kind().replace, lambda **fields: kind.from_dict(fields)):
+                with self.subTest(message=message), self.assertRaises(TypeError) as raised:
+                    make(**fields)
+                self.assertEqual(str(raised.exception), message)
+
+    def test_mappings_are_read_as_dicts(self):
+        for read_only in (MappingProxyType, UserDict):
+            with self.subTest(kind=read_only.__name__):
+                status = read_only({"ready": "Healthy", "future": read_only({"a": [read_only({"b": 1})]})})
+                entry = read_only({"ip": "10.0.0.0/8", "description": "office"})
+                fields = {"status": status, "ipallowlist": [entry], "labels": ["prod"]}
+                expected = {
+                    "uuid": "1",
+                    "status": {"ready": "Healthy", "future": {"a": [{"b": 1}]}},
+                    "ipallowlist": [{"ip": "10.0.0.0/8", "description": "office"}],
+                    "labels": ["prod"],
+                }
+                for made in (
+                    Cluster(uuid="1", **fields),
+                    Cluster(uuid="1").replace(**fields),
+                    Cluster.from_dict(read_only({"uuid": "1", **fields})),
+                ):
+                    self.assertEqual(json.loads(json.dumps(made.to_dict())), expected)
+                    self.assertEqual(made.ipallowlist, (IpAllowlistEntry("10.0.0.0/8", "office"),))
+                    self.assertEqual(pickle.loads(pickle.dumps(made)), made)
+                extra = read_only({"future": read_only({"a": 1})})
+                for made in (Cluster(uuid="1", extra=extra), Cluster(uuid="1").replace(extra=extra)):
+                    self.assertEqual(json.loads(json.dumps(made.to_dict())), {"uuid": "1", "future": {"a": 1}})
+                with self.assertRaisesRegex(TypeError, "^Cluster.labels: dict given; expected a list$"):
+                    Cluster(uuid="1", labels=read_only({"a": 1}))
 
     def test_constructor_accepts_datetimes(self):
         time = datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc)

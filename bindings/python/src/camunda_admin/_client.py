@@ -173,8 +173,8 @@ class AdminClient(AdminOperations, Closeable):
         variables = ClusterCredentials.from_env_file(path)
         try:
             return cls._of(config, checked, describe_client(checked, variables))
-        except ConfigError as missing:
-            name_file(missing, path)
+        except ConfigError as failure:
+            name_file(failure, path)
             raise
 
     @classmethod
@@ -214,13 +214,17 @@ class AdminClient(AdminOperations, Closeable):
         Both share the connections. Closing the returned client, also by a `with` block, ends its own
         calls only; closing the client that was created first closes the connections of both.
 
+        An object of a subclass is copied with its attributes, without a call of `__init__`. A handle in
+        one of them, for example of a `functools.cached_property`, keeps the options of this client.
+
         Args:
             timeout: Deadline of a call, and of a wait, in seconds or as a `timedelta`. None: that of the
                 settings. Default: unchanged.
             cancel: A handle that cancels the calls. None: none. Default: unchanged.
         """
+        connection = self._connection.replaced(timeout, cancel)
         admin = like(self)
-        admin._use(self._connection.replaced(timeout, cancel), False)
+        admin._use(connection, False)
         return admin
 
     def __copy__(self) -> AdminClient:

@@ -10,7 +10,11 @@ from ._lazy import t, types
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import dataclasses
+    from collections.abc import Mapping
     from typing import ClassVar
+else:
+    # From where `collections.abc`, which is slow to import, has it.
+    from _collections_abc import Mapping
 
 __all__ = ["FailoverStep", "Model", "OpenEnum", "OpenEnumType", "Secrets"]
 
@@ -98,7 +102,7 @@ class Model:
             if value is not None
         }
         _set_data(self, {**data, **to_json(extra or {})})
-        self._checked_values()
+        self._check(required=False)
 
     def _object(self, name: str, kind: t.Type[types.ModelT]) -> types.ModelT:
         """Return the object of a field; an empty one if the field is absent."""
@@ -106,12 +110,9 @@ class Model:
         if value.__class__ is kind:
             found: types.ModelT = value
             return found
-        if not (value is None or isinstance(value, dict)):
-            return _instance(kind, value)
-        result: types.ModelT = _new(kind)
-        _set_data(result, {} if value is None else value)
-        if value is not None:
-            self._data[name] = result
+        if value is None:
+            return kind._of(None)
+        result = self._data[name] = _as_object(kind, value)
         return result
 
     def _objects(self, name: str, kind: t.Type[types.ModelT]) -> t.Tuple[types.ModelT, ...]:
@@ -121,7 +122,8 @@ class Model:
             return ()
         if isinstance(values, tuple):
             return values
-        result = tuple([value if isinstance(value, kind) else kind._of(value) for value in values])
+        _check_list(values)
+        result = tuple([_as_object(kind, value, index) for index, value in enumerate(values)])
         self._data[name] = result
         return result
 
@@ -133,10 +135,10 @@ class Model:
 
         Raises:
             KeyError: a required field is missing.
-            TypeError: `data` or an object in it is not a dict, or a list is not a list.
+            TypeError: `data` or an object in it is not a mapping, or a list is not a list.
         """
         result = cls._of(_object_of(cls, data))
-        result._check()
+        result._check(required=True)
         return result
 
     def to_dict(self) -> t.Dict[str, t.Any]:
@@ -157,33 +159,26 @@ class Model:
     def _values(self) -> t.Tuple[t.Any, ...]:
         return tuple([getattr(self, name) for name in self._names])
 
-    def _check(self) -> None:
-        """Raise an exception if a field, or one of a nested object, is missing or of the wrong type."""
-        for name in self._required:
-            if self._data.get(self._names[name]) is None:
-                raise KeyError(self._names[name])
-        for value in self._checked_values():
-            for each in value if isinstance(value, tuple) else (value,):
-                if isinstance(each, Model):
-                    _object_of(type(each), each._data)
-                    each._check()
-
-    def _checked_values(self) -> t.Tuple[t.Any, ...]:
-        """Return the values of the fields. Raise an exception for one that is not the object or the list
-        that it must be.
+    def _check(self, *, required: bool) -> None:
+        """Raise an exception if a field, or one of a nested object, is not the object or the list that it
+        must be; with `required`, also if it is missing.
         """
-        values = []
+        if required:
+            for name in self._required:
+                if self._data.get(self._names[name]) is None:
+                    raise KeyError(self._names[name])
         for name, key in self._names.items():
-            given = self._data.get(key)
             try:
                 value = getattr(self, name)
+                if isinstance(value, tuple) and self._data.get(key) is not None:
+                    _check_list(self._data[key])
             except TypeError as error:
-                raise TypeError(f"{type(self).__name__}.{name}: {error}") from None
-            if isinstance(value, tuple) and isinstance(given, (str, dict)):
-                kind = type(given).__name__
-                raise TypeError(f"{type(self).__name__}.{name}: {kind} given; expected a list")
-            values.append(value)
-        return tuple(values)
+                message = str(error)
+                separator = "" if message.startswith("[") else ": "
+                raise TypeError(f"{type(self).__name__}.{name}{separator}{message}") from None
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, Model):
+                    each._check(required=required)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Model) or type(other) is not type(self):
@@ -226,7 +221,7 @@ class Model:
 
         Raises:
             TypeError: the class has no such field, or its value is not the object or the iterable that
-                it must be.
+                it must be, or an element of that is not the object that it must be.
         """
         data = dict(self._data)
         extra = changes.pop("extra", None)
@@ -241,7 +236,7 @@ class Model:
             if value is not None:
                 data[self._names[name]] = _given_to_json(value)
         result = self._of(data)
-        result._checked_values()
+        result._check(required=False)
         return result
 
     def __replace__(self: types.ModelT, **changes: t.Any) -> types.ModelT:
@@ -270,14 +265,15 @@ def to_json(value: t.Any, plain: bool = False) -> t.Any:
     """Return a copy of a value as decoded JSON. `plain`: with dicts instead of nested objects."""
     if isinstance(value, (list, tuple)):
         return [to_json(each, plain) for each in value]
-    if isinstance(value, dict):
-        return {name: to_json(each, plain) for name, each in value.items()}
-    if isinstance(value, Model):
-        return to_json(value._data, True) if plain else value
-    if isinstance(value, FailoverStep):
-        return value.to_dict()
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, Model):
+        return to_json(value._data, True) if plain else value
+    # `dict` is tested first, since it is faster.
+    if isinstance(value, (dict, Mapping)):
+        return {name: to_json(each, plain) for name, each in value.items()}
+    if isinstance(value, FailoverStep):
+        return value.to_dict()
     if hasattr(value, "isoformat"):
         # The text of one without a time zone is not a valid time of the API.
         if getattr(value, "tzinfo", None) is None:
@@ -288,20 +284,34 @@ def to_json(value: t.Any, plain: bool = False) -> t.Any:
 
 def _given_to_json(value: t.Any) -> t.Any:
     """Return a value that the program gives for a field as decoded JSON. Reads an iterable once."""
-    if hasattr(value, "__iter__") and not isinstance(value, (str, bytes, list, tuple, dict)):
+    if hasattr(value, "__iter__") and not isinstance(value, _NOT_ITERATED):
         value = list(value)
     return to_json(value)
 
 
-def _instance(kind: t.Type[types.ModelT], value: t.Any) -> types.ModelT:
+# `to_json` copies lists, tuples and mappings; bytes, like strings, are no lists.
+_NOT_ITERATED = (str, bytes, bytearray, memoryview, list, tuple, Mapping)
+
+
+def _as_object(kind: t.Type[types.ModelT], value: t.Any, index: t.Optional[int] = None) -> types.ModelT:
+    """Return decoded JSON as an object. `index`: its place in a list, for the message of an exception."""
+    if isinstance(value, dict):
+        return kind._of(value)
     if isinstance(value, kind):
         return value
-    raise TypeError(f"{type(value).__name__} given; expected a {kind.__name__} or a dict")
+    place = "" if index is None else f"[{index}]: "
+    # Tuples are lists in JSON.
+    given = "list or tuple" if isinstance(value, list) else type(value).__name__
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    raise TypeError(f"{place}{given} given; expected {article} {kind.__name__} or a dict")
+
+
+def _check_list(value: t.Any) -> None:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{type(value).__name__} given; expected a list")
 
 
 def _object_of(kind: t.Type[Model], data: t.Any) -> t.Dict[str, t.Any]:
-    from collections.abc import Mapping
-
     if not isinstance(data, Mapping):
         raise TypeError(f"{kind.__name__}: {type(data).__name__} given; expected a dict")
     return {name: to_json(value) for name, value in data.items()}

@@ -65,12 +65,27 @@ class Closeable:
 
 
 def like(original: T) -> T:
-    """Return a new object of the same class, with the attributes that a subclass has added."""
+    """Return a new object of the same class, with the same attributes.
+
+    No method of a subclass is called, since it may use attributes that are not set yet.
+    """
     kind = type(original)
-    result: T = kind.__new__(kind)
-    for name, value in getattr(original, "__dict__", {}).items():
-        setattr(result, name, value)
+    result: T = object.__new__(kind)
+    for base in kind.__mro__:
+        for attribute in vars(base).values() if "__slots__" in vars(base) else ():
+            if isinstance(attribute, _Slot):
+                try:
+                    value = attribute.__get__(original)
+                except AttributeError:  # not set
+                    continue
+                attribute.__set__(result, value)
+    if hasattr(original, "__dict__"):
+        result.__dict__.update(original.__dict__)
     return result
+
+
+#: The class of the descriptors of slots: `MemberDescriptorType` of the standard module `types`.
+_Slot: t.Any = type(vars(NativeHandle)["pointer"])
 
 
 _STAGES: t.Dict[int, types.Stage] = {1: "config", 2: "token", 3: "request", 4: "decode"}
@@ -148,8 +163,9 @@ class NamedFile:
 
 
 def name_file(error: ConfigError, path: types.StrPath) -> None:
-    """Put the path of a credential file before the message about one of its variables."""
-    if error.message.startswith("the variable "):
+    """Put the path of a credential file before the message about one of its variables, or two."""
+    # Not about a variable of the environment, such as HTTPS_PROXY.
+    if error.message.startswith(("the variable CAMUNDA_", "the variables CAMUNDA_")):
         error.message = f"{os.fspath(path)}: {error.message}"
         error.args = (error.message,)
 

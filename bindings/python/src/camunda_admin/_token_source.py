@@ -71,15 +71,16 @@ class TokenSource(Closeable):
     ) -> TokenSource:
         """Return the same source with options for the calls made through it. Both share the connections.
 
+        An object of a subclass is copied with its attributes, without a call of `__init__`.
+
         Args:
             timeout: Deadline of `access_token` in seconds or as a `timedelta`. None: that of the settings.
                 Default: unchanged.
             cancel: A handle that cancels `access_token`. None: none. Default: unchanged.
         """
+        connection = self._connection.replaced(timeout, cancel)
         source = like(self)
-        source._connection = self._connection.replaced(timeout, cancel)
-        source._audience = self._audience
-        source._last = self._last
+        source._connection = connection
         return source
 
     def stats(self) -> Stats:
