@@ -105,7 +105,7 @@ impl RateLimiter {
     }
 
     /// Lets other callers pass those of `thread`, which are in a callback, until [`resume`](Self::resume).
-    /// Otherwise a callback that waits for one of the others would wait for ever. Returns whether there are
+    /// Otherwise a callback that waits for one of the others would never end. Returns whether there are
     /// any.
     pub(crate) fn pause(&mut self, thread: usize) -> bool {
         let mut is_queued = false;
