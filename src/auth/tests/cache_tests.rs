@@ -82,20 +82,29 @@ fn token_fails_immediately_in_a_callback_of_its_own_request() {
     assert_eq!((endpoint.requests(), inner.requests()), (1, 0));
 }
 
+/// Returns a handle of the tokens of an audience.
+fn handle_of(cache: &Cache, audience: &str) -> Arc<TokenCacheHandle> {
+    let request = TokenRequest {
+        audience: audience.to_owned(),
+        ..request()
+    };
+    cache.handle(request, &MEMORY).unwrap()
+}
+
+fn assert_requests_are_apart(endpoint: &Endpoint, count: usize) {
+    let sent = endpoint.sent();
+    assert_eq!(sent.len(), count);
+    for pair in sent.windows(2) {
+        assert!(pair[1].mono - pair[0].mono >= MIN_REQUEST_INTERVAL);
+    }
+}
+
 #[test]
-fn token_for_other_credentials_is_requested_in_a_callback_while_its_caller_waits_for_the_rate_limit()
- {
+fn callback_can_request_another_token_while_its_caller_waits_for_the_rate_limit() {
     let clock = Clock::Real;
     let cache = Cache::new(clock.clone());
     let endpoint = Endpoint::new(&clock, []);
-    let of = |audience: &str| {
-        let audience = audience.to_owned();
-        let request = TokenRequest {
-            audience,
-            ..request()
-        };
-        cache.handle(request, &MEMORY).unwrap()
-    };
+    let of = |audience| handle_of(&cache, audience);
     of("first.example").token(&*endpoint, &call()).unwrap();
     let (nested, inner) = (of("nested.example"), Arc::clone(&endpoint));
     let is_first = std::sync::atomic::AtomicBool::new(true);
@@ -108,11 +117,7 @@ fn token_for_other_credentials_is_requested_in_a_callback_while_its_caller_waits
     });
     let outer = CallContext::start(&options, Duration::from_secs(60));
     of("outer.example").token(&*endpoint, &outer).unwrap();
-    let sent = endpoint.sent();
-    assert_eq!(sent.len(), 3);
-    for pair in sent.windows(2) {
-        assert!(pair[1].mono - pair[0].mono >= MIN_REQUEST_INTERVAL);
-    }
+    assert_requests_are_apart(&endpoint, 3);
 }
 
 #[test]
@@ -120,14 +125,7 @@ fn callback_can_wait_for_a_token_whose_request_is_behind_that_of_its_caller() {
     let clock = Clock::Real;
     let cache = Cache::new(clock.clone());
     let endpoint = Endpoint::new(&clock, []);
-    let of = |audience: &str| {
-        let audience = audience.to_owned();
-        let request = TokenRequest {
-            audience,
-            ..request()
-        };
-        cache.handle(request, &MEMORY).unwrap()
-    };
+    let of = |audience| handle_of(&cache, audience);
     of("first.example").token(&*endpoint, &call()).unwrap();
     let limit = Duration::from_secs(20);
     let (start, started) = std::sync::mpsc::channel();
@@ -161,11 +159,7 @@ fn callback_can_wait_for_a_token_whose_request_is_behind_that_of_its_caller() {
     let outer = CallContext::start(&options, Duration::from_secs(60));
     of("outer.example").token(&*endpoint, &outer).unwrap();
     thread.join().unwrap();
-    let sent = endpoint.sent();
-    assert_eq!(sent.len(), 3);
-    for pair in sent.windows(2) {
-        assert!(pair[1].mono - pair[0].mono >= MIN_REQUEST_INTERVAL);
-    }
+    assert_requests_are_apart(&endpoint, 3);
 }
 
 #[test]
