@@ -82,8 +82,8 @@ impl ThreadPermit {
     ///
     /// # Errors
     ///
-    /// The operating system cannot create a thread: the process, its user or its container has too many,
-    /// or too little memory. Its error alone reads like one of what the thread was to do.
+    /// The operating system cannot create a thread: the limit on threads or memory of the process, its user
+    /// or its container is reached. The message says so, since the text of the system's error does not.
     pub(crate) fn start(
         self,
         work: impl FnOnce() + Send + 'static,
