@@ -356,16 +356,17 @@ impl<'a> TokenFetch<'a> {
         let call = sharing.call;
         let give_up_at = give_up_time(entry, call, Duration::ZERO);
         // Reading needs no lock, and the shared store may have a token already.
-        let known = record_store.read(call, ReadScope::Shared);
-        if let Some(resolution) = self.merge(call, record_store, &known) {
+        if let Err(resolution) = self.read_unresolved(record_store, call, ReadScope::Shared) {
             return Ok(FetchLock::Resolved(resolution));
         }
         let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
         let lease = lease.min(MAX_LEASE);
         let mut wait = LockWait::new(entry, call, give_up_at);
         loop {
-            if let Some(ended) = self.try_fetch_lock(record_store, call, lease, wait.is_overdue()) {
-                return Ok(ended);
+            match self.try_fetch_lock(record_store, call, lease, &wait) {
+                Ok(Some((lock, known))) => return Ok(FetchLock::Acquired(lock, known)),
+                Err(resolution) => return Ok(FetchLock::Resolved(resolution)),
+                Ok(None) => {}
             }
             if self.purpose == Purpose::Refresh {
                 self.defer_refresh(Duration::ZERO);
@@ -394,37 +395,70 @@ impl<'a> TokenFetch<'a> {
         }
     }
 
-    /// Tries to take the fetch lock, or the second one. Returns `None` if another process holds it and
-    /// has stored no result.
+    /// Tries to take the fetch lock, or the second one. Returns `None` if another process holds it.
+    ///
+    /// # Errors
+    ///
+    /// Another process has stored a result.
     fn try_fetch_lock(
         &mut self,
         record_store: &RecordStore<'_>,
         call: &CallContext,
         lease: Duration,
-        second: bool,
-    ) -> Option<FetchLock> {
+        wait: &LockWait<'_>,
+    ) -> Result<Option<(HeldLock, TokenRecord)>, Resolution> {
         let until = self.entry.clock.now().mono.saturating_add(lease);
         let mut lock = record_store.try_lock(call, lease);
-        if second && matches!(lock, LockResult::Contended) {
+        // Those who wait may continue in the place of the last owner, now or soon.
+        let excludes_second = wait.has_waited() && matches!(lock, LockResult::Acquired(_));
+        if wait.is_overdue() && matches!(lock, LockResult::Contended) {
             lock = record_store.try_second_lock(call, lease);
         }
         let scope = match lock {
             LockResult::Contended => ReadScope::Shared,
             LockResult::Acquired(_) | LockResult::Failed => ReadScope::All,
         };
-        let known = record_store.read(call, scope);
-        if let Some(resolution) = self.merge(call, record_store, &known) {
-            return Some(FetchLock::Resolved(resolution));
-        }
-        let lock = match lock {
-            LockResult::Acquired(lock) => HeldLock {
-                lock: Some(lock),
-                until,
-            },
-            LockResult::Failed => HeldLock::default(),
-            LockResult::Contended => return None,
+        let mut known = self.read_unresolved(record_store, call, scope)?;
+        let mut lock = match lock {
+            LockResult::Acquired(lock) => lock,
+            LockResult::Failed => return Ok(Some((HeldLock::default(), known))),
+            LockResult::Contended => return Ok(None),
         };
-        Some(FetchLock::Acquired(lock, known.record))
+        if excludes_second {
+            // Others wait that long from now on.
+            let block = self
+                .entry
+                .rate_limiter
+                .block_remaining(self.entry.clock.now());
+            let second_lease = lease.min(FETCH_LOCK_TIMEOUT.saturating_add(block));
+            match record_store.try_second_lock(call, second_lease) {
+                LockResult::Acquired(second) => lock = StoreLock::new((lock, second)),
+                LockResult::Failed => {}
+                LockResult::Contended => return Ok(None),
+            }
+            // The last owner of the second lock may have stored a result meanwhile.
+            known = self.read_unresolved(record_store, call, ReadScope::All)?;
+        }
+        let lock = Some(lock);
+        Ok(Some((HeldLock { lock, until }, known)))
+    }
+
+    /// Reads the record.
+    ///
+    /// # Errors
+    ///
+    /// It has the result of another process.
+    fn read_unresolved(
+        &mut self,
+        record_store: &RecordStore<'_>,
+        call: &CallContext,
+        scope: ReadScope,
+    ) -> Result<TokenRecord, Resolution> {
+        let known = record_store.read(call, scope);
+        match self.merge(call, record_store, &known) {
+            Some(resolution) => Err(resolution),
+            None => Ok(known.record),
+        }
     }
 
     /// Ends the request with the result of another process, if there is one.

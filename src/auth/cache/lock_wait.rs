@@ -34,6 +34,8 @@ pub(super) struct LockWait<'a> {
     /// too.
     extended: Duration,
     poll: Duration,
+    /// Whether another process held the lock.
+    has_waited: bool,
     /// Whether the wait for the owner has ended. One waiting process then continues in its place, the
     /// others wait for that one.
     is_overdue: bool,
@@ -58,8 +60,13 @@ impl<'a> LockWait<'a> {
             polled_at: entry.clock.now().mono,
             extended: Duration::ZERO,
             poll: INITIAL_POLL,
+            has_waited: false,
             is_overdue: false,
         }
+    }
+
+    pub(super) fn has_waited(&self) -> bool {
+        self.has_waited
     }
 
     pub(super) fn is_overdue(&self) -> bool {
@@ -68,12 +75,14 @@ impl<'a> LockWait<'a> {
 
     /// Returns what to do after an attempt to take the lock that ended at `now`.
     pub(super) fn next_step(&mut self, now: ClockTime) -> LockStep {
+        self.has_waited = true;
         let elapsed = now.mono.saturating_sub(self.polled_at);
         self.polled_at = now.mono;
         let rate_limiter = &self.entry.rate_limiter;
         let block = rate_limiter.block_remaining(now);
         if !block.is_zero() {
             self.give_up_at = give_up_time(self.entry, self.call, block);
+            self.is_overdue = false;
         } else if rate_limiter.is_delayed_by_unverified(now)
             && self.extended < MAX_UNVERIFIED_DELAY_WITH_JITTER
         {

@@ -525,6 +525,8 @@ struct Kind {
     stops: u64,
     /// Whether hosts exclude each other.
     is_shared_by_hosts: bool,
+    /// Seeds beyond the first ones, whose histories have found a fault.
+    more_seeds: &'static [u64],
 }
 
 const AUDIENCES: &[&str] = &["one.example", "two.example", "three.example"];
@@ -548,6 +550,7 @@ const PLAIN: Kind = Kind {
     calls: 2,
     stops: 0,
     is_shared_by_hosts: true,
+    more_seeds: &[],
 };
 
 /// Runs one history and returns the requests that the endpoint received.
@@ -813,9 +816,13 @@ fn check(kind: &Kind) {
         (None, None) if kind.limited > 0 => 1..LONG_HISTORIES + 1,
         (None, None) => 1..HISTORIES + 1,
     };
+    let more_seeds = match only {
+        Some(_) => &[],
+        None => kind.more_seeds,
+    };
     let mut requests = 0;
     let mut broken = Vec::new();
-    for seed in seeds {
+    for seed in seeds.chain(more_seeds.iter().copied()) {
         let received = run(kind, seed, only.is_some());
         requests += received.len();
         if let Some(violation) = violation(kind, &received) {
@@ -937,6 +944,7 @@ fn delayed_rejections_after_a_block_are_shared() {
         limited: 30,
         server_faults: &SERVER_FAULTS,
         is_shared_by_hosts: false,
+        more_seeds: &[51],
         timeout: Duration::from_secs(900),
         ..PLAIN
     });
@@ -961,6 +969,7 @@ fn blocks_after_a_429_are_shared_by_processes_that_see_the_server_differently() 
         server_faults: &SERVER_FAULTS,
         server_latency: (0, 100),
         is_shared_by_hosts: false,
+        more_seeds: &[9],
         timeout: Duration::from_secs(300),
         ..PLAIN
     });
