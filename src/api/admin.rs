@@ -8,11 +8,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 
 use crate::api::json::Json;
 use crate::api::operation::{self, Operation};
 use crate::api::path_segment::has_dot_segment;
+use crate::api::slot::Decode;
 use crate::auth::{self, Diagnostics};
 use crate::call::{CallContext, CallOptions};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
@@ -157,7 +158,7 @@ impl AdminClient {
             if json.is_empty() {
                 return Ok(Zeroizing::new(b"null".to_vec()));
             }
-            match operation::decode::<IgnoredAny>(json) {
+            match operation::decode_with_serde::<IgnoredAny>(json) {
                 Ok(_) => Ok(response),
                 Err(problem) => {
                     let message = format!("response is not JSON: {problem}");
@@ -235,18 +236,14 @@ impl AdminClient {
     }
 
     /// Calls an operation without a request body and decodes its response.
-    pub(crate) fn get<T: DeserializeOwned>(
-        &self,
-        operation: &Operation,
-        arguments: &[&str],
-    ) -> Result<T> {
+    pub(crate) fn get<T: Decode>(&self, operation: &Operation, arguments: &[&str]) -> Result<T> {
         self.execute(operation, arguments, None, |response| {
             operation.decode(response)
         })
     }
 
     /// Calls an operation with a request body and decodes its response.
-    pub(crate) fn send<T: DeserializeOwned>(
+    pub(crate) fn send<T: Decode>(
         &self,
         operation: &Operation,
         arguments: &[&str],

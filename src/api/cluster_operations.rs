@@ -197,7 +197,19 @@ impl serde::Serialize for FailoverStep {
 
 impl<'de> serde::Deserialize<'de> for FailoverStep {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::Deserialize::deserialize(deserializer).map(FailoverStep)
+        crate::api::serde_decoder::deserialize(deserializer)
+    }
+}
+
+impl crate::api::slot::Decode for FailoverStep {
+    fn slot(value: &mut Option<Self>) -> crate::api::slot::Slot<'_> {
+        crate::api::slot::Slot::Json(value)
+    }
+}
+
+impl crate::api::slot::FromJson for FailoverStep {
+    fn from_json(json: crate::api::json::Json) -> Result<Self, &'static str> {
+        Ok(FailoverStep(json))
     }
 }
 

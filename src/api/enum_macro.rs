@@ -92,6 +92,20 @@ macro_rules! api_enum {
             }
         }
 
+        impl $crate::api::slot::Decode for $name {
+            fn slot(value: &mut Option<Self>) -> $crate::api::slot::Slot<'_> {
+                $crate::api::slot::Slot::text(value)
+            }
+        }
+
+        impl $crate::api::slot::Text for $name {
+            const EXPECTED: &'static str = concat!("a string (", stringify!($name), ")");
+
+            fn from_text(value: &str) -> Result<Self, String> {
+                Ok($name::from(value))
+            }
+        }
+
         impl $crate::api::schema::Describe for $name {
             const DESCRIPTION: &'static $crate::api::schema::Description =
                 &$crate::api::schema::Description::Enum {
@@ -119,17 +133,7 @@ macro_rules! api_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ValueVisitor;
-                impl serde::de::Visitor<'_> for ValueVisitor {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str(concat!("a string (", stringify!($name), ")"))
-                    }
-                    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$name, E> {
-                        Ok($name::from(value))
-                    }
-                }
-                deserializer.deserialize_str(ValueVisitor)
+                $crate::api::serde_decoder::deserialize(deserializer)
             }
         }
     };

@@ -90,18 +90,20 @@ macro_rules! api_id {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct IdVisitor;
-                impl serde::de::Visitor<'_> for IdVisitor {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a string")
-                    }
-                    fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<$name, E> {
-                        $crate::api::id_macro::check_id(stringify!($name), id)?;
-                        Ok($name(id.to_owned()))
-                    }
-                }
-                deserializer.deserialize_str(IdVisitor)
+                $crate::api::serde_decoder::deserialize(deserializer)
+            }
+        }
+
+        impl $crate::api::slot::Decode for $name {
+            fn slot(value: &mut Option<Self>) -> $crate::api::slot::Slot<'_> {
+                $crate::api::slot::Slot::text(value)
+            }
+        }
+
+        impl $crate::api::slot::Text for $name {
+            fn from_text(id: &str) -> Result<Self, String> {
+                $crate::api::id_macro::check_id(stringify!($name), id)?;
+                Ok($name(id.to_owned()))
             }
         }
 
@@ -131,11 +133,11 @@ pub(crate) use api_id;
 
 /// Validates an id of a response. Unlike an argument it may have a dot segment: the request that
 /// uses it is validated.
-pub(crate) fn check_id<E: serde::de::Error>(name: &str, id: &str) -> Result<(), E> {
-    if id.is_empty() {
-        return Err(E::custom(format_args!("invalid value: {name} is empty")));
+pub(crate) fn check_id(name: &str, id: &str) -> Result<(), String> {
+    match id.is_empty() {
+        true => Err(format!("invalid value: {name} is empty")),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

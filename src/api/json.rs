@@ -43,6 +43,10 @@ impl Json {
         }
     }
 
+    pub(crate) fn from_raw(raw: &RawValue) -> Self {
+        Json(Some(raw.to_owned()))
+    }
+
     /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -113,6 +117,16 @@ pub(crate) fn integer(number: &str) -> Option<i64> {
 pub struct Number(Json);
 
 impl Number {
+    /// # Errors
+    ///
+    /// The message of the error.
+    pub(crate) fn from_json(json: Json) -> Result<Self, &'static str> {
+        match json.as_str().as_bytes() {
+            [b'-' | b'0'..=b'9', ..] => Ok(Number(json)),
+            _ => Err("expected a number"),
+        }
+    }
+
     /// Returns the number as `i64`, or `None` if it is not an integer or out of range. `1.0` and `1e3` are
     /// integers.
     #[must_use]
@@ -162,11 +176,7 @@ impl Serialize for Number {
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Json::deserialize(deserializer)?;
-        match json.as_str().as_bytes() {
-            [b'-' | b'0'..=b'9', ..] => Ok(Number(json)),
-            _ => Err(serde::de::Error::custom("expected a number")),
-        }
+        Number::from_json(Json::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

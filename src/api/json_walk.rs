@@ -5,9 +5,12 @@
 //! they accept. It reports no reason for a rejection: the caller gets it from the decoder, which is
 //! slower. Known structures are nested no deeper than their schema; other values use no stack.
 
+use crate::api::json_cursor::Cursor;
 use crate::api::json_index::{ESCAPED, Entry, Index, MAX_BYTES, Open};
-use crate::api::schema::{Description, Direction, Field, JsonSchema, Presence, UnknownField};
-use crate::json_text::{self, are_equal};
+use crate::api::schema::{
+    Description, Direction, Field, JsonSchema, Presence, UnknownField, position,
+};
+use crate::json_text;
 
 /// Result of an accepted text.
 #[derive(Debug)]
@@ -25,66 +28,31 @@ pub(crate) fn walk(schema: JsonSchema, json: &[u8], start: usize) -> Option<Walk
         return None;
     }
     let mut walk = Walk {
-        json,
-        at: start,
+        cursor: Cursor { json, at: start },
         index: Index::with_capacity(json.len()),
         unknown: None,
     };
-    walk.skip_space();
+    walk.cursor.skip_space();
     walk.value(schema)?;
-    walk.skip_space();
-    (walk.at == json.len()).then_some(Walked {
+    walk.cursor.skip_space();
+    (walk.cursor.at == json.len()).then_some(Walked {
         index: walk.index,
         unknown: walk.unknown,
     })
 }
 
 struct Walk<'a> {
-    json: &'a [u8],
-    at: usize,
+    cursor: Cursor<'a>,
     index: Index,
     unknown: Option<UnknownField>,
 }
 
 impl Walk<'_> {
-    /// Returns the next byte, or 0 at the end: JSON has no NUL.
-    #[inline]
-    fn byte(&self) -> u8 {
-        self.json.get(self.at).copied().unwrap_or(0)
-    }
-
-    #[inline]
-    fn skip_space(&mut self) {
-        while matches!(self.byte(), b' ' | b'\t' | b'\n' | b'\r') {
-            self.at += 1;
-        }
-    }
-
-    /// Skips the colon after a name, and the white space around it.
-    #[inline]
-    fn colon(&mut self) -> Option<()> {
-        if self.byte() != b':' {
-            self.skip_space();
-        }
-        self.expect(b':')
-    }
-
-    /// Skips one byte, which must be this one, and the white space after it.
-    #[inline]
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        if self.byte() != byte {
-            return None;
-        }
-        self.at += 1;
-        self.skip_space();
-        Some(())
-    }
-
     /// Walks through a value, whose first byte is the next one.
     #[inline(always)]
     fn value(&mut self, schema: JsonSchema) -> Option<()> {
         let schema = match schema {
-            JsonSchema::Optional(_) if self.byte() == b'n' => return self.literal(b"null"),
+            JsonSchema::Optional(_) if self.cursor.byte() == b'n' => return self.literal(b"null"),
             // An empty string counts as absent.
             JsonSchema::Optional(JsonSchema::Described(Description::Id { .. })) => JsonSchema::Text,
             JsonSchema::Optional(schema) => *schema,
@@ -105,11 +73,14 @@ impl Walk<'_> {
     fn other_value(&mut self, schema: JsonSchema) -> Option<()> {
         match schema {
             JsonSchema::Text | JsonSchema::Timestamp | JsonSchema::Secret => self.text().map(drop),
-            JsonSchema::Bool => match self.byte() {
+            JsonSchema::Bool => match self.cursor.byte() {
                 b't' => self.literal(b"true"),
                 _ => self.literal(b"false"),
             },
-            JsonSchema::U32 => self.u32(),
+            JsonSchema::U32 => {
+                self.leaf(self.cursor.at)?;
+                self.cursor.u32().map(drop)
+            }
             JsonSchema::Number => self.number(),
             JsonSchema::Any => self.any(),
             JsonSchema::Described(Description::Object {
@@ -135,7 +106,7 @@ impl Walk<'_> {
         };
         loop {
             self.value(schema)?;
-            if !self.goes_on(b']')? {
+            if !self.cursor.goes_on(b']')? {
                 break;
             }
         }
@@ -149,9 +120,9 @@ impl Walk<'_> {
         };
         loop {
             self.text()?;
-            self.colon()?;
+            self.cursor.colon()?;
             self.value(schema)?;
-            if !self.goes_on(b'}')? {
+            if !self.cursor.goes_on(b'}')? {
                 break;
             }
         }
@@ -177,14 +148,16 @@ impl Walk<'_> {
                         (name, self.field(name, fields, next))
                     }
                 };
-                self.colon()?;
+                self.cursor.colon()?;
                 match found {
                     Some(index) => {
                         present |= 1 << index;
                         next = index + 1;
                         let field = &fields[index];
                         match field.presence {
-                            Presence::Defaulted if self.byte() == b'n' => self.literal(b"null")?,
+                            Presence::Defaulted if self.cursor.byte() == b'n' => {
+                                self.literal(b"null")?
+                            }
                             _ => self.value(field.schema)?,
                         }
                     }
@@ -196,7 +169,7 @@ impl Walk<'_> {
                         self.any()?;
                     }
                 }
-                if !self.goes_on(b'}')? {
+                if !self.cursor.goes_on(b'}')? {
                     break;
                 }
             }
@@ -208,28 +181,18 @@ impl Walk<'_> {
         (required & !present == 0).then_some(())
     }
 
-    /// Walks through a name if it is that of `field`: responses usually have the order of the
-    /// reference, and comparing takes less than searching the end of the string. Returns `None` inside
-    /// if it is not, or if it is written with escapes.
+    /// Walks through a name if it is that of `field`.
     #[inline]
     fn usual_name(&mut self, field: Option<&Field>) -> Option<bool> {
-        let Some(field) = field else {
-            return Some(false);
-        };
-        let name = field.json.as_bytes();
-        let (start, end) = (self.at + 1, self.at + 1 + name.len());
-        let is_usual = self.byte() == b'"'
-            && self.json.get(end) == Some(&b'"')
-            && are_equal(&self.json[start..end], name);
-        if !is_usual {
-            return Some(false);
+        let at = self.cursor.at;
+        let is_usual = self.cursor.usual_name(field);
+        if is_usual {
+            self.index.push(Entry {
+                head: at as u32,
+                link: (self.cursor.at - at - 2) as u32,
+            })?;
         }
-        self.index.push(Entry {
-            head: self.at as u32,
-            link: name.len() as u32,
-        })?;
-        self.at = end + 1;
-        Some(true)
+        Some(is_usual)
     }
 
     /// Returns the index of the field of that name. `next` is the index at which the search starts.
@@ -243,19 +206,14 @@ impl Walk<'_> {
                 decoded.as_bytes()
             }
         };
-        let is_named = |field: &Field| are_equal(field.json.as_bytes(), name);
-        let (before, after) = fields.split_at(next);
-        match after.iter().position(is_named) {
-            Some(index) => Some(next + index),
-            None => before.iter().position(is_named),
-        }
+        position(fields, name, next)
     }
 
     /// Returns the bytes between the quotes of a string.
     #[inline]
     fn written(&self, string: Entry) -> &[u8] {
         let start = string.head as usize + 1;
-        &self.json[start..start + (string.link & !ESCAPED) as usize]
+        &self.cursor.json[start..start + (string.link & !ESCAPED) as usize]
     }
 
     /// Walks through any value, without recursion.
@@ -263,7 +221,7 @@ impl Walk<'_> {
         let mut innermost = Open::NONE;
         loop {
             // A value, whose first byte is the next one.
-            let opened = match self.byte() {
+            let opened = match self.cursor.byte() {
                 bracket @ (b'{' | b'[') => self.open(bracket, innermost)?,
                 b'"' => {
                     self.string()?;
@@ -295,7 +253,7 @@ impl Walk<'_> {
                         return Some(());
                     }
                     let bracket = if innermost.is_object() { b'}' } else { b']' };
-                    if self.goes_on(bracket)? {
+                    if self.cursor.goes_on(bracket)? {
                         break;
                     }
                     innermost = self.index.close(innermost);
@@ -303,7 +261,7 @@ impl Walk<'_> {
             }
             if innermost.is_object() {
                 self.string()?;
-                self.colon()?;
+                self.cursor.colon()?;
             }
         }
     }
@@ -312,36 +270,12 @@ impl Walk<'_> {
     /// if it has no children; its end is then skipped too.
     #[inline]
     fn open(&mut self, bracket: u8, outer: Open) -> Option<Option<Open>> {
-        let at = self.at;
-        self.expect(bracket)?;
-        // `{` and `}` as well as `[` and `]` differ by two.
-        if self.byte() == bracket + 2 {
-            self.at += 1;
+        let at = self.cursor.at;
+        if !self.cursor.open(bracket)? {
             self.leaf(at)?;
             return Some(None);
         }
         self.index.open(bracket == b'{', outer).map(Some)
-    }
-
-    /// Skips what follows a child of a container: a comma, and returns `true`, or the closing
-    /// bracket, and returns `false`.
-    #[inline]
-    fn goes_on(&mut self, bracket: u8) -> Option<bool> {
-        let mut byte = self.byte();
-        if byte != b',' && byte != bracket {
-            self.skip_space();
-            byte = self.byte();
-        }
-        if byte == b',' {
-            self.at += 1;
-            self.skip_space();
-            return Some(true);
-        }
-        if byte != bracket {
-            return None;
-        }
-        self.at += 1;
-        Some(false)
     }
 
     /// Adds the entry of a value that is neither a string nor a container with children.
@@ -355,52 +289,13 @@ impl Walk<'_> {
 
     #[inline]
     fn literal(&mut self, literal: &[u8]) -> Option<()> {
-        let rest = self.json.get(self.at..)?;
-        if !rest.starts_with(literal) {
-            return None;
-        }
-        self.leaf(self.at)?;
-        self.at += literal.len();
-        Some(())
+        self.leaf(self.cursor.at)?;
+        self.cursor.literal(literal)
     }
 
     fn number(&mut self) -> Option<()> {
-        let at = self.at;
-        if self.byte() == b'-' {
-            self.at += 1;
-        }
-        match self.byte() {
-            b'0' => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.byte() == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.byte(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.byte(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        self.leaf(at)
-    }
-
-    /// Skips digits, at least one.
-    fn digits(&mut self) -> Option<()> {
-        let first = self.at;
-        while self.byte().is_ascii_digit() {
-            self.at += 1;
-        }
-        (self.at > first).then_some(())
-    }
-
-    fn u32(&mut self) -> Option<()> {
-        let at = self.at;
-        self.number()?;
-        let digits = std::str::from_utf8(&self.json[at..self.at]).ok()?;
-        digits.parse::<u32>().ok().map(drop)
+        self.leaf(self.cursor.at)?;
+        self.cursor.number()
     }
 
     /// Walks through a string that is decoded, so its escapes must be valid UTF-16.
@@ -416,22 +311,14 @@ impl Walk<'_> {
     /// Walks through a string or name. Its escapes may have unpaired surrogates.
     #[inline(never)]
     fn string(&mut self) -> Option<Entry> {
-        let at = self.at;
-        let (b'"', rest) = self.json.get(at..)?.split_first()? else {
-            return None;
-        };
-        let mut length = json_text::plain_length(rest);
-        let mut escaped = 0;
-        if rest.get(length)? != &b'"' {
-            length = json_text::escaped_length(rest, length)?;
-            escaped = ESCAPED;
-        }
+        let at = self.cursor.at;
+        let string = self.cursor.string()?;
+        let escaped = if string.is_escaped { ESCAPED } else { 0 };
         let entry = Entry {
             head: at as u32,
-            link: length as u32 | escaped,
+            link: string.length as u32 | escaped,
         };
         self.index.push(entry)?;
-        self.at = at + length + 2;
         Some(entry)
     }
 }

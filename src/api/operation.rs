@@ -19,6 +19,8 @@ use crate::api::path_segment::check_segment;
 use crate::api::schema::{
     Describe, Description, Field, HasSchema, JsonSchema, Presence, UnknownField,
 };
+use crate::api::slot::Decode;
+use crate::api::text_decoder;
 use crate::edit_distance::nearest;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::json_text::replace_unpaired_surrogates;
@@ -191,7 +193,7 @@ impl Operation {
     }
 
     /// Decodes a response. An error contains the response body and has the outcome `Completed`.
-    pub(crate) fn decode<T: DeserializeOwned>(&self, response: Zeroizing<Vec<u8>>) -> Result<T> {
+    pub(crate) fn decode<T: Decode>(&self, response: Zeroizing<Vec<u8>>) -> Result<T> {
         self.read(response, decode).map(|(_, decoded)| decoded)
     }
 
@@ -344,7 +346,7 @@ impl JsonBody {
     const fn of<T: DeserializeOwned>(schema: JsonSchema) -> JsonBody {
         JsonBody {
             schema,
-            decode: |json| decode::<T>(json).map(drop),
+            decode: |json| decode_with_serde::<T>(json).map(drop),
         }
     }
 
@@ -360,14 +362,14 @@ impl JsonBody {
 }
 
 impl BodySchema {
-    pub(crate) const fn object<T: Describe + HasSchema + DeserializeOwned>() -> BodySchema {
+    pub(crate) const fn object<T: Describe + HasSchema + Decode>() -> BodySchema {
         BodySchema {
             kind: BodyKind::Object(T::DESCRIPTION),
             json: Some(JsonBody::of::<T>(T::SCHEMA)),
         }
     }
 
-    pub(crate) const fn list<T: Describe + HasSchema + DeserializeOwned>() -> BodySchema {
+    pub(crate) const fn list<T: Describe + HasSchema + Decode>() -> BodySchema {
         BodySchema {
             kind: BodyKind::List(T::DESCRIPTION),
             json: Some(JsonBody::of::<Vec<T>>(Vec::<T>::SCHEMA)),
@@ -446,9 +448,17 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Decodes JSON. An error message begins with the JSON path of the problem, such as `status.ready`.
-pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+pub(crate) fn decode<T: Decode>(json: &[u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(strip_bom(json)).ok();
+    match text.and_then(text_decoder::decode) {
+        Some(value) => Ok(value),
+        None => decode_with_serde(json),
+    }
+}
+
+/// Decodes JSON with serde. See [`decode`].
+pub(crate) fn decode_with_serde<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     let json = strip_bom(json);
-    // Validated once: `from_slice` validates each string on its own, a fifth of its instructions.
     match std::str::from_utf8(json) {
         Ok(text) => {
             serde_json::from_str(text).map_err(|error| error_path::with_json_path(json, &error))

@@ -2,6 +2,7 @@
 //! for the generators of the other languages.
 
 use crate::api::json::{Json, Number};
+use crate::json_text::are_equal;
 use crate::secret::Secret;
 
 /// Whether a field of an object may be absent.
@@ -96,6 +97,16 @@ impl Description {
     }
 }
 
+impl Description {
+    /// Returns the fields of an object.
+    pub(crate) const fn fields(&self) -> &'static [Field] {
+        match self {
+            Description::Object { fields, .. } => fields,
+            _ => &[],
+        }
+    }
+}
+
 /// Types with a [`Description`].
 pub(crate) trait Describe {
     const DESCRIPTION: &'static Description;
@@ -165,4 +176,15 @@ pub(crate) struct UnknownField {
     pub(crate) name: String,
     /// The fields that the type has.
     pub(crate) fields: &'static [Field],
+}
+
+/// Returns the position of the field of that name. The search starts at `next`.
+#[inline]
+pub(crate) fn position(fields: &[Field], name: &[u8], next: usize) -> Option<usize> {
+    let is_named = |field: &Field| are_equal(field.json.as_bytes(), name);
+    let (before, after) = fields.split_at(next);
+    match after.iter().position(is_named) {
+        Some(index) => Some(next + index),
+        None => before.iter().position(is_named),
+    }
 }

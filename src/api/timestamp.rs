@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::api::schema::{HasSchema, JsonSchema};
+use crate::api::slot::{Decode, Slot, Text};
 use crate::calendar::{SECONDS_PER_DAY, date_from_epoch, days_from_epoch, days_in_month, digits};
 use crate::error::{Error, Result};
 
@@ -138,6 +139,18 @@ impl fmt::Display for Timestamp {
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Decode for Timestamp {
+    fn slot(value: &mut Option<Self>) -> Slot<'_> {
+        Slot::text(value)
+    }
+}
+
+impl Text for Timestamp {
+    fn from_text(text: &str) -> std::result::Result<Self, String> {
+        Ok(Timestamp(text.to_owned()))
     }
 }
 

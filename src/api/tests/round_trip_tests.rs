@@ -4,25 +4,32 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 
 use crate::api::admin::check_path;
 use crate::api::json_walk::walk;
-use crate::api::operation::{BodyKind, decode, strip_bom};
+use crate::api::operation::{BodyKind, decode_with_serde, strip_bom};
 use crate::api::schema::JsonSchema;
 use crate::api::schema::{Description, Direction, Field, Presence};
+use crate::api::slot::Decode;
+use crate::api::text_decoder;
 use crate::api::{OPERATIONS, ROUND_TRIPS, TYPES};
 use crate::error::{ErrorKind, Outcome};
 #[cfg(feature = "capi")]
 use crate::secret::Zeroizing;
 
-pub(in crate::api) fn round_trip<T: DeserializeOwned + Serialize>(
-    json: &[u8],
-) -> Result<String, String> {
-    let value: T = decode(json)?;
-    serde_json::to_string(&value).map_err(|error| error.to_string())
+/// Decodes JSON with both decoders, which must agree, and encodes the value.
+pub(in crate::api) fn round_trip<T: Decode + Serialize>(json: &[u8]) -> Result<String, String> {
+    let encode = |value: T| serde_json::to_string(&value).map_err(|error| error.to_string());
+    let encoded = decode_with_serde(json).and_then(encode);
+    let text = std::str::from_utf8(strip_bom(json)).ok();
+    match text.and_then(text_decoder::decode) {
+        Some(value) => assert_eq!(encode(value), encoded),
+        None => assert!(encoded.is_err(), "{encoded:?}"),
+    }
+    encoded
 }
 
 /// Fuzzing entry point: one byte for the type, then JSON. Encoding keeps everything that was
