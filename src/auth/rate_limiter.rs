@@ -59,8 +59,9 @@ struct Queued {
 /// clocks are not exact.
 const SAME_429: Duration = Duration::from_secs(2);
 
-/// Maximum time between two delays of one period in which unverified records delay requests.
-const MAX_UNVERIFIED_PAUSE: Duration = Duration::from_secs(60);
+/// Maximum time between two delays of one period in which unverified records delay requests: longer than
+/// another process of the same secret holds the fetch lock while they delay that one.
+const MAX_UNVERIFIED_PAUSE: Duration = Duration::from_secs(180);
 
 /// State of one rate limiter. All times are of the monotonic clock: neither a step of the wall
 /// clock nor a suspended machine grants a permit too early.
@@ -942,7 +943,7 @@ mod tests {
         let mut rate_limiter = RateLimiter::default();
         let mut delayed = |seconds: u64| {
             let delayed = rate_limiter.delayed_by_unverified(at(seconds * 1_000));
-            if seconds == 130 {
+            if seconds == 370 {
                 rate_limiter.record_request(at(seconds * 1_000));
             }
             delayed.as_secs()
@@ -950,11 +951,11 @@ mod tests {
         let table = [
             (0, 0),
             (2, 2),
-            (62, 62),
-            (123, 0),
-            (130, 7),
-            (131, 0),
-            (132, 1),
+            (182, 182),
+            (363, 0),
+            (370, 7),
+            (371, 0),
+            (372, 1),
         ];
         for (seconds, expected) in table {
             assert_eq!(delayed(seconds), expected, "{seconds}");

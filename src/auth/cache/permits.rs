@@ -8,7 +8,7 @@ use super::shared_rate_limiter::{
 };
 use super::sync::current_thread;
 use crate::auth::StoreLock;
-use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, REQUEST_TIME};
+use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket};
 use crate::auth::store::{INITIAL_SERVER_SUSPENSION, LockResult};
 use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{FetchError, TokenErrorKind};
@@ -17,11 +17,12 @@ use crate::call::StopReason;
 /// How often a call releases a lock that it held for too long. After that it keeps the lock: the store
 /// is always that slow.
 const MAX_OVERLONG_LOCKS: u32 = 3;
-/// Time for which records that this process cannot verify delay its requests, at least: the permits of
-/// about 40 client secrets that share a store. Limited, so that a tenant who writes such records all the
-/// time delays the others only, and shorter than the default timeout of a call.
-const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(55);
-/// Maximum of this limit for a call that has time: with its jitter it is up to twice as long.
+/// Time for which records that this process cannot verify delay its requests, at least, over several calls
+/// if one ends before: longer than the default timeout of a call, so that calls of more client secrets than
+/// can have a permit until then do not send at the same time. Limited, so that a tenant who writes such
+/// records all the time delays the others only.
+const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(65);
+/// Maximum of this limit: with its jitter it is up to twice as long.
 pub(super) const MAX_UNVERIFIED_DELAY_WITH_JITTER: Duration =
     MAX_UNVERIFIED_DELAY.saturating_mul(2);
 
@@ -200,7 +201,7 @@ struct Acquisition<'a> {
     may_block: bool,
     /// Whether the call waits if the shared store becomes unavailable: it does so only once.
     may_delay: bool,
-    /// How long records that cannot be verified delay the request if the call has time. Random, so that
+    /// How long records that cannot be verified delay the request. Random, so that
     /// processes which have waited for the same time do not send at the same time.
     max_unverified_delay: Duration,
     /// How often the lock was held for too long.
@@ -392,9 +393,7 @@ impl<'a> Acquisition<'a> {
         }
         let delayed = rate_limiter.delayed_by_unverified(now);
         drop(rate_limiter);
-        let remaining = self.sharing.clock.remaining(self.sharing.call);
-        let is_ignored = delayed >= self.max_unverified_delay
-            || (delayed >= MAX_UNVERIFIED_DELAY && remaining <= REQUEST_TIME);
+        let is_ignored = delayed >= self.max_unverified_delay;
         (!is_ignored).then_some(StorePermit::Unverified(unverified))
     }
 }
