@@ -856,8 +856,8 @@ camunda_status camunda_config_load_env_file(camunda_config *config,
  * id, client secret, token URL and audience. All other settings have the defaults of
  * camunda_config_new().
  *
- * @param credentials Object that camunda_credentials_from_client(), camunda_credentials_read() or
- *   camunda_credentials_from_env() returned.
+ * @param credentials Object of environment variables: of camunda_credentials_from_client(),
+ *   camunda_credentials_read(), camunda_credentials_from_env() or camunda_value_parse().
  * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
@@ -994,7 +994,7 @@ camunda_status camunda_credentials_from_client(const camunda_value *created,
  * to the disk. To store the credentials of a client that is not created yet, use
  * camunda_cluster_client_create_env_file().
  *
- * @param credentials Object of environment variables.
+ * @param credentials Object of environment variables, as for camunda_config_from_credentials().
  * @param path Path of the file. The function never overwrites a file.
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.

@@ -7029,7 +7029,9 @@ struct Connection {
 /// Credentials of a cluster client: the variables of the file that the Console offers.
 class ClusterCredentials {
  public:
-  /// @private
+  /// Creates credentials from an object of variables, for example Value::parse() of the response of a
+  /// secret manager. If it is not an object of strings, what uses the credentials throws
+  /// InvalidArgumentError.
   explicit ClusterCredentials(Value variables) : variables_(std::move(variables)) {}
 
   /// Reads a file of `export NAME='value'` or `NAME=value` lines, with quotes and comments. Throws
