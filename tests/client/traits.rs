@@ -70,7 +70,12 @@ fn public_types_have_common_traits() {
     {
         use camunda_admin::doctor;
         shared::<doctor::Options>();
-        report::<(doctor::Setting, doctor::Permission)>();
+        report::<(
+            doctor::Report,
+            doctor::Setting,
+            doctor::Check,
+            doctor::Permission,
+        )>();
         name::<doctor::Status>();
         name::<doctor::Access>();
     }
