@@ -50,6 +50,11 @@
  *   is not instrumented for ThreadSanitizer: use the suppressions in camunda_admin.tsan.supp, which is
  *   installed in share/camunda_admin. On Linux, pthread_cancel() takes effect after the call of the
  *   thread; camunda_cancel ends the call earlier.
+ * - Memory. If the library cannot allocate memory, it aborts the process. No function returns NULL for
+ *   that reason.
+ * - Signals. The library changes no signal handler and no signal mask, and raises no SIGPIPE. A signal does
+ *   not end a call; its handler may, with camunda_cancel_trigger(). The threads with which the library
+ *   resolves host names and connects to Redis have the signal mask of the calling thread.
  * - Stack. A call uses up to 96 KiB of the stack of its thread, callbacks not included; 160 KiB if the
  *   library was built without optimization.
  * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,
@@ -372,7 +377,7 @@ typedef void (*camunda_token_store_free_fn)(void *user);
  * (ChaCha20-Poly1305) with a key that is derived from the client secret.
  *
  * The functions are called from several threads concurrently, and in forked children of the process.
- * They must not throw or longjmp. A call cannot be interrupted: return within 250 ms, or API calls
+ * They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be interrupted: return within 250 ms, or API calls
  * exceed their deadline. A call with less than 250 ms left does not use the store, and sends no token
  * request.
  *

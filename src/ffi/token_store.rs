@@ -73,7 +73,7 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: 
 /// (ChaCha20-Poly1305) with a key that is derived from the client secret.
 ///
 /// The functions are called from several threads concurrently, and in forked children of the process.
-/// They must not throw or longjmp. A call cannot be interrupted: return within 250 ms, or API calls
+/// They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be interrupted: return within 250 ms, or API calls
 /// exceed their deadline. A call with less than 250 ms left does not use the store, and sends no token
 /// request.
 ///
