@@ -51,7 +51,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 ///
 /// Variables from another source, such as a secret manager, are collected:
 ///
-/// ```
+/// ```no_run
 /// use camunda_admin::{ClusterCredentials, TokenSource};
 ///
 /// let credentials: ClusterCredentials = [

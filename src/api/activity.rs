@@ -81,6 +81,15 @@ pub(crate) static CSV: Operation = Operation {
 api_handle! {
     /// Operations on the organization's audit log; see
     /// [`AdminClient::activity`](crate::AdminClient::activity).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// for event in admin.activity().list()? {
+    ///     println!("{} {}", event.entity, event.audit);
+    /// }
+    /// admin.activity().csv(std::io::stdout())?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct Activity;
     /// Returns the operations on the organization's audit log.
     fn activity(&AdminClient);
