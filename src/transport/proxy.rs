@@ -10,22 +10,12 @@ use crate::error::{Error, Result};
 pub(super) const PROXY_SETTING: &str = "`proxy`";
 
 /// Returns the configured proxy, else the proxy of the environment, and the setting or variable that
-/// names it. A SOCKS proxy is an error.
+/// names it.
 pub(super) fn configured_proxy(config: &Config) -> Result<Option<(Proxy, &'static str)>> {
-    let proxy = match config.proxy() {
-        Some(url) => Some((parse_proxy(PROXY_SETTING, url)?, PROXY_SETTING)),
-        None => proxy_from(|name| std::env::var(name).ok())?,
-    };
-    if let Some((proxy, _)) = &proxy
-        && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
-    {
-        return Err(Error::config(format!(
-            "the proxy {}:{} is a SOCKS proxy; only HTTP proxies (CONNECT) are supported",
-            proxy.host(),
-            proxy.port(),
-        )));
+    match config.proxy() {
+        Some(url) => Ok(Some((parse_proxy(PROXY_SETTING, url)?, PROXY_SETTING))),
+        None => proxy_from(|name| std::env::var(name).ok()),
     }
-    Ok(proxy)
 }
 
 /// Reads the proxy for `https` and its exceptions (`NO_PROXY`) from environment variables. Ignores
@@ -64,6 +54,7 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'
         .map_err(|_| invalid_proxy_url(&format!("the variable {name}")))
 }
 
+/// Fails for a SOCKS proxy, too: ureq would connect directly.
 fn parse_proxy(setting: &str, url: &str) -> Result<Proxy> {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
@@ -72,7 +63,15 @@ fn parse_proxy(setting: &str, url: &str) -> Result<Proxy> {
     if authority.starts_with(':') || !has_valid_port(authority) {
         return Err(invalid_proxy_url(setting));
     }
-    Proxy::new(url).map_err(|_| invalid_proxy_url(setting))
+    let proxy = Proxy::new(url).map_err(|_| invalid_proxy_url(setting))?;
+    match proxy.protocol() {
+        ProxyProtocol::Http | ProxyProtocol::Https => Ok(proxy),
+        _ => Err(Error::config(format!(
+            "{setting}: {}:{} is a SOCKS proxy; expected an HTTP proxy (CONNECT)",
+            proxy.host(),
+            proxy.port(),
+        ))),
+    }
 }
 
 /// Does not quote the URL, which can contain a password.
