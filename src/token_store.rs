@@ -119,6 +119,7 @@ pub trait TokenStore: Send + Sync {
 /// A lock of a [`TokenStore`], released when it is dropped by the process that took it.
 ///
 /// A child that is forked while the lock is held does not release it: it belongs to the parent.
+#[must_use = "the lock is released when it is dropped"]
 pub struct StoreLock {
     /// Released when dropped; `None` only during `drop`.
     inner: Option<Box<dyn Send>>,
