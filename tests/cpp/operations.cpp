@@ -279,6 +279,8 @@ void request_reaches_endpoints_without_a_method() {
 void tokens_and_stats() {
   const Token token = admin.token("api.cloud.camunda.io");
   CHECK(admin.token_source("api.cloud.camunda.io").access_token().expose() == token.expose());
+  CHECK(admin.token().expose() == token.expose());
+  CHECK(admin.token_source().access_token().expose() == token.expose());
   const Stats stats = admin.stats();
   CHECK(stats.token_requests == 1 && stats.requests > 20 && stats.calls > 20);
   CHECK(stats.bytes_sent > 0 && stats.bytes_received > 0 && stats.token_cache_hits > 0);
