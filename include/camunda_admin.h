@@ -50,6 +50,11 @@
  *   is not instrumented for ThreadSanitizer: use the suppressions in camunda_admin.tsan.supp, which is
  *   installed in share/camunda_admin. On Linux, pthread_cancel() takes effect after the call of the
  *   thread; camunda_cancel ends the call earlier.
+ * - Memory. If the library cannot allocate memory, it aborts the process. No function returns NULL for
+ *   that reason.
+ * - Signals. The library changes no signal handler and no signal mask, and raises no SIGPIPE. A signal does
+ *   not end a call; its handler may, with camunda_cancel_trigger(). The threads with which the library
+ *   resolves host names and connects to Redis have the signal mask of the calling thread.
  * - Stack. A call uses up to 96 KiB of the stack of its thread, callbacks not included; 160 KiB if the
  *   library was built without optimization.
  * - Deadlines. By default, a call blocks for at most 60 s (setting `timeout`,
@@ -120,6 +125,31 @@
 #define CAMUNDA_ABI_VERSION 1
 
 /**
+ * Level error.
+ */
+#define CAMUNDA_LOG_ERROR 1
+
+/**
+ * Level warning: problems that need an operator, such as a token store that fails.
+ */
+#define CAMUNDA_LOG_WARN 2
+
+/**
+ * Level info: events of interest to operators, such as retries.
+ */
+#define CAMUNDA_LOG_INFO 3
+
+/**
+ * Level debug: each request.
+ */
+#define CAMUNDA_LOG_DEBUG 4
+
+/**
+ * Level trace: all events.
+ */
+#define CAMUNDA_LOG_TRACE 5
+
+/**
  * Before any request: settings and arguments.
  */
 #define CAMUNDA_STAGE_CONFIG 1
@@ -161,52 +191,6 @@
 #define CAMUNDA_OUTCOME_COMPLETED 4
 
 /**
- * Level error.
- */
-#define CAMUNDA_LOG_ERROR 1
-
-/**
- * Level warning: problems that need an operator, such as a token store that fails.
- */
-#define CAMUNDA_LOG_WARN 2
-
-/**
- * Level info: events of interest to operators, such as retries.
- */
-#define CAMUNDA_LOG_INFO 3
-
-/**
- * Level debug: each request.
- */
-#define CAMUNDA_LOG_DEBUG 4
-
-/**
- * Level trace: all events.
- */
-#define CAMUNDA_LOG_TRACE 5
-
-/**
- * By the method: GET is safe, all other methods are non-idempotent.
- */
-#define CAMUNDA_IDEMPOTENCY_BY_METHOD 0
-
-/**
- * Safe: the request changes nothing. The library retries it after transient errors.
- */
-#define CAMUNDA_IDEMPOTENCY_SAFE 1
-
-/**
- * Idempotent: executing the request twice has the same effect as once. The library retries it after
- * transient errors.
- */
-#define CAMUNDA_IDEMPOTENCY_IDEMPOTENT 2
-
-/**
- * Non-idempotent: the library retries the request only if no byte of it was sent.
- */
-#define CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT 3
-
-/**
  * `null`, or a NULL pointer.
  */
 #define CAMUNDA_KIND_NULL 0
@@ -235,6 +219,27 @@
  * An object.
  */
 #define CAMUNDA_KIND_OBJECT 5
+
+/**
+ * By the method: GET is safe, all other methods are non-idempotent.
+ */
+#define CAMUNDA_IDEMPOTENCY_BY_METHOD 0
+
+/**
+ * Safe: the request changes nothing. The library retries it after transient errors.
+ */
+#define CAMUNDA_IDEMPOTENCY_SAFE 1
+
+/**
+ * Idempotent: executing the request twice has the same effect as once. The library retries it after
+ * transient errors.
+ */
+#define CAMUNDA_IDEMPOTENCY_IDEMPOTENT 2
+
+/**
+ * Non-idempotent: the library retries the request only if no byte of it was sent.
+ */
+#define CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT 3
 
 /**
  * Client for the Camunda 8 Administration API. Thread-safe.
@@ -296,20 +301,6 @@ typedef struct camunda_value camunda_value;
  * values; treat an unknown value as an error.
  */
 typedef int32_t camunda_status;
-
-/**
- * Progress callback of a waiter, called after each successful poll, on the calling thread, during the
- * call only. `resource` is the cluster, backup or restore as just polled; it is borrowed during the
- * callback.
- */
-typedef void (*camunda_progress_fn)(void *user, const camunda_value *resource);
-
-/**
- * Interrupt check, called about every 20 ms while a call waits, on the calling thread. A non-zero
- * return value cancels the call. For language runtimes that run their own signal handlers. It may make
- * calls, as described for camunda_log_fn.
- */
-typedef int32_t (*camunda_interrupt_check_fn)(void *user);
 
 /**
  * Log callback: receives the level (CAMUNDA_LOG_…), the module that logs, and a message without
@@ -386,7 +377,7 @@ typedef void (*camunda_token_store_free_fn)(void *user);
  * (ChaCha20-Poly1305) with a key that is derived from the client secret.
  *
  * The functions are called from several threads concurrently, and in forked children of the process.
- * They must not throw or longjmp. A call cannot be interrupted: return within 250 ms, or API calls
+ * They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be interrupted: return within 250 ms, or API calls
  * exceed their deadline. A call with less than 250 ms left does not use the store, and sends no token
  * request.
  *
@@ -424,6 +415,20 @@ typedef struct camunda_token_store {
    */
   camunda_token_store_free_fn free;
 } camunda_token_store;
+
+/**
+ * Progress callback of a waiter, called after each successful poll, on the calling thread, during the
+ * call only. `resource` is the cluster, backup or restore as just polled; it is borrowed during the
+ * callback.
+ */
+typedef void (*camunda_progress_fn)(void *user, const camunda_value *resource);
+
+/**
+ * Interrupt check, called about every 20 ms while a call waits, on the calling thread. A non-zero
+ * return value cancels the call. For language runtimes that run their own signal handlers. It may make
+ * calls, as described for camunda_log_fn.
+ */
+typedef int32_t (*camunda_interrupt_check_fn)(void *user);
 
 /**
  * Success.
@@ -550,6 +555,209 @@ uint32_t camunda_abi_version(void);
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_abi_check(uint32_t abi, camunda_error **error);
+
+/**
+ * Creates settings with the defaults. Reads no environment variable.
+ *
+ * @return New settings. Free them with camunda_config_free(). NULL if the ABI version of the
+ *   loaded library is not that of the header; then camunda_admin_new() returns an error with both
+ *   versions.
+ */
+CAMUNDA_NODISCARD
+camunda_config *camunda_config_new(void);
+
+/**
+ * Reads settings from the environment variables of Camunda's SDKs. No other thread may change the
+ * environment during the call.
+ *
+ * Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
+ * CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
+ * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL,
+ * CAMUNDA_TOKEN_SCOPE, CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE,
+ * CAMUNDA_TOKEN_CACHE_REDIS_URL, CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH,
+ * CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and CAMUNDA_CUSTOM_USER_AGENT_STRING. The proxy variables, such
+ * as HTTPS_PROXY, are read by camunda_admin_new().
+ *
+ * If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
+ * CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
+ *
+ * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or invalid: the
+ *   message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_from_env(camunda_config **config, camunda_error **error);
+
+/**
+ * Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value`
+ * lines with the variables of camunda_config_from_env().
+ *
+ * @param path Path of the file.
+ * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+ *   if a variable is missing or invalid: the message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_from_env_file(const char *path,
+                                            camunda_config **config,
+                                            camunda_error **error);
+
+/**
+ * Reads settings from the environment as camunda_config_from_env() does, into settings of
+ * camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
+ * replace those of the variables.
+ *
+ * A missing or invalid variable is an error of camunda_admin_new(), unless its setting is set. All
+ * settings that were set before are reset, except the log callback and the shutdown handle. On an error
+ * `config` is unchanged. No other thread may change the environment during the call.
+ *
+ * @param config Settings of camunda_config_new().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `config` is NULL.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_load_env(camunda_config *config,
+                                       camunda_error **error);
+
+/**
+ * Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
+ * settings of camunda_config_new(). Otherwise as camunda_config_load_env().
+ *
+ * @param config Settings of camunda_config_new().
+ * @param path Path of the file.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+ *   if a line is invalid: the message has its number.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_load_env_file(camunda_config *config,
+                                            const char *path,
+                                            camunda_error **error);
+
+/**
+ * Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client
+ * id, client secret, token URL and audience. All other settings have the defaults of
+ * camunda_config_new().
+ *
+ * @param credentials Object of environment variables: of camunda_credentials_from_client(),
+ *   camunda_credentials_read(), camunda_credentials_from_env() or camunda_value_parse().
+ * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_from_credentials(const camunda_value *credentials,
+                                               camunda_config **config,
+                                               camunda_error **error);
+
+/**
+ * Sets a setting.
+ *
+ * Keys:
+ * - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
+ *   the secret; the client reads it again when the credentials are rejected.
+ * - `access_token`: an access token that is used unmodified instead of credentials, without
+ *   token requests.
+ * - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
+ * - `oauth_url`: the URL of the token endpoint; default:
+ *   `https://login.cloud.camunda.io/oauth/token`.
+ * - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
+ *   scope.
+ * - `token_request_format`: encoding of token requests, `json` (default) or `form`.
+ * - `token_cache`: where tokens are shared. `auto` (default): files in the user's cache directory.
+ *   `memory`: this process only. A directory, with a separator in its path or beginning with `.` or
+ *   `~`. A redis://, rediss://, valkey:// or valkeys:// URL.
+ * - `timeout`: maximum duration of a call in seconds, decimals allowed; default: 60.
+ * - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
+ * - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
+ *   environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
+ * - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
+ *   `client_cert` may contain both.
+ * - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
+ * - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
+ *
+ * @param config Settings to change.
+ * @param key Key of the setting.
+ * @param value Value of the setting; copied.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and
+ *   then nothing is changed: the message names the key.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_set(camunda_config *config,
+                                  const char *key,
+                                  const char *value,
+                                  camunda_error **error);
+
+/**
+ * Sets the log callback of clients created from these settings. The callback runs on the calling
+ * thread, during calls only. It must be thread-safe.
+ *
+ * @param config Settings to change.
+ * @param level The least severe level that the callback receives: CAMUNDA_LOG_….
+ * @param log Callback. NULL removes the current one.
+ * @param user Passed to each callback unchanged; must be valid until the clients that are created from
+ *   the settings are freed. May be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_set_log(camunda_config *config,
+                                      int32_t level,
+                                      camunda_log_fn log,
+                                      void *user,
+                                      camunda_error **error);
+
+/**
+ * Sets a custom token store. It replaces the setting `token_cache`, and setting that later
+ * replaces the store.
+ *
+ * @param config Settings to change.
+ * @param store Functions of the store; copied. On failure the library does not call `store->free`.
+ * @param user Passed to each function unchanged, until the library has called `store->free`. May
+ *   be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a
+ *   required function is NULL, and then nothing is changed: the message names the function.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_set_token_store(camunda_config *config,
+                                              const camunda_token_store *store,
+                                              void *user,
+                                              camunda_error **error);
+
+/**
+ * Sets the handle that shuts down clients created from these settings, see
+ * camunda_shutdown_start(). Set it before a token store.
+ *
+ * @param config Settings to change.
+ * @param shutdown Handle, which may be freed while the clients are in use. NULL removes the
+ *   current one.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_set_shutdown(camunda_config *config,
+                                           const camunda_shutdown *shutdown,
+                                           camunda_error **error);
+
+/**
+ * Frees settings. Clients created from them remain valid.
+ *
+ * @param config Settings to free. NULL is ignored.
+ */
+void camunda_config_free(camunda_config *config);
 
 /**
  * Creates a client from settings. Reads the files that the settings name; sends no request.
@@ -768,317 +976,6 @@ bool camunda_cancel_is_triggered(const camunda_cancel *cancel);
 void camunda_cancel_free(camunda_cancel *cancel);
 
 /**
- * Creates settings with the defaults. Reads no environment variable.
- *
- * @return New settings. Free them with camunda_config_free(). NULL if the ABI version of the
- *   loaded library is not that of the header; then camunda_admin_new() returns an error with both
- *   versions.
- */
-CAMUNDA_NODISCARD
-camunda_config *camunda_config_new(void);
-
-/**
- * Reads settings from the environment variables of Camunda's SDKs. No other thread may change the
- * environment during the call.
- *
- * Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
- * CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
- * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL,
- * CAMUNDA_TOKEN_SCOPE, CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE,
- * CAMUNDA_TOKEN_CACHE_REDIS_URL, CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH,
- * CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and CAMUNDA_CUSTOM_USER_AGENT_STRING. The proxy variables, such
- * as HTTPS_PROXY, are read by camunda_admin_new().
- *
- * If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
- * CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
- *
- * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or invalid: the
- *   message names it.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_from_env(camunda_config **config, camunda_error **error);
-
-/**
- * Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value`
- * lines with the variables of camunda_config_from_env().
- *
- * @param path Path of the file.
- * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
- *   if a variable is missing or invalid: the message names it.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_from_env_file(const char *path,
-                                            camunda_config **config,
-                                            camunda_error **error);
-
-/**
- * Reads settings from the environment as camunda_config_from_env() does, into settings of
- * camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
- * replace those of the variables.
- *
- * A missing or invalid variable is an error of camunda_admin_new(), unless its setting is set. All
- * settings that were set before are reset, except the log callback and the shutdown handle. On an error
- * `config` is unchanged. No other thread may change the environment during the call.
- *
- * @param config Settings of camunda_config_new().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `config` is NULL.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_load_env(camunda_config *config,
-                                       camunda_error **error);
-
-/**
- * Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
- * settings of camunda_config_new(). Otherwise as camunda_config_load_env().
- *
- * @param config Settings of camunda_config_new().
- * @param path Path of the file.
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
- *   if a line is invalid: the message has its number.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_load_env_file(camunda_config *config,
-                                            const char *path,
-                                            camunda_error **error);
-
-/**
- * Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client
- * id, client secret, token URL and audience. All other settings have the defaults of
- * camunda_config_new().
- *
- * @param credentials Object that camunda_credentials_from_client(), camunda_credentials_read() or
- *   camunda_credentials_from_env() returned.
- * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_from_credentials(const camunda_value *credentials,
-                                               camunda_config **config,
-                                               camunda_error **error);
-
-/**
- * Sets a setting.
- *
- * Keys:
- * - `client_id`, and `client_secret` or `client_secret_file`: the credentials. The file contains
- *   the secret; the client reads it again when the credentials are rejected.
- * - `access_token`: an access token that is used unmodified instead of credentials, without
- *   token requests.
- * - `base_url`: the URL of the API; default: `https://api.cloud.camunda.io`.
- * - `oauth_url`: the URL of the token endpoint; default:
- *   `https://login.cloud.camunda.io/oauth/token`.
- * - `audience`, `scope`: parameters of token requests; default: `api.cloud.camunda.io`, and no
- *   scope.
- * - `token_request_format`: encoding of token requests, `json` (default) or `form`.
- * - `token_cache`: where tokens are shared. `auto` (default): files in the user's cache directory.
- *   `memory`: this process only. A directory, with a separator in its path or beginning with `.` or
- *   `~`. A redis://, rediss://, valkey:// or valkeys:// URL.
- * - `timeout`: maximum duration of a call in seconds, decimals allowed; default: 60.
- * - `max_response_bytes`: maximum size of a decompressed response body; default: 64 MiB.
- * - `ca_file`: certificates in PEM, trusted instead of the platform's. Without it, the
- *   environment variables SSL_CERT_FILE and SSL_CERT_DIR replace the platform's on Linux.
- * - `client_cert`, `client_key`: certificate chain and unencrypted private key in PEM, for mTLS.
- *   `client_cert` may contain both.
- * - `proxy`: URL of an HTTP proxy; default: that of the environment, for example HTTPS_PROXY.
- * - `user_agent`: the User-Agent header; default: `camunda-admin/VERSION`.
- *
- * @param config Settings to change.
- * @param key Key of the setting.
- * @param value Value of the setting; copied.
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and
- *   then nothing is changed: the message names the key.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_set(camunda_config *config,
-                                  const char *key,
-                                  const char *value,
-                                  camunda_error **error);
-
-/**
- * Sets the log callback of clients created from these settings. The callback runs on the calling
- * thread, during calls only. It must be thread-safe.
- *
- * @param config Settings to change.
- * @param level The least severe level that the callback receives: CAMUNDA_LOG_….
- * @param log Callback. NULL removes the current one.
- * @param user Passed to each callback unchanged; must be valid until the clients that are created from
- *   the settings are freed. May be NULL.
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_set_log(camunda_config *config,
-                                      int32_t level,
-                                      camunda_log_fn log,
-                                      void *user,
-                                      camunda_error **error);
-
-/**
- * Sets a custom token store. It replaces the setting `token_cache`, and setting that later
- * replaces the store.
- *
- * @param config Settings to change.
- * @param store Functions of the store; copied. On failure the library does not call `store->free`.
- * @param user Passed to each function unchanged, until the library has called `store->free`. May
- *   be NULL.
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a
- *   required function is NULL, and then nothing is changed: the message names the function.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_set_token_store(camunda_config *config,
-                                              const camunda_token_store *store,
-                                              void *user,
-                                              camunda_error **error);
-
-/**
- * Sets the handle that shuts down clients created from these settings, see
- * camunda_shutdown_start(). Set it before a token store.
- *
- * @param config Settings to change.
- * @param shutdown Handle, which may be freed while the clients are in use. NULL removes the
- *   current one.
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_config_set_shutdown(camunda_config *config,
-                                           const camunda_shutdown *shutdown,
-                                           camunda_error **error);
-
-/**
- * Frees settings. Clients created from them remain valid.
- *
- * @param config Settings to free. NULL is ignored.
- */
-void camunda_config_free(camunda_config *config);
-
-/**
- * Combines a new cluster client and its cluster into credentials: an object of environment
- * variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the
- * cluster.
- *
- * @param created Response of camunda_cluster_client_create().
- * @param cluster Response of camunda_cluster_get().
- * @param[out] credentials On success a new value, an object of environment variables that contains
- *   the client secret; else NULL. Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_credentials_from_client(const camunda_value *created,
-                                               const camunda_value *cluster,
-                                               camunda_value **credentials,
-                                               camunda_error **error);
-
-/**
- * Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it
- * to the disk. To store the credentials of a client that is not created yet, use
- * camunda_cluster_client_create_env_file().
- *
- * @param credentials Object of environment variables.
- * @param path Path of the file. The function never overwrites a file.
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the path exists, also as a symbolic link, or
- *   cannot be written; CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value
- *   that contains a NUL, before the file is created.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_credentials_write(const camunda_value *credentials,
-                                         const char *path,
-                                         camunda_error **error);
-
-/**
- * Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes
- * and comments.
- *
- * @param path Path of the file.
- * @param[out] credentials On success a new value, an object of environment variables that contains
- *   the client secret; else NULL. Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_credentials_read(const char *path,
-                                        camunda_value **credentials,
-                                        camunda_error **error);
-
-/**
- * Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
- * and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty
- * variable counts as not set. No other thread may change the environment during the call.
- *
- * @param[out] credentials On success a new value, an object of environment variables that contains
- *   the client secret; else NULL. Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or not UTF-8: the
- *   message names it.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
-
-/**
- * Checks the environment of a client: settings, network, certificates, clock, token, token store and
- * permissions. The program `camunda-admin doctor` prints the same report.
- *
- * Changes nothing: sends only `GET` requests to the API, and to each server one request without
- * credentials. Uses a cached token or requests one, through the shared cache and its rate limit; a
- * token request that fails with a transient error is retried. A check that fails is not an error of
- * this function: then `ok` in the report is false.
- *
- * Report: an object without secrets.
- * - `version` (string): Version of the library.
- * - `ok` (boolean): Whether no check failed.
- * - `settings` (array of objects): Settings: `key`; `value`, `null` for a secret; `is_set`;
- *   `source`, the name of the variable, `program` for one that the program set, or `default`.
- * - `checks` (array of objects): Results: `name`; `target`, a URL or `null`; `status`, one of `ok`,
- *   `warning`, `failed`, `skipped`; `message`; `advice`, a string or `null`; `duration_ms`, a number
- *   for the steps of a connection, else `null`.
- * - `permissions` (array of objects): Reads: `resource`; `access`, one of `allowed`, `denied`,
- *   `failed`, `not_checked`; `detail`, a string or `null`.
- *
- * Blocks for at most 10 s for each of the two servers, plus the timeout for the token request and for
- * each of six reads. The token endpoint delays rejections of invalid credentials by about 30 s.
- *
- * @param config Settings to check, for example of camunda_config_load_env_file(). NULL for those of
- *   the environment, as camunda_config_from_env() reads them; then no other thread may change the
- *   environment during the call.
- * @param call Options: the timeout of the token request and of each read, and the cancellation. NULL
- *   for the defaults: the setting `timeout`.
- * @param[out] report On success a new value, the report; else NULL. camunda_value_json() returns its
- *   JSON. Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CANCELLED if the call was cancelled.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_doctor(const camunda_config *config,
-                              const camunda_call_options *call,
-                              camunda_value **report,
-                              camunda_error **error);
-
-/**
  * Returns the name of a status in lower case, for logs.
  *
  * @param status Status.
@@ -1243,6 +1140,236 @@ double camunda_error_elapsed(const camunda_error *error);
  * @param error Error to free. NULL is ignored.
  */
 void camunda_error_free(camunda_error *error);
+
+/**
+ * Returns the type of a value.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @return CAMUNDA_KIND_…; CAMUNDA_KIND_NULL if `value` is NULL.
+ */
+int32_t camunda_value_kind(const camunda_value *value);
+
+/**
+ * Returns the number of elements of an array or fields of an object.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @return The number; 0 for other types.
+ */
+size_t camunda_value_len(const camunda_value *value);
+
+/**
+ * Returns a field of an object.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param key Name of the field.
+ * @return The value of the field, borrowed from `value`; NULL if it is absent or `value` is not an
+ *   object.
+ */
+const camunda_value *camunda_value_get(const camunda_value *value, const char *key);
+
+/**
+ * Returns the value at a path.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Names of fields and indexes of arrays, separated by dots, for example `status.ready`
+ *   or `channels.0.name`.
+ * @return The value at the path, borrowed from `value`; NULL if it is absent.
+ */
+const camunda_value *camunda_value_path(const camunda_value *value, const char *path);
+
+/**
+ * Returns the element of an array, or the value of the field of an object, at an index.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param index Index from 0.
+ * @return The element, borrowed from `value`; NULL if `index` is out of range.
+ */
+const camunda_value *camunda_value_at(const camunda_value *value, size_t index);
+
+/**
+ * Returns the name of the field of an object at an index. Escapes that are not valid UTF-16, such
+ * as an unpaired surrogate, are replaced by U+FFFD.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param index Index from 0.
+ * @param[out] len Length without the NUL; may be NULL.
+ * @return The name, NUL-terminated and borrowed from `value`; NULL if `index` is out of range.
+ */
+const char *camunda_value_key(const camunda_value *value, size_t index, size_t *len);
+
+/**
+ * Returns the content of a string.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[out] len Length without the NUL; may be NULL. Use it if the string may contain a NUL.
+ * @return The string in UTF-8, NUL-terminated and borrowed from `value`; NULL for other types.
+ */
+const char *camunda_value_str(const camunda_value *value, size_t *len);
+
+/**
+ * Returns a number, rounded to the nearest double. camunda_value_json() returns all digits.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param fallback Returned for other types.
+ * @return The number, or `fallback`.
+ */
+double camunda_value_number(const camunda_value *value, double fallback);
+
+/**
+ * Returns an integer.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param fallback Returned for other types, for fractions, and if the number is out of range. `1.0` and
+ *   `1e3` are integers.
+ * @return The integer, or `fallback`.
+ */
+int64_t camunda_value_integer(const camunda_value *value,
+                              int64_t fallback);
+
+/**
+ * Returns a boolean.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param fallback Returned for other types.
+ * @return The boolean, or `fallback`.
+ */
+bool camunda_value_bool(const camunda_value *value, bool fallback);
+
+/**
+ * Returns the JSON of a value: for a whole response, its unmodified bytes. Only if a string of the
+ * documented type has an unpaired surrogate, all of these are `\ufffd` instead, in a response without
+ * secrets.
+ *
+ * @param value Value; NULL is accepted.
+ * @param[out] len Length without the NUL; may be NULL.
+ * @return The JSON, NUL-terminated and borrowed from `value`; NULL if `value` is NULL.
+ */
+const char *camunda_value_json(const camunda_value *value,
+                               size_t *len);
+
+/**
+ * Parses JSON.
+ *
+ * @param json JSON in UTF-8; copied.
+ * @param json_len Size of the JSON in bytes.
+ * @param[out] value On success a new value, the JSON; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_value_parse(const char *json,
+                                   size_t json_len,
+                                   camunda_value **value,
+                                   camunda_error **error);
+
+/**
+ * Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it
+ * for a part.
+ *
+ * @param value Value to free. NULL is ignored.
+ */
+void camunda_value_free(camunda_value *value);
+
+/**
+ * Returns the string at a path such as `status.ready`. A string with a NUL character ends at it;
+ * camunda_value_str() returns the length.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Path, see camunda_value_path().
+ * @param fallback Returned if no string is at the path. May be NULL.
+ * @return The string in UTF-8, NUL-terminated and borrowed from `value`; or `fallback`.
+ */
+const char *camunda_value_path_str(const camunda_value *value,
+                                   const char *path,
+                                   const char *fallback);
+
+/**
+ * Returns the integer at a path such as `retentionDays`.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Path, see camunda_value_path().
+ * @param fallback Returned if the path leads to no number, to a fraction, or to a number out of
+ *   range.
+ * @return The integer, or `fallback`.
+ */
+int64_t camunda_value_path_integer(const camunda_value *value, const char *path, int64_t fallback);
+
+/**
+ * Returns the boolean at a path such as `autoUpdate`.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param path Path, see camunda_value_path().
+ * @param fallback Returned if no boolean is at the path.
+ * @return The boolean, or `fallback`.
+ */
+bool camunda_value_path_bool(const camunda_value *value, const char *path, bool fallback);
+
+/**
+ * Reads an RFC 3339 time such as `2024-05-01T12:00:00.123Z`.
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `value` is
+ *   not a string or not an RFC 3339 time.
+ * @return Whether `value` is a time; false if `ms` is NULL.
+ */
+bool camunda_value_time(const camunda_value *value, int64_t *ms);
+
+/**
+ * As camunda_value_time(), of a string.
+ *
+ * @param time NUL-terminated string; NULL is accepted.
+ * @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `time` is
+ *   not an RFC 3339 time.
+ * @return Whether `time` is a time; false if `time` or `ms` is NULL.
+ */
+bool camunda_time_parse(const char *time, int64_t *ms);
+
+/**
+ * Returns the next element of an array, or the value of the next field of an object.
+ *
+ * @code
+ * size_t position = 0;
+ * const camunda_value *cluster;
+ * while ((cluster = camunda_value_next(clusters, &position)) != NULL) {
+ *   puts(camunda_value_path_str(cluster, "name", ""));
+ * }
+ * @endcode
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
+ *   ones.
+ * @return The element, borrowed from `value`; NULL after the last one, and if `value` or
+ *   `position` is NULL.
+ */
+const camunda_value *camunda_value_next(const camunda_value *value, size_t *position);
+
+/**
+ * Returns the next field of an object.
+ *
+ * @code
+ * size_t position = 0;
+ * const char *name;
+ * const camunda_value *secret;
+ * while ((secret = camunda_value_next_field(secrets, &position, &name, NULL)) != NULL) {
+ *   puts(name);
+ * }
+ * @endcode
+ *
+ * @param value Value; NULL counts as `null`.
+ * @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
+ *   ones.
+ * @param[out] key Name of the field, NUL-terminated and borrowed from `value`; NULL if there is no
+ *   next field.
+ * @param[out] len Length of the name without the NUL; may be NULL.
+ * @return The value of the field, borrowed from `value`; NULL after the last field, and if `value`
+ *   is not an object, or `position` or `key` is NULL.
+ */
+const camunda_value *camunda_value_next_field(const camunda_value *value,
+                                              size_t *position,
+                                              const char **key,
+                                              size_t *len);
 
 /**
  * Creates an empty object.
@@ -1437,119 +1564,6 @@ const char *camunda_object_json(const camunda_object *object, size_t *len);
  * @param object Object to free. NULL is ignored.
  */
 void camunda_object_free(camunda_object *object);
-
-/**
- * Creates a client of a cluster and writes its credentials to a new file, which
- * camunda_credentials_read() reads.
- *
- * The API returns the client secret only once, so the file is created first: with mode 0600,
- * without overwriting an existing file, and with its disk space allocated. Then the client is
- * created, and the credentials are written and flushed. If no client was created, or if that is
- * unknown, the file is removed. The function also reads the cluster, for its URLs. The timeout of
- * `call` covers all of it.
- *
- * The request body and the response have the fields of camunda_cluster_client_create().
- *
- * @param admin Client. Thread-safe.
- * @param call Options of the call; NULL for the defaults.
- * @param cluster_uuid Id of the cluster.
- * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
- *   and borrows it during the call.
- * @param json_len Size of the request body in bytes.
- * @param path Path of the file.
- * @param[out] value On success a new value, the new client; else NULL. Free it with
- *   camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error, as camunda_cluster_client_create(). Also
- *   CAMUNDA_STATUS_IO: with CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and
- *   with CAMUNDA_OUTCOME_COMPLETED if it cannot be written afterwards. In the latter case the
- *   client exists, and camunda_error_body() returns the response with its secret.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
-                                                      const camunda_call_options *call,
-                                                      const char *cluster_uuid,
-                                                      const char *json,
-                                                      size_t json_len,
-                                                      const char *path,
-                                                      camunda_value **value,
-                                                      camunda_error **error);
-
-/**
- * Adds an entry to the IP allowlist of a cluster. Replaces an entry with the same `ip`.
- *
- * Reads the allowlist, changes it and writes it, since the API has no operation for this.
- * Concurrent changes are not detected: the last write wins, and earlier changes are lost.
- *
- * @param admin Client. Thread-safe.
- * @param call Options of the call; NULL for the defaults.
- * @param cluster_uuid Id of the cluster.
- * @param ip CIDR, or several separated by commas.
- * @param description Description of the entry.
- * @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
- *   and `description`; else NULL. Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
-                                                   const camunda_call_options *call,
-                                                   const char *cluster_uuid,
-                                                   const char *ip,
-                                                   const char *description,
-                                                   camunda_value **value,
-                                                   camunda_error **error);
-
-/**
- * Removes the entry with this `ip` from the IP allowlist of a cluster. Concurrent changes are not
- * detected, see camunda_cluster_add_to_ip_allowlist().
- *
- * @param admin Client. Thread-safe.
- * @param call Options of the call; NULL for the defaults.
- * @param cluster_uuid Id of the cluster.
- * @param ip The `ip` of the entry.
- * @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
- *   and `description`; else NULL. Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
-                                                        const camunda_call_options *call,
-                                                        const char *cluster_uuid,
-                                                        const char *ip,
-                                                        camunda_value **value,
-                                                        camunda_error **error);
-
-/**
- * Sends a request to an endpoint that this version has no function for, with the client's token.
- *
- * @param admin Client. Thread-safe.
- * @param call Options of the call; NULL for the defaults.
- * @param idempotency Whether the library may retry the request: CAMUNDA_IDEMPOTENCY_….
- * @param method GET, POST, PUT, PATCH or DELETE.
- * @param path Path with an optional query, for example `/clusters?new=1`.
- * @param json Request body, JSON in UTF-8, borrowed during the call. NULL for no body.
- * @param json_len Size of the request body in bytes.
- * @param[out] value On success a new value, the response, or `null` if it has no body; else NULL.
- *   Free it with camunda_value_free().
- * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
- *   NULL.
- * @return CAMUNDA_STATUS_OK, or the kind of the error.
- */
-CAMUNDA_NODISCARD
-camunda_status camunda_request(const camunda_admin *admin,
-                               const camunda_call_options *call,
-                               int32_t idempotency,
-                               const char *method,
-                               const char *path,
-                               const char *json,
-                               size_t json_len,
-                               camunda_value **value,
-                               camunda_error **error);
 
 /**
  * List clusters (`GET /clusters`).
@@ -3622,143 +3636,185 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   camunda_error **error);
 
 /**
- * Returns the string at a path such as `status.ready`. A string with a NUL character ends at it;
- * camunda_value_str() returns the length.
+ * Creates a client of a cluster and writes its credentials to a new file, which
+ * camunda_credentials_read() reads.
  *
- * @param value Value; NULL counts as `null`.
- * @param path Path, see camunda_value_path().
- * @param fallback Returned if no string is at the path. May be NULL.
- * @return The string in UTF-8, NUL-terminated and borrowed from `value`; or `fallback`.
- */
-const char *camunda_value_path_str(const camunda_value *value,
-                                   const char *path,
-                                   const char *fallback);
-
-/**
- * Returns the integer at a path such as `retentionDays`.
+ * The API returns the client secret only once, so the file is created first: with mode 0600,
+ * without overwriting an existing file, and with its disk space allocated. Then the client is
+ * created, and the credentials are written and flushed. If no client was created, or if that is
+ * unknown, the file is removed. The function also reads the cluster, for its URLs. The timeout of
+ * `call` covers all of it.
  *
- * @param value Value; NULL counts as `null`.
- * @param path Path, see camunda_value_path().
- * @param fallback Returned if the path leads to no number, to a fraction, or to a number out of
- *   range.
- * @return The integer, or `fallback`.
- */
-int64_t camunda_value_path_integer(const camunda_value *value, const char *path, int64_t fallback);
-
-/**
- * Returns the boolean at a path such as `autoUpdate`.
+ * The request body and the response have the fields of camunda_cluster_client_create().
  *
- * @param value Value; NULL counts as `null`.
- * @param path Path, see camunda_value_path().
- * @param fallback Returned if no boolean is at the path.
- * @return The boolean, or `fallback`.
- */
-bool camunda_value_path_bool(const camunda_value *value, const char *path, bool fallback);
-
-/**
- * Reads an RFC 3339 time such as `2024-05-01T12:00:00.123Z`.
- *
- * @param value Value; NULL counts as `null`.
- * @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `value` is
- *   not a string or not an RFC 3339 time.
- * @return Whether `value` is a time; false if `ms` is NULL.
- */
-bool camunda_value_time(const camunda_value *value, int64_t *ms);
-
-/**
- * As camunda_value_time(), of a string.
- *
- * @param time NUL-terminated string; NULL is accepted.
- * @param[out] ms The instant in milliseconds since 1970-01-01 UTC, rounded down; 0 if `time` is
- *   not an RFC 3339 time.
- * @return Whether `time` is a time; false if `time` or `ms` is NULL.
- */
-bool camunda_time_parse(const char *time, int64_t *ms);
-
-/**
- * Returns the next element of an array, or the value of the next field of an object.
- *
- * @code
- * size_t position = 0;
- * const camunda_value *cluster;
- * while ((cluster = camunda_value_next(clusters, &position)) != NULL) {
- *   puts(camunda_value_path_str(cluster, "name", ""));
- * }
- * @endcode
- *
- * @param value Value; NULL counts as `null`.
- * @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
- *   ones.
- * @return The element, borrowed from `value`; NULL after the last one, and if `value` or
- *   `position` is NULL.
- */
-const camunda_value *camunda_value_next(const camunda_value *value, size_t *position);
-
-/**
- * Returns the next field of an object.
- *
- * @code
- * size_t position = 0;
- * const char *name;
- * const camunda_value *secret;
- * while ((secret = camunda_value_next_field(secrets, &position, &name, NULL)) != NULL) {
- *   puts(name);
- * }
- * @endcode
- *
- * @param value Value; NULL counts as `null`.
- * @param[in,out] position Set it to 0 before the first call; pass it unchanged to the following
- *   ones.
- * @param[out] key Name of the field, NUL-terminated and borrowed from `value`; NULL if there is no
- *   next field.
- * @param[out] len Length of the name without the NUL; may be NULL.
- * @return The value of the field, borrowed from `value`; NULL after the last field, and if `value`
- *   is not an object, or `position` or `key` is NULL.
- */
-const camunda_value *camunda_value_next_field(const camunda_value *value,
-                                              size_t *position,
-                                              const char **key,
-                                              size_t *len);
-
-/**
- * Creates a shutdown handle. Add clients to it with camunda_config_set_shutdown().
- *
- * @return A new handle. Free it with camunda_shutdown_free().
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param path Path of the file.
+ * @param[out] value On success a new value, the new client; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error, as camunda_cluster_client_create(). Also
+ *   CAMUNDA_STATUS_IO: with CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and
+ *   with CAMUNDA_OUTCOME_COMPLETED if it cannot be written afterwards. In the latter case the
+ *   client exists, and camunda_error_body() returns the response with its secret.
  */
 CAMUNDA_NODISCARD
-camunda_shutdown *camunda_shutdown_new(void);
+camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
+                                                      const camunda_call_options *call,
+                                                      const char *cluster_uuid,
+                                                      const char *json,
+                                                      size_t json_len,
+                                                      const char *path,
+                                                      camunda_value **value,
+                                                      camunda_error **error);
 
 /**
- * Shuts down all clients of the handle permanently.
+ * Adds an entry to the IP allowlist of a cluster. Replaces an entry with the same `ip`.
  *
- * Calls in progress on other threads return CAMUNDA_STATUS_CANCELLED, and so do new ones, without
- * sending a request. Blocks until the calls in progress have returned, at most `timeout` seconds.
- * Afterwards the library calls no callback of these clients on another thread: progress, log,
- * interrupt check, sink and token store functions. A thread that is unwound inside such a callback
- * (pthread_exit) blocks until the process ends.
+ * Reads the allowlist, changes it and writes it, since the API has no operation for this.
+ * Concurrent changes are not detected: the last write wins, and earlier changes are lost.
  *
- * Calls of the current thread are not affected, so that a program can still clean up.
- *
- * @param shutdown Handle. NULL is ignored.
- * @param timeout Maximum time to wait in seconds.
- * @return Whether all calls have returned; true if `shutdown` is NULL.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param ip CIDR, or several separated by commas.
+ * @param description Description of the entry.
+ * @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
+ *   and `description`; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
-bool camunda_shutdown_start(const camunda_shutdown *shutdown, double timeout);
+CAMUNDA_NODISCARD
+camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
+                                                   const camunda_call_options *call,
+                                                   const char *cluster_uuid,
+                                                   const char *ip,
+                                                   const char *description,
+                                                   camunda_value **value,
+                                                   camunda_error **error);
 
 /**
- * Returns whether calls of the current thread are cancelled because of camunda_shutdown_start().
+ * Removes the entry with this `ip` from the IP allowlist of a cluster. Concurrent changes are not
+ * detected, see camunda_cluster_add_to_ip_allowlist().
  *
- * @param shutdown Handle; NULL is accepted.
- * @return Whether they are cancelled; false if `shutdown` is NULL.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param ip The `ip` of the entry.
+ * @param[out] value On success a new value, the resulting allowlist: an array of objects with `ip`
+ *   and `description`; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
-bool camunda_shutdown_stops_calls(const camunda_shutdown *shutdown);
+CAMUNDA_NODISCARD
+camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
+                                                        const camunda_call_options *call,
+                                                        const char *cluster_uuid,
+                                                        const char *ip,
+                                                        camunda_value **value,
+                                                        camunda_error **error);
 
 /**
- * Frees a shutdown handle. Its clients remain valid.
+ * Sends a request to an endpoint that this version has no function for, with the client's token.
  *
- * @param shutdown Handle to free. NULL is ignored.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param idempotency Whether the library may retry the request: CAMUNDA_IDEMPOTENCY_….
+ * @param method GET, POST, PUT, PATCH or DELETE.
+ * @param path Path with an optional query, for example `/clusters?new=1`.
+ * @param json Request body, JSON in UTF-8, borrowed during the call. NULL for no body.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response, or `null` if it has no body; else NULL.
+ *   Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
-void camunda_shutdown_free(camunda_shutdown *shutdown);
+CAMUNDA_NODISCARD
+camunda_status camunda_request(const camunda_admin *admin,
+                               const camunda_call_options *call,
+                               int32_t idempotency,
+                               const char *method,
+                               const char *path,
+                               const char *json,
+                               size_t json_len,
+                               camunda_value **value,
+                               camunda_error **error);
+
+/**
+ * Combines a new cluster client and its cluster into credentials: an object of environment
+ * variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the
+ * cluster.
+ *
+ * @param created Response of camunda_cluster_client_create().
+ * @param cluster Response of camunda_cluster_get().
+ * @param[out] credentials On success a new value, an object of environment variables that contains
+ *   the client secret; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_credentials_from_client(const camunda_value *created,
+                                               const camunda_value *cluster,
+                                               camunda_value **credentials,
+                                               camunda_error **error);
+
+/**
+ * Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it
+ * to the disk. To store the credentials of a client that is not created yet, use
+ * camunda_cluster_client_create_env_file().
+ *
+ * @param credentials Object of environment variables, as for camunda_config_from_credentials().
+ * @param path Path of the file. The function never overwrites a file.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the path exists, also as a symbolic link, or
+ *   cannot be written; CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value
+ *   that contains a NUL, before the file is created.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_credentials_write(const camunda_value *credentials,
+                                         const char *path,
+                                         camunda_error **error);
+
+/**
+ * Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes
+ * and comments.
+ *
+ * @param path Path of the file.
+ * @param[out] credentials On success a new value, an object of environment variables that contains
+ *   the client secret; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_credentials_read(const char *path,
+                                        camunda_value **credentials,
+                                        camunda_error **error);
+
+/**
+ * Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
+ * and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty
+ * variable counts as not set. No other thread may change the environment during the call.
+ *
+ * @param[out] credentials On success a new value, an object of environment variables that contains
+ *   the client secret; else NULL. Free it with camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is missing or not UTF-8: the
+ *   message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
 
 /**
  * Returns an access token of the client's credentials. Uses the same cache as the client's calls,
@@ -3821,135 +3877,84 @@ int64_t camunda_token_expires_at(const camunda_token *token);
 void camunda_token_free(camunda_token *token);
 
 /**
- * Returns the type of a value.
+ * Checks the environment of a client: settings, network, certificates, clock, token, token store and
+ * permissions. The program `camunda-admin doctor` prints the same report.
  *
- * @param value Value; NULL counts as `null`.
- * @return CAMUNDA_KIND_…; CAMUNDA_KIND_NULL if `value` is NULL.
- */
-int32_t camunda_value_kind(const camunda_value *value);
-
-/**
- * Returns the number of elements of an array or fields of an object.
+ * Changes nothing: sends only `GET` requests to the API, and to each server one request without
+ * credentials. Uses a cached token or requests one, through the shared cache and its rate limit; a
+ * token request that fails with a transient error is retried. A check that fails is not an error of
+ * this function: then `ok` in the report is false.
  *
- * @param value Value; NULL counts as `null`.
- * @return The number; 0 for other types.
- */
-size_t camunda_value_len(const camunda_value *value);
-
-/**
- * Returns a field of an object.
+ * Report: an object without secrets.
+ * - `version` (string): Version of the library.
+ * - `ok` (boolean): Whether no check failed.
+ * - `settings` (array of objects): Settings: `key`; `value`, `null` for a secret; `is_set`;
+ *   `source`, the name of the variable, `program` for one that the program set, or `default`.
+ * - `checks` (array of objects): Results: `name`; `target`, a URL or `null`; `status`, one of `ok`,
+ *   `warning`, `failed`, `skipped`; `message`; `advice`, a string or `null`; `duration_ms`, a number
+ *   for the steps of a connection, else `null`.
+ * - `permissions` (array of objects): Reads: `resource`; `access`, one of `allowed`, `denied`,
+ *   `failed`, `not_checked`; `detail`, a string or `null`.
  *
- * @param value Value; NULL counts as `null`.
- * @param key Name of the field.
- * @return The value of the field, borrowed from `value`; NULL if it is absent or `value` is not an
- *   object.
- */
-const camunda_value *camunda_value_get(const camunda_value *value, const char *key);
-
-/**
- * Returns the value at a path.
+ * Blocks for at most 10 s for each of the two servers, plus the timeout for the token request and for
+ * each of six reads. The token endpoint delays rejections of invalid credentials by about 30 s.
  *
- * @param value Value; NULL counts as `null`.
- * @param path Names of fields and indexes of arrays, separated by dots, for example `status.ready`
- *   or `channels.0.name`.
- * @return The value at the path, borrowed from `value`; NULL if it is absent.
- */
-const camunda_value *camunda_value_path(const camunda_value *value, const char *path);
-
-/**
- * Returns the element of an array, or the value of the field of an object, at an index.
- *
- * @param value Value; NULL counts as `null`.
- * @param index Index from 0.
- * @return The element, borrowed from `value`; NULL if `index` is out of range.
- */
-const camunda_value *camunda_value_at(const camunda_value *value, size_t index);
-
-/**
- * Returns the name of the field of an object at an index. Escapes that are not valid UTF-16, such
- * as an unpaired surrogate, are replaced by U+FFFD.
- *
- * @param value Value; NULL counts as `null`.
- * @param index Index from 0.
- * @param[out] len Length without the NUL; may be NULL.
- * @return The name, NUL-terminated and borrowed from `value`; NULL if `index` is out of range.
- */
-const char *camunda_value_key(const camunda_value *value, size_t index, size_t *len);
-
-/**
- * Returns the content of a string.
- *
- * @param value Value; NULL counts as `null`.
- * @param[out] len Length without the NUL; may be NULL. Use it if the string may contain a NUL.
- * @return The string in UTF-8, NUL-terminated and borrowed from `value`; NULL for other types.
- */
-const char *camunda_value_str(const camunda_value *value, size_t *len);
-
-/**
- * Returns a number, rounded to the nearest double. camunda_value_json() returns all digits.
- *
- * @param value Value; NULL counts as `null`.
- * @param fallback Returned for other types.
- * @return The number, or `fallback`.
- */
-double camunda_value_number(const camunda_value *value, double fallback);
-
-/**
- * Returns an integer.
- *
- * @param value Value; NULL counts as `null`.
- * @param fallback Returned for other types, for fractions, and if the number is out of range. `1.0` and
- *   `1e3` are integers.
- * @return The integer, or `fallback`.
- */
-int64_t camunda_value_integer(const camunda_value *value,
-                              int64_t fallback);
-
-/**
- * Returns a boolean.
- *
- * @param value Value; NULL counts as `null`.
- * @param fallback Returned for other types.
- * @return The boolean, or `fallback`.
- */
-bool camunda_value_bool(const camunda_value *value, bool fallback);
-
-/**
- * Returns the JSON of a value: for a whole response, its unmodified bytes. Only if a string of the
- * documented type has an unpaired surrogate, all of these are `\ufffd` instead, in a response without
- * secrets.
- *
- * @param value Value; NULL is accepted.
- * @param[out] len Length without the NUL; may be NULL.
- * @return The JSON, NUL-terminated and borrowed from `value`; NULL if `value` is NULL.
- */
-const char *camunda_value_json(const camunda_value *value,
-                               size_t *len);
-
-/**
- * Parses JSON.
- *
- * @param json JSON in UTF-8; copied.
- * @param json_len Size of the JSON in bytes.
- * @param[out] value On success a new value, the JSON; else NULL. Free it with
- *   camunda_value_free().
+ * @param config Settings to check, for example of camunda_config_load_env_file(). NULL for those of
+ *   the environment, as camunda_config_from_env() reads them; then no other thread may change the
+ *   environment during the call.
+ * @param call Options: the timeout of the token request and of each read, and the cancellation. NULL
+ *   for the defaults: the setting `timeout`.
+ * @param[out] report On success a new value, the report; else NULL. camunda_value_json() returns its
+ *   JSON. Free it with camunda_value_free().
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.
- * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CANCELLED if the call was cancelled.
  */
 CAMUNDA_NODISCARD
-camunda_status camunda_value_parse(const char *json,
-                                   size_t json_len,
-                                   camunda_value **value,
-                                   camunda_error **error);
+camunda_status camunda_doctor(const camunda_config *config,
+                              const camunda_call_options *call,
+                              camunda_value **report,
+                              camunda_error **error);
 
 /**
- * Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it
- * for a part.
+ * Creates a shutdown handle. Add clients to it with camunda_config_set_shutdown().
  *
- * @param value Value to free. NULL is ignored.
+ * @return A new handle. Free it with camunda_shutdown_free().
  */
-void camunda_value_free(camunda_value *value);
+CAMUNDA_NODISCARD
+camunda_shutdown *camunda_shutdown_new(void);
+
+/**
+ * Shuts down all clients of the handle permanently.
+ *
+ * Calls in progress on other threads return CAMUNDA_STATUS_CANCELLED, and so do new ones, without
+ * sending a request. Blocks until the calls in progress have returned, at most `timeout` seconds.
+ * Afterwards the library calls no callback of these clients on another thread: progress, log,
+ * interrupt check, sink and token store functions. A thread that is unwound inside such a callback
+ * (pthread_exit) blocks until the process ends.
+ *
+ * Calls of the current thread are not affected, so that a program can still clean up.
+ *
+ * @param shutdown Handle. NULL is ignored.
+ * @param timeout Maximum time to wait in seconds.
+ * @return Whether all calls have returned; true if `shutdown` is NULL.
+ */
+bool camunda_shutdown_start(const camunda_shutdown *shutdown, double timeout);
+
+/**
+ * Returns whether calls of the current thread are cancelled because of camunda_shutdown_start().
+ *
+ * @param shutdown Handle; NULL is accepted.
+ * @return Whether they are cancelled; false if `shutdown` is NULL.
+ */
+bool camunda_shutdown_stops_calls(const camunda_shutdown *shutdown);
+
+/**
+ * Frees a shutdown handle. Its clients remain valid.
+ *
+ * @param shutdown Handle to free. NULL is ignored.
+ */
+void camunda_shutdown_free(camunda_shutdown *shutdown);
 
 /** @name Values of CAMUNDA_GENERATION_CLASSIFICATION_…: Reason why an organization may use a generation
  * @{ */

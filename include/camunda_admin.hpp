@@ -7029,7 +7029,9 @@ struct Connection {
 /// Credentials of a cluster client: the variables of the file that the Console offers.
 class ClusterCredentials {
  public:
-  /// @private
+  /// Creates credentials from an object of variables, for example Value::parse() of the response of a
+  /// secret manager. If it is not an object of strings, what uses the credentials throws
+  /// InvalidArgumentError.
   explicit ClusterCredentials(Value variables) : variables_(std::move(variables)) {}
 
   /// Reads a file of `export NAME='value'` or `NAME=value` lines, with quotes and comments. Throws
@@ -7163,8 +7165,12 @@ class AdminClient {
     const detail::CText text(audience, "the audience");
     return token_for(text.get());
   }
+  /// Returns an access token for the audience of the client.
+  [[nodiscard]] Token token() const { return token_for(nullptr); }
   /// Returns a TokenSource for an audience, for repeated use.
   [[nodiscard]] TokenSource token_source(std::string_view audience) const;
+  /// Returns a TokenSource for the audience of the client.
+  [[nodiscard]] TokenSource token_source() const;
 
   /// Sends a request to an endpoint that this version has no method for. `path` is percent-encoded
   /// and begins with `/`; `body` is JSON, empty for no body. Retries as Idempotency::ByMethod.
@@ -7508,7 +7514,7 @@ class TokenSource {
  private:
   friend class AdminClient;
 
-  TokenSource(AdminClient admin, std::string audience)
+  TokenSource(AdminClient admin, std::optional<std::string> audience)
       : admin_(std::move(admin)), audience_(std::move(audience)) {}
 
   /// Returns the audience; NULL for that of the credentials.
@@ -7919,6 +7925,8 @@ inline TokenSource AdminClient::token_source(std::string_view audience) const {
   detail::CText(audience, "the audience");
   return TokenSource(*this, std::string(audience));
 }
+
+inline TokenSource AdminClient::token_source() const { return TokenSource(*this, std::nullopt); }
 
 inline const std::vector<IpAllowlistEntry>* Cluster::allowlist() const noexcept {
   if (ipallowlist) return &*ipallowlist;

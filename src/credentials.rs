@@ -48,6 +48,22 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// println!("{:?}", credentials.get("ZEEBE_ADDRESS"));
 /// # Ok::<(), camunda_admin::Error>(())
 /// ```
+///
+/// Variables from another source, such as a secret manager, are collected:
+///
+/// ```no_run
+/// use camunda_admin::{ClusterCredentials, TokenSource};
+///
+/// let credentials: ClusterCredentials = [
+///     ("ZEEBE_CLIENT_ID", "my-client"),
+///     ("ZEEBE_CLIENT_SECRET", "my-secret"),
+///     ("CAMUNDA_OAUTH_URL", "https://login.cloud.camunda.io/oauth/token"),
+/// ]
+/// .into_iter()
+/// .collect();
+/// let tokens = TokenSource::new(&credentials)?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterCredentials {
     variables: BTreeMap<String, Secret>,
@@ -188,6 +204,20 @@ impl ClusterCredentials {
                     names.join(" or ")
                 ))
             })
+    }
+}
+
+/// Collects names and values of variables. Of duplicates, the last one counts. Names are validated by
+/// [`write_env_file`](ClusterCredentials::write_env_file), required variables by
+/// [`TokenSource::new`](crate::TokenSource::new).
+impl<N: Into<String>, V: Into<Secret>> FromIterator<(N, V)> for ClusterCredentials {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let variables = variables.into_iter();
+        ClusterCredentials {
+            variables: variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        }
     }
 }
 
@@ -412,6 +442,22 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.to_string().contains("not overwritten"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn credentials_are_collected_from_pairs_of_which_the_last_duplicate_counts() {
+        let pairs = [("B", "1"), ("ZEEBE_ADDRESS", "z:443"), ("B", "2")];
+        let credentials = ClusterCredentials::from_iter(pairs);
+        let found: Vec<_> = credentials
+            .iter()
+            .map(|(name, value)| (name, value.expose()))
+            .collect();
+        assert_eq!(found, [("ZEEBE_ADDRESS", "z:443"), ("B", "2")]);
+        let again: ClusterCredentials = (&credentials)
+            .into_iter()
+            .map(|(name, value)| (name, value.clone()))
+            .collect();
+        assert_eq!(again, credentials);
     }
 
     #[test]

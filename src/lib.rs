@@ -65,7 +65,17 @@
 //! Objects keep unknown fields in `extra`, and enumerations keep unknown values as `Unknown`; both
 //! are encoded unchanged. A field that the API documents as required but sometimes omits has its
 //! default value (an empty string, `false`, an empty list) if absent. Fields of a response that were
-//! absent or `null` are encoded as they were, unless the program set them. Secrets have the type
+//! absent or `null` are encoded as they were, unless the program set them. Tests create a response
+//! from JSON:
+//!
+//! ```
+//! let cluster: camunda_admin::Cluster =
+//!     serde_json::from_str(r#"{"uuid": "a", "name": "orders", "status": {"ready": "Healthy"}}"#)?;
+//! assert_eq!(cluster.status.ready, camunda_admin::ClusterComponentStatus::Healthy);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! Secrets have the type
 //! [`Secret`], which only [`Secret::expose`] reads; `Debug`, errors and logs never contain them.
 //!
 //! # Tokens

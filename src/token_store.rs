@@ -23,6 +23,67 @@ pub(crate) const MAX_VALUE_BYTES: u64 = 1024 * 1024;
 /// A store error never fails an API call, and a panic of the store is an error. After an error, the
 /// library does not use the failed ability (lock, read or write) for 30 s; after an error whose kind
 /// says that the store cannot be reached, none of the three.
+///
+/// ```
+/// use std::collections::{HashMap, HashSet};
+/// use std::io;
+/// use std::sync::{Arc, Mutex, PoisonError};
+/// use std::time::{Duration, Instant};
+///
+/// use camunda_admin::{AdminClient, StoreLock, TokenStore};
+///
+/// /// In memory, for the example. Another process could not see it.
+/// #[derive(Default)]
+/// struct Store {
+///     values: Mutex<HashMap<String, (Vec<u8>, Instant)>>,
+///     locked: Arc<Mutex<HashSet<String>>>,
+/// }
+///
+/// struct Unlock {
+///     locked: Arc<Mutex<HashSet<String>>>,
+///     name: String,
+/// }
+///
+/// impl Drop for Unlock {
+///     fn drop(&mut self) {
+///         let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+///         locked.remove(&self.name);
+///     }
+/// }
+///
+/// impl TokenStore for Store {
+///     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+///         let values = self.values.lock().unwrap();
+///         let value = values.get(name).filter(|(_, expiry)| Instant::now() < *expiry);
+///         Ok(value.map(|(value, _)| value.clone()))
+///     }
+///
+///     fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
+///         let value = (value.to_vec(), Instant::now() + ttl);
+///         self.values.lock().unwrap().insert(name.to_owned(), value);
+///         Ok(())
+///     }
+///
+///     // No process but this one can hold a lock, so that no lock outlives its owner.
+///     fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
+///         let is_free = self.locked.lock().unwrap().insert(name.to_owned());
+///         Ok(is_free.then(|| {
+///             StoreLock::new(Unlock { locked: self.locked.clone(), name: name.to_owned() })
+///         }))
+///     }
+///
+///     fn describe(&self) -> String {
+///         "memory of the example".to_owned()
+///     }
+/// }
+///
+/// let admin = AdminClient::builder()
+///     .client_id("my-client")
+///     .client_secret("my-secret")
+///     .token_store(Arc::new(Store::default()))
+///     .build()?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 pub trait TokenStore: Send + Sync {
     /// Returns the value last put under this name; `None` if there is none, or it has expired.
     ///
@@ -58,6 +119,7 @@ pub trait TokenStore: Send + Sync {
 /// A lock of a [`TokenStore`], released when it is dropped by the process that took it.
 ///
 /// A child that is forked while the lock is held does not release it: it belongs to the parent.
+#[must_use = "the lock is released when it is dropped"]
 pub struct StoreLock {
     /// Released when dropped; `None` only during `drop`.
     inner: Option<Box<dyn Send>>,

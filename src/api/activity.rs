@@ -81,6 +81,15 @@ pub(crate) static CSV: Operation = Operation {
 api_handle! {
     /// Operations on the organization's audit log; see
     /// [`AdminClient::activity`](crate::AdminClient::activity).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// for event in admin.activity().list()? {
+    ///     println!("{} {}", event.entity, event.audit);
+    /// }
+    /// admin.activity().csv(std::io::stdout())?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct Activity;
     /// Returns the operations on the organization's audit log.
     fn activity(&AdminClient);
@@ -100,12 +109,13 @@ impl Activity {
     ///
     /// The API returns raw CSV or, as documented, CSV in a JSON string; both are written as raw
     /// CSV. If the connection is lost after something was written, the call fails and is not
-    /// retried, because the writer already has a part of the response.
+    /// retried, because the writer already has a part of the response. To keep the writer, pass a
+    /// mutable reference to it.
     ///
     /// # Errors
     ///
     /// 403 missing permission; [`ErrorKind::Io`](crate::ErrorKind::Io) if the writer fails.
-    pub fn csv(&self, writer: &mut dyn Write) -> Result<()> {
-        self.admin.stream(&CSV, writer)
+    pub fn csv(&self, mut writer: impl Write) -> Result<()> {
+        self.admin.stream(&CSV, &mut writer)
     }
 }

@@ -165,7 +165,7 @@ api_object! {
 }
 
 /// Result of a step of a failover: the string `ok`, or an object with `error`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailoverStep(crate::api::json::Json);
 
 impl FailoverStep {

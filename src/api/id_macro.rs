@@ -76,6 +76,13 @@ macro_rules! api_id {
             }
         }
 
+        /// So that a map with ids as keys can be searched with a string.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 self.as_str()
@@ -158,6 +165,14 @@ mod tests {
         assert_eq!((id.as_ref(), id.to_string()), ("a", "a".to_owned()));
         assert_eq!(serde_json::to_string(&id).unwrap(), r#""a""#);
         assert_eq!(String::from(id), "a");
+    }
+
+    #[test]
+    fn maps_with_ids_as_keys_are_searched_with_strings() {
+        let id = ItemId::new("a").unwrap();
+        let hashed = std::collections::HashMap::from([(id.clone(), 1)]);
+        let sorted = std::collections::BTreeMap::from([(id, 2)]);
+        assert_eq!((hashed.get("a"), sorted.get("a")), (Some(&1), Some(&2)));
     }
 
     #[test]

@@ -77,11 +77,14 @@ impl Drop for Json {
     }
 }
 
+/// Compares the texts: `1` and `1.0` are different.
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
     }
 }
+
+impl Eq for Json {}
 
 /// Writes the length of the text instead of the text, which can contain a secret.
 impl fmt::Debug for Json {
@@ -112,8 +115,8 @@ pub(crate) fn integer(number: &str) -> Option<i64> {
     })
 }
 
-/// JSON number that keeps its text verbatim, with all digits.
-#[derive(Clone, PartialEq)]
+/// JSON number that keeps its text verbatim, with all digits. `Eq` compares the texts.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Number(Json);
 
 impl Number {
@@ -159,6 +162,12 @@ impl From<i64> for Number {
         Number(Json(Some(
             RawValue::from_string(number.to_string()).expect("an integer is valid JSON"),
         )))
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
@@ -228,6 +237,6 @@ mod tests {
         let json = Json::new(r#"{"clientSecret":"hunter2"}"#).unwrap();
         assert_eq!(format!("{json:?}"), "Json(26 bytes)");
         let number: Number = serde_json::from_str("1.50").unwrap();
-        assert_eq!(format!("{number:?}"), "1.50");
+        assert_eq!(format!("{number:?} {number}"), "1.50 1.50");
     }
 }

@@ -25,7 +25,7 @@ macro_rules! api_object {
         }
     ) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, PartialEq)]
+        #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
         #[allow(unreachable_pub, reason = "some are request bodies that are not exported")]
         pub struct $name {

@@ -197,15 +197,3 @@ impl fmt::Debug for TokenSource {
         f.debug_struct("TokenSource").finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_and_token_sources_are_send_and_sync() {
-        fn shared<T: Clone + Send + Sync>() {}
-        shared::<AdminClient>();
-        shared::<TokenSource>();
-    }
-}

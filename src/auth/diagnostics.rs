@@ -11,7 +11,7 @@ use crate::error::string_enum;
 /// [`AdminClient::diagnostics`](crate::AdminClient::diagnostics).
 ///
 /// `Serialize` writes durations as seconds, with decimals.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Diagnostics {
     /// Process id.
@@ -27,7 +27,7 @@ pub struct Diagnostics {
 }
 
 /// State of the token of one cache key: credentials, audience, scope and token URL.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TokenReport {
     /// Label of the key: a digest of token URL, client id, audience and scope, and a number that is
@@ -85,7 +85,7 @@ string_enum! { TokenStatus {
 } }
 
 /// State of the rate limiter of one token host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RateLimiterReport {
     /// Scheme, host and port of the token URL.
@@ -165,7 +165,7 @@ impl StoreReport {
 }
 
 /// Counters of the tokens of this process, since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CounterReport {
     /// Requests sent to a token endpoint, including refreshes, and attempts that opened no connection.

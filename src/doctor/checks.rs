@@ -102,7 +102,7 @@ impl Doctor {
             status,
             message: message.to_owned(),
             advice: None,
-            duration_ms: None,
+            duration: None,
         });
         let last = self.report.checks.len() - 1;
         &mut self.report.checks[last]
@@ -230,7 +230,7 @@ impl Doctor {
             };
             let check = self.add(name, status, &message);
             check.target = Some(url.to_owned());
-            check.duration_ms = Some(duration.as_secs_f64() * 1000.0);
+            check.duration = Some(duration);
             if let Err(error) = &result {
                 check.advice = advice_for(step, error).map(str::to_owned);
             }

@@ -1,8 +1,9 @@
 //! Report of the checks: types, JSON form (`Serialize`) and text form (`Display`).
 
 use std::fmt;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::string_enum;
 
@@ -43,7 +44,7 @@ pub struct Setting {
 }
 
 /// Result of one check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
     /// Name of the check: `settings`, `client_certificate`, `dns`, `tcp`, `tls`, `http`, `clock`,
@@ -57,8 +58,10 @@ pub struct Check {
     pub message: String,
     /// What to do about a problem.
     pub advice: Option<String>,
-    /// Duration in milliseconds, for network steps.
-    pub duration_ms: Option<f64>,
+    /// Duration, for network steps. `Serialize` writes it as `duration_ms`, in milliseconds with
+    /// decimals.
+    #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
+    pub duration: Option<Duration>,
 }
 
 /// Whether the credentials may read a resource.
@@ -96,7 +99,7 @@ pub struct Permission {
 
 /// Report of [`run`](super::run). `Display` formats it as text; `Serialize` gives the JSON of
 /// `doctor --json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Version of the library.
@@ -141,8 +144,8 @@ impl fmt::Display for Report {
                 write!(f, "{target}: ")?;
             }
             f.write_str(&check.message)?;
-            if let Some(milliseconds) = check.duration_ms {
-                write!(f, " ({milliseconds:.0} ms)")?;
+            if let Some(duration) = check.duration {
+                write!(f, " ({:.0} ms)", duration.as_secs_f64() * 1000.0)?;
             }
             writeln!(f)?;
             if let Some(advice) = &check.advice {
@@ -164,5 +167,44 @@ impl fmt::Display for Report {
         let (failures, warnings) = (count(Status::Failed), count(Status::Warning));
         let plural = if warnings == 1 { "" } else { "s" };
         write!(f, "\n{failures} failed, {warnings} warning{plural}")
+    }
+}
+
+fn milliseconds<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|it| it.as_secs_f64() * 1000.0)
+        .serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_of_check_is_in_milliseconds() {
+        let check = Check {
+            name: "tcp",
+            target: None,
+            status: Status::Ok,
+            message: "connected".into(),
+            advice: None,
+            duration: Some(Duration::from_micros(1_500)),
+        };
+        assert_eq!(
+            serde_json::to_string(&check).unwrap(),
+            r#"{"name":"tcp","target":null,"status":"ok","message":"connected","advice":null,"duration_ms":1.5}"#
+        );
+        let report = Report {
+            version: "1.2.3",
+            ok: true,
+            settings: Vec::new(),
+            checks: vec![check],
+            permissions: Vec::new(),
+        };
+        let text = report.to_string();
+        assert!(text.contains("connected (2 ms)"), "{text}");
     }
 }

@@ -211,8 +211,8 @@ unsafe fn load(
 /// id, client secret, token URL and audience. All other settings have the defaults of
 /// camunda_config_new().
 ///
-/// @param credentials Object that camunda_credentials_from_client(), camunda_credentials_read() or
-///   camunda_credentials_from_env() returned.
+/// @param credentials Object of environment variables: of camunda_credentials_from_client(),
+///   camunda_credentials_read(), camunda_credentials_from_env() or camunda_value_parse().
 /// @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.

@@ -73,7 +73,7 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
 /// to the disk. To store the credentials of a client that is not created yet, use
 /// camunda_cluster_client_create_env_file().
 ///
-/// @param credentials Object of environment variables.
+/// @param credentials Object of environment variables, as for camunda_config_from_credentials().
 /// @param path Path of the file. The function never overwrites a file.
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
 ///   NULL.

@@ -237,7 +237,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(value);
-        catch_panic(error, || {
+        guard_operation(cluster_clients::CREATE.idempotency, error, || {
             let admin = handle("admin", admin)?;
             let id = ClusterId::new(text("cluster_uuid", cluster_uuid)?)?;
             let body = bytes("json", json, json_len)?;

@@ -10,25 +10,32 @@
 // Doc comments are written for Doxygen; its `@param[out]` is not a link.
 #![allow(rustdoc::broken_intra_doc_links)]
 
-// In the order of the header.
-pub mod admin;
-pub mod call;
+// In the order of the header; rustfmt sorts modules up to the next empty line.
 pub mod callback;
 pub mod config;
-pub mod credentials;
-pub mod doctor;
-pub mod error;
 pub mod log;
-pub mod object;
-
-pub mod dispatch;
-pub mod operations_generated;
-pub mod readers;
-pub mod shutdown;
-pub mod token;
 pub mod token_store;
+
+pub mod admin;
+pub mod call;
+pub mod error;
+
 mod tree;
 pub mod value;
+
+pub mod readers;
+
+pub mod object;
+
+pub mod operations_generated;
+
+pub mod dispatch;
+
+pub mod credentials;
+pub mod token;
+
+pub mod doctor;
+pub mod shutdown;
 
 mod boundary;
 #[cfg(any(test, fuzzing))]

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::io;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: 
 /// (ChaCha20-Poly1305) with a key that is derived from the client secret.
 ///
 /// The functions are called from several threads concurrently, and in forked children of the process.
-/// They must not throw or longjmp. A call cannot be interrupted: return within 250 ms, or API calls
+/// They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be interrupted: return within 250 ms, or API calls
 /// exceed their deadline. A call with less than 250 ms left does not use the store, and sends no token
 /// request.
 ///
@@ -98,6 +99,11 @@ pub struct camunda_token_store {
     /// child. May be NULL.
     pub free: camunda_token_store_free_fn,
 }
+
+/// Size of a table that has all required functions. A program that was compiled for an earlier version
+/// lacks the fields which later ones append; they are NULL.
+const MIN_SIZE: usize =
+    offset_of!(camunda_token_store, free) + size_of::<camunda_token_store_free_fn>();
 
 /// The functions of a table and their `user` pointer.
 pub(super) struct Store {
@@ -133,14 +139,20 @@ impl Store {
         }
         // SAFETY: guaranteed by the caller. The other fields may be missing.
         let size = unsafe { ptr::addr_of!((*table).size).read() };
-        if size < size_of::<camunda_token_store>() {
+        if size < MIN_SIZE {
             return Err(Error::invalid_argument(format!(
                 "store->size is {size}; expected sizeof(camunda_token_store), which is {}",
                 size_of::<camunda_token_store>()
             )));
         }
-        // SAFETY: the size was checked. Fields that a later version adds are not read.
-        let table = unsafe { table.read() };
+        let known = size.min(size_of::<camunda_token_store>());
+        let mut copy = MaybeUninit::<camunda_token_store>::zeroed();
+        // SAFETY: the caller guarantees `size` bytes; the copy has at least `known`. A function whose bytes
+        // are zero is `None`.
+        let table = unsafe {
+            ptr::copy_nonoverlapping(table.cast::<u8>(), copy.as_mut_ptr().cast(), known);
+            copy.assume_init()
+        };
         let missing = |name| Error::invalid_argument(format!("store->{name} is NULL"));
         let mut store = Store {
             get: table.get.ok_or_else(|| missing("get"))?,

@@ -6,6 +6,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 use ureq::Proxy;
 
+use super::proxy::shown_proxy;
 use super::response::reason;
 use crate::error::ErrorKind;
 
@@ -343,16 +344,6 @@ fn rejects_client_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
-    )
-}
-
-/// Returns the URL of a proxy without its user name and password.
-pub(super) fn shown_proxy(proxy: &Proxy) -> String {
-    format!(
-        "{}://{}:{}",
-        proxy.protocol().to_string().to_ascii_lowercase(),
-        proxy.host(),
-        proxy.port()
     )
 }
 

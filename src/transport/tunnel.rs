@@ -14,8 +14,9 @@ use ureq::unversioned::transport::{
 };
 
 use super::buffers::INPUT_BUFFER;
-use super::connect_error::{ConnectError, ProxyFailure, ProxyProblem, shown_proxy};
+use super::connect_error::{ConnectError, ProxyFailure, ProxyProblem};
 use super::exchange::ExchangeGuard;
+use super::proxy::shown_proxy;
 use super::salvage::split_head;
 use crate::config_values::is_loopback;
 use crate::secret::{SecretBuffer, Zeroizing};

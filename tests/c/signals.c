@@ -1,5 +1,5 @@
 /* Continuous signals, with and without SA_RESTART: they do not disturb any phase of a call, and a
- * signal handler can cancel the call in each phase. */
+ * signal handler can cancel the call in each phase. The library raises no SIGPIPE. */
 #include "check.h"
 
 #include <dirent.h>
@@ -203,18 +203,23 @@ static camunda_status start_tls_with_silent_server(const camunda_call_options *c
 }
 
 /* Sends more than the socket buffers of a server that does not read can hold. */
-static camunda_status send_to_silent_server(const camunda_call_options *call, camunda_error **error) {
+static camunda_status send_much(const camunda_admin *of, int32_t idempotency,
+                                const camunda_call_options *call, camunda_error **error) {
   /* More than the kernel buffers, which is at most 4 MiB by default. */
   enum { MUCH = 5 << 20 };
   char *json = (char *)malloc(MUCH);
   memset(json, 'x', MUCH);
   json[0] = json[MUCH - 1] = '"';
   camunda_value *value = NULL;
-  const camunda_status status = camunda_request(silent, call, CAMUNDA_IDEMPOTENCY_IDEMPOTENT, "PUT",
-                                                "/much", json, MUCH, &value, error);
+  const camunda_status status =
+      camunda_request(of, call, idempotency, "PUT", "/much", json, MUCH, &value, error);
   camunda_value_free(value);
   free(json);
   return status;
+}
+
+static camunda_status send_to_silent_server(const camunda_call_options *call, camunda_error **error) {
+  return send_much(silent, CAMUNDA_IDEMPOTENCY_IDEMPOTENT, call, error);
 }
 
 static char *unfinished;
@@ -340,6 +345,53 @@ static double run_phase(const struct phase *phase, int flags, bool cancels) {
   return late;
 }
 
+/* ---- SIGPIPE ---- */
+
+static atomic_int broken_pipes;
+
+static void on_broken_pipe(int signal_number) {
+  (void)signal_number;
+  atomic_fetch_add(&broken_pipes, 1);
+}
+
+/* Accepts a connection, and closes it for writing, then for reading, while the client sends: a client that
+ * continues then gets EPIPE. */
+static void *close_while_receiving(void *argument) {
+  const int connection = accept(*(const int *)argument, NULL, NULL);
+  char byte;
+  CHECK(connection >= 0 && recv(connection, &byte, 1, 0) == 1);
+  CHECK(shutdown(connection, SHUT_WR) == 0);
+  close(connection);
+  return NULL;
+}
+
+static void closed_connection_raises_no_sigpipe(void) {
+  check_case = "closed connection";
+  signal(SIGPIPE, on_broken_pipe);
+  int pair[2];
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  close(pair[1]);
+  CHECK(send(pair[0], "x", 1, 0) == -1);
+  CHECK_INT(atomic_load(&broken_pipes), 1);
+  close(pair[0]);
+
+  int port;
+  int closing = listener(1, &port);
+  camunda_admin *client = client_of("http", port);
+  pthread_t thread;
+  pthread_create(&thread, NULL, close_while_receiving, &closing);
+  camunda_error *error = NULL;
+  CHECK_FAILS(send_much(client, CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT, NULL, &error),
+              CAMUNDA_STATUS_NETWORK);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_UNKNOWN);
+  camunda_error_free(error);
+  pthread_join(thread, NULL);
+  CHECK_INT(atomic_load(&broken_pipes), 1);
+  signal(SIGPIPE, SIG_DFL);
+  close(closing);
+  camunda_admin_free(client);
+}
+
 int main(void) {
   admin = connect_from_env();
   cancel = camunda_cancel_new();
@@ -365,6 +417,7 @@ int main(void) {
     for (size_t j = 0; j < 2; j++) IN_TIME(run_phase(&phases[i], flags[j], false));
     IN_TIME(run_phase(&phases[i], flags[i % 2], true));
   }
+  closed_connection_raises_no_sigpipe();
   free(unfinished);
   close(silent_listener);
   close(full_connection);

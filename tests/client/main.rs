@@ -25,6 +25,7 @@ mod settings;
 mod sharing;
 mod strings;
 mod token_interval;
+mod traits;
 
 #[path = "../support/unreachable_ports.rs"]
 mod unreachable_ports;

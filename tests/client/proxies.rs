@@ -392,11 +392,13 @@ fn socks_proxy_is_a_configuration_error() {
             .build()
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("SOCKS"), "{error}");
+        let expected = "`proxy`: proxy:1080 is a SOCKS proxy; expected an HTTP proxy (CONNECT)";
+        assert_eq!(error.to_string(), expected);
         assert!(!format!("{error:?}").contains("hunter2"));
     }
     let output = result_and_log(&sandbox, &[("ALL_PROXY", "socks5h://user:hunter2@proxy")]);
-    assert!(output.contains("is a SOCKS proxy"), "{output}");
+    let expected = "the variable ALL_PROXY: proxy:1080 is a SOCKS proxy";
+    assert!(output.contains(expected), "{output}");
     assert!(!output.contains("hunter2"), "{output}");
     assert_eq!(sandbox.stats().requests, 0);
 }

@@ -122,6 +122,20 @@ void cluster_clients_and_credentials() {
   CHECK(again.get("ZEEBE_CLIENT_SECRET") == created.client_secret.expose());
   free(path);
 
+  const ClusterCredentials parsed(Value::parse(R"({"ZEEBE_CLIENT_ID":"a","ZEEBE_CLIENT_SECRET":"b"})"));
+  CHECK(parsed.get("ZEEBE_CLIENT_SECRET") == "b");
+  char* parsed_path = scratch("parsed.env");
+  parsed.write_env_file(parsed_path);
+  CHECK(ClusterCredentials::from_env_file(parsed_path).get("ZEEBE_CLIENT_ID") == "a");
+  free(parsed_path);
+  bool invalid = false;
+  try {
+    static_cast<void>(TokenSource(ClusterCredentials(Value::parse("[]"))));
+  } catch (const InvalidArgumentError& error) {
+    invalid = std::string(error.what()).find("credentials") != std::string::npos;
+  }
+  CHECK(invalid);
+
   char* created_path = scratch("created.env");
   const CreatedClusterClient other =
       clients.create_env_file(created_path, {"other", {{ClientPermission::Zeebe}}});
@@ -265,6 +279,8 @@ void request_reaches_endpoints_without_a_method() {
 void tokens_and_stats() {
   const Token token = admin.token("api.cloud.camunda.io");
   CHECK(admin.token_source("api.cloud.camunda.io").access_token().expose() == token.expose());
+  CHECK(admin.token().expose() == token.expose());
+  CHECK(admin.token_source().access_token().expose() == token.expose());
   const Stats stats = admin.stats();
   CHECK(stats.token_requests == 1 && stats.requests > 20 && stats.calls > 20);
   CHECK(stats.bytes_sent > 0 && stats.bytes_received > 0 && stats.token_cache_hits > 0);

@@ -225,6 +225,43 @@ fn push_operation(text: &mut String, operation: &Operation) {
         operation.response.as_ref().map(|shape| &shape.kind),
         Some(BodyKind::Csv)
     );
+    push_operation_doc(text, operation, csv);
+    let mut parameters = call_parameters(&arguments);
+    if operation.body.is_some() {
+        parameters.extend(["json: *const c_char".to_owned(), "json_len: usize".into()]);
+    }
+    if csv {
+        parameters.extend([
+            "sink: camunda_write_fn".to_owned(),
+            "user: *mut c_void".into(),
+        ]);
+    } else if operation.response.is_some() {
+        parameters.push("value: *mut *mut camunda_value".into());
+    }
+    let body = if operation.body.is_some() {
+        "Some((json, json_len))"
+    } else {
+        "None"
+    };
+    let description = rust_path(operation);
+    let call = if csv {
+        format!("dispatch::stream(&{description}, {CALL_POINTERS}, sink, user)")
+    } else {
+        let value = if operation.response.is_some() {
+            "Some(value)"
+        } else {
+            "None"
+        };
+        format!(
+            "dispatch::run(&{description}, {CALL_POINTERS}, &[{}], {body}, {value})",
+            arguments.join(", ")
+        )
+    };
+    push_function(text, operation.c_function, parameters, &call);
+}
+
+/// Pushes the documentation of an operation's function. `csv`: the response is passed to a callback.
+fn push_operation_doc(text: &mut String, operation: &Operation, csv: bool) {
     text.push('\n');
     doc(
         text,
@@ -274,38 +311,6 @@ fn push_operation(text: &mut String, operation: &Operation) {
         value_parameter(text);
     }
     error_parameter(text);
-    let mut parameters = call_parameters(&arguments);
-    if operation.body.is_some() {
-        parameters.extend(["json: *const c_char".to_owned(), "json_len: usize".into()]);
-    }
-    if csv {
-        parameters.extend([
-            "sink: camunda_write_fn".to_owned(),
-            "user: *mut c_void".into(),
-        ]);
-    } else if operation.response.is_some() {
-        parameters.push("value: *mut *mut camunda_value".into());
-    }
-    let body = if operation.body.is_some() {
-        "Some((json, json_len))"
-    } else {
-        "None"
-    };
-    let description = rust_path(operation);
-    let call = if csv {
-        format!("dispatch::stream(&{description}, {CALL_POINTERS}, sink, user)")
-    } else {
-        let value = if operation.response.is_some() {
-            "Some(value)"
-        } else {
-            "None"
-        };
-        format!(
-            "dispatch::run(&{description}, {CALL_POINTERS}, &[{}], {body}, {value})",
-            arguments.join(", ")
-        )
-    };
-    push_function(text, operation.c_function, parameters, &call);
 }
 
 /// Returns the parameters with which each generated function begins.

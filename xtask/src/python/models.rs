@@ -364,8 +364,16 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &'static [Field
             writeln!(text, "    {attribute} = ({})", names.join(" ")).unwrap();
         }
     }
-    text.push_str("\n    def __init__(\n        self,\n");
+    push_constructor(text, &fields);
     for field in &fields {
+        push_property(text, field);
+    }
+}
+
+/// Pushes the method `__init__` of a class.
+fn push_constructor(text: &mut String, fields: &[Attribute]) {
+    text.push_str("\n    def __init__(\n        self,\n");
+    for field in fields {
         let hint = field.kind.constructor_hint();
         let parameter = match field.required {
             true => format!("{}: {hint}", field.name),
@@ -376,37 +384,39 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &'static [Field
     text.push_str(
         "        extra: t.Optional[t.Mapping[str, t.Any]] = None,\n    ) -> None:\n        self._fill(\n            (\n",
     );
-    for field in &fields {
+    for field in fields {
         writeln!(text, "                {},", field.name).unwrap();
     }
     text.push_str("            ),\n            extra,\n        )\n");
-    for field in &fields {
-        let optional = field.optional && !field.required;
-        let hint = match optional || !field.kind.has_empty_value() {
-            true if matches!(field.kind, Type::Json) => field.kind.hint(),
-            true => format!("t.Optional[{}]", field.kind.hint()),
-            false => field.kind.hint(),
-        };
-        write!(
+}
+
+/// Pushes the property of a field.
+fn push_property(text: &mut String, field: &Attribute) {
+    let optional = field.optional && !field.required;
+    let hint = match optional || !field.kind.has_empty_value() {
+        true if matches!(field.kind, Type::Json) => field.kind.hint(),
+        true => format!("t.Optional[{}]", field.kind.hint()),
+        false => field.kind.hint(),
+    };
+    write!(
+        text,
+        "\n    @property\n    def {}(self) -> {hint}:\n",
+        field.name
+    )
+    .unwrap();
+    push_doc(text, 8, &field.doc, &[]);
+    let value = field.kind.property(&field.key, optional);
+    let line = format!("        return {value}");
+    match value
+        .strip_prefix("None if ")
+        .and_then(|rest| rest.split_once(" else "))
+    {
+        Some((condition, present)) if line.len() > 100 => writeln!(
             text,
-            "\n    @property\n    def {}(self) -> {hint}:\n",
-            field.name
+            "        if {condition}:\n            return None\n        return {present}"
         )
-        .unwrap();
-        push_doc(text, 8, &field.doc, &[]);
-        let value = field.kind.property(&field.key, optional);
-        let line = format!("        return {value}");
-        match value
-            .strip_prefix("None if ")
-            .and_then(|rest| rest.split_once(" else "))
-        {
-            Some((condition, present)) if line.len() > 100 => writeln!(
-                text,
-                "        if {condition}:\n            return None\n        return {present}"
-            )
-            .unwrap(),
-            _ => writeln!(text, "{line}").unwrap(),
-        }
+        .unwrap(),
+        _ => writeln!(text, "{line}").unwrap(),
     }
 }
 

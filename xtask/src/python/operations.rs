@@ -193,16 +193,36 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         };
         arguments.extend(fields.iter().map(|field| body_argument(operation, field)));
     }
-    let response = operation.response.as_ref().map(|schema| &schema.kind);
-    let one_field = one_field(operation);
-    let (hint, decode) = match response {
+    let (hint, decode) = result(operation);
+    push_signature(text, name, &arguments, &call_options(), &hint);
+    let sections = [
+        (
+            "Args",
+            [argument_section(&arguments).1, call_option_entries()].concat(),
+        ),
+        error_section(operation.documented_errors),
+    ];
+    push_doc(text, 8, &imperative(operation.doc), &sections);
+    // A traceback may show local variables, so secrets are wrapped.
+    for argument in arguments.iter().filter(|argument| argument.secret) {
+        writeln!(text, "        {0} = hide({0})", argument.name).unwrap();
+    }
+    if operation.body.is_some() {
+        push_body(text, &arguments);
+    }
+    push_call(text, operation, &arguments, decode);
+}
+
+/// Returns the type hint of an operation's result, and the expression that decodes the response.
+fn result(operation: &Operation) -> (String, Option<String>) {
+    match operation.response.as_ref().map(|schema| &schema.kind) {
         None => ("None".to_owned(), None),
         Some(BodyKind::Secrets) => (
             "models.Secrets".to_owned(),
             Some("models.Secrets".to_owned()),
         ),
         Some(BodyKind::Object(description)) => {
-            let hint = match one_field {
+            let hint = match one_field(operation) {
                 Some(_) => "str".to_owned(),
                 None => format!("models.{}", description.name()),
             };
@@ -216,73 +236,63 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             )),
         ),
         Some(BodyKind::Csv) => unreachable!("push_csv generates CSV operations"),
-    };
-    push_signature(text, name, &arguments, &call_options(), &hint);
-    let sections = [
-        (
-            "Args",
-            [argument_section(&arguments).1, call_option_entries()].concat(),
-        ),
-        error_section(operation.documented_errors),
-    ];
-    push_doc(text, 8, &imperative(operation.doc), &sections);
-    let in_body: Vec<_> = arguments
-        .iter()
-        .filter(|argument| argument.json.is_some())
-        .collect();
-    // A traceback may show local variables, so secrets are wrapped.
-    for argument in arguments.iter().filter(|argument| argument.secret) {
-        writeln!(text, "        {0} = hide({0})", argument.name).unwrap();
     }
-    if operation.body.is_some() {
-        let (optional, required): (Vec<&Argument>, Vec<&Argument>) =
-            in_body.into_iter().partition(|argument| argument.optional);
-        if required.is_empty() {
-            text.push_str("        body: t.Dict[str, t.Any] = {}\n");
-        } else {
-            text.push_str("        body: t.Dict[str, t.Any] = {\n");
-            for argument in required {
-                let key = quoted(argument.json.unwrap());
-                push_fitting(text, &format!("            {key}: "), &argument.value, ",");
-            }
-            text.push_str("        }\n");
-        }
-        for argument in optional {
+}
+
+/// Pushes the statements that put the arguments into the body.
+fn push_body(text: &mut String, arguments: &[Argument]) {
+    let in_body = arguments.iter().filter(|argument| argument.json.is_some());
+    let (optional, required): (Vec<&Argument>, Vec<&Argument>) =
+        in_body.partition(|argument| argument.optional);
+    if required.is_empty() {
+        text.push_str("        body: t.Dict[str, t.Any] = {}\n");
+    } else {
+        text.push_str("        body: t.Dict[str, t.Any] = {\n");
+        for argument in required {
             let key = quoted(argument.json.unwrap());
-            writeln!(text, "        if {} is not None:", argument.name).unwrap();
-            push_fitting(
-                text,
-                &format!("            body[{key}] = "),
-                &argument.value,
-                "",
-            );
+            push_fitting(text, &format!("            {key}: "), &argument.value, ",");
         }
+        text.push_str("        }\n");
     }
+    for argument in optional {
+        let key = quoted(argument.json.unwrap());
+        writeln!(text, "        if {} is not None:", argument.name).unwrap();
+        push_fitting(
+            text,
+            &format!("            body[{key}] = "),
+            &argument.value,
+            "",
+        );
+    }
+}
+
+/// Pushes the statement that calls the C function and returns its result.
+fn push_call(
+    text: &mut String,
+    operation: &Operation,
+    arguments: &[Argument],
+    decode: Option<String>,
+) {
+    let (method, keyword) = match decode {
+        Some(_) => ("call_value", "return "),
+        None => ("call_void", ""),
+    };
+    let is_change = decode.is_some() && operation.idempotency != Idempotency::Safe;
     let mut passed = vec![
         format!("lib.{}", operation.c_function),
         quoted(operation.name),
     ];
-    passed.extend(decode.clone());
+    passed.extend(decode);
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
-    passed.extend(
-        arguments
-            .iter()
-            .filter(|argument| argument.json.is_none())
-            .map(|a| a.value.clone()),
-    );
+    let in_path = arguments.iter().filter(|argument| argument.json.is_none());
+    passed.extend(in_path.map(|argument| argument.value.clone()));
     if operation.body.is_some() {
         passed.push("*encode_body(body)".into());
     }
-    if decode.is_some() && operation.idempotency != Idempotency::Safe {
+    if is_change {
         passed.push("is_change=True".into());
     }
-    let method = if decode.is_some() {
-        "call_value"
-    } else {
-        "call_void"
-    };
-    let keyword = if decode.is_some() { "return " } else { "" };
-    let field = one_field
+    let field = one_field(operation)
         .map(|field| format!(".{field}"))
         .unwrap_or_default();
     let line = format!(

@@ -32,6 +32,11 @@ CAMUNDA_VERSION_MINOR = 1
 CAMUNDA_VERSION_PATCH = 0
 CAMUNDA_VERSION_NUMBER = 1000
 CAMUNDA_ABI_VERSION = 1
+CAMUNDA_LOG_ERROR = 1
+CAMUNDA_LOG_WARN = 2
+CAMUNDA_LOG_INFO = 3
+CAMUNDA_LOG_DEBUG = 4
+CAMUNDA_LOG_TRACE = 5
 CAMUNDA_STAGE_CONFIG = 1
 CAMUNDA_STAGE_TOKEN = 2
 CAMUNDA_STAGE_REQUEST = 3
@@ -40,21 +45,16 @@ CAMUNDA_OUTCOME_NOT_SENT = 1
 CAMUNDA_OUTCOME_REJECTED = 2
 CAMUNDA_OUTCOME_UNKNOWN = 3
 CAMUNDA_OUTCOME_COMPLETED = 4
-CAMUNDA_LOG_ERROR = 1
-CAMUNDA_LOG_WARN = 2
-CAMUNDA_LOG_INFO = 3
-CAMUNDA_LOG_DEBUG = 4
-CAMUNDA_LOG_TRACE = 5
-CAMUNDA_IDEMPOTENCY_BY_METHOD = 0
-CAMUNDA_IDEMPOTENCY_SAFE = 1
-CAMUNDA_IDEMPOTENCY_IDEMPOTENT = 2
-CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT = 3
 CAMUNDA_KIND_NULL = 0
 CAMUNDA_KIND_BOOL = 1
 CAMUNDA_KIND_NUMBER = 2
 CAMUNDA_KIND_STRING = 3
 CAMUNDA_KIND_ARRAY = 4
 CAMUNDA_KIND_OBJECT = 5
+CAMUNDA_IDEMPOTENCY_BY_METHOD = 0
+CAMUNDA_IDEMPOTENCY_SAFE = 1
+CAMUNDA_IDEMPOTENCY_IDEMPOTENT = 2
+CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT = 3
 CAMUNDA_STATUS_OK = 0
 CAMUNDA_STATUS_INVALID_ARGUMENT = 1
 CAMUNDA_STATUS_CONFIG = 2
@@ -74,8 +74,6 @@ CAMUNDA_STATUS_WAIT_FAILED = 15
 CAMUNDA_STATUS_IO = 16
 CAMUNDA_STATUS_INTERNAL = 17
 
-camunda_progress_fn = CFUNCTYPE(None, c_void_p, c_void_p)
-camunda_interrupt_check_fn = CFUNCTYPE(c_int32, c_void_p)
 camunda_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
 camunda_write_fn = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
 camunda_token_store_get_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, camunda_write_fn, c_void_p)
@@ -84,6 +82,8 @@ camunda_token_store_try_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_uint6
 camunda_token_store_unlock_fn = CFUNCTYPE(None, c_void_p, c_void_p)
 camunda_token_store_describe_fn = CFUNCTYPE(c_void_p, c_void_p)
 camunda_token_store_free_fn = CFUNCTYPE(None, c_void_p)
+camunda_progress_fn = CFUNCTYPE(None, c_void_p, c_void_p)
+camunda_interrupt_check_fn = CFUNCTYPE(c_int32, c_void_p)
 
 
 class camunda_token_store(Structure):
@@ -103,6 +103,17 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "camunda_version": (c_char_p, ()),
     "camunda_abi_version": (c_uint32, ()),
     "camunda_abi_check": (c_int32, (c_uint32, _void_p_p)),
+    "camunda_config_new": (c_void_p, ()),
+    "camunda_config_from_env": (c_int32, (_void_p_p, _void_p_p)),
+    "camunda_config_from_env_file": (c_int32, (c_char_p, _void_p_p, _void_p_p)),
+    "camunda_config_load_env": (c_int32, (c_void_p, _void_p_p)),
+    "camunda_config_load_env_file": (c_int32, (c_void_p, c_char_p, _void_p_p)),
+    "camunda_config_from_credentials": (c_int32, (c_void_p, _void_p_p, _void_p_p)),
+    "camunda_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, _void_p_p)),
+    "camunda_config_set_log": (c_int32, (c_void_p, c_int32, camunda_log_fn, c_void_p, _void_p_p)),
+    "camunda_config_set_token_store": (c_int32, (c_void_p, c_void_p, c_void_p, _void_p_p)),
+    "camunda_config_set_shutdown": (c_int32, (c_void_p, c_void_p, _void_p_p)),
+    "camunda_config_free": (None, (c_void_p,)),
     "camunda_admin_new": (c_int32, (c_void_p, _void_p_p, _void_p_p)),
     "camunda_admin_stats": (c_int32, (c_void_p, _void_p_p, _void_p_p)),
     "camunda_admin_diagnostics": (c_int32, (c_void_p, _void_p_p, _void_p_p)),
@@ -137,22 +148,6 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "camunda_cancel_reset": (None, (c_void_p,)),
     "camunda_cancel_is_triggered": (c_bool, (c_void_p,)),
     "camunda_cancel_free": (None, (c_void_p,)),
-    "camunda_config_new": (c_void_p, ()),
-    "camunda_config_from_env": (c_int32, (_void_p_p, _void_p_p)),
-    "camunda_config_from_env_file": (c_int32, (c_char_p, _void_p_p, _void_p_p)),
-    "camunda_config_load_env": (c_int32, (c_void_p, _void_p_p)),
-    "camunda_config_load_env_file": (c_int32, (c_void_p, c_char_p, _void_p_p)),
-    "camunda_config_from_credentials": (c_int32, (c_void_p, _void_p_p, _void_p_p)),
-    "camunda_config_set": (c_int32, (c_void_p, c_char_p, c_char_p, _void_p_p)),
-    "camunda_config_set_log": (c_int32, (c_void_p, c_int32, camunda_log_fn, c_void_p, _void_p_p)),
-    "camunda_config_set_token_store": (c_int32, (c_void_p, c_void_p, c_void_p, _void_p_p)),
-    "camunda_config_set_shutdown": (c_int32, (c_void_p, c_void_p, _void_p_p)),
-    "camunda_config_free": (None, (c_void_p,)),
-    "camunda_credentials_from_client": (c_int32, (c_void_p, c_void_p, _void_p_p, _void_p_p)),
-    "camunda_credentials_write": (c_int32, (c_void_p, c_char_p, _void_p_p)),
-    "camunda_credentials_read": (c_int32, (c_char_p, _void_p_p, _void_p_p)),
-    "camunda_credentials_from_env": (c_int32, (_void_p_p, _void_p_p)),
-    "camunda_doctor": (c_int32, (c_void_p, c_void_p, _void_p_p, _void_p_p)),
     "camunda_status_name": (c_char_p, (c_int32,)),
     "camunda_stage_name": (c_char_p, (c_int32,)),
     "camunda_outcome_name": (c_char_p, (c_int32,)),
@@ -172,6 +167,26 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "camunda_error_path": (c_char_p, (c_void_p,)),
     "camunda_error_elapsed": (c_double, (c_void_p,)),
     "camunda_error_free": (None, (c_void_p,)),
+    "camunda_value_kind": (c_int32, (c_void_p,)),
+    "camunda_value_len": (c_size_t, (c_void_p,)),
+    "camunda_value_get": (c_void_p, (c_void_p, c_char_p)),
+    "camunda_value_path": (c_void_p, (c_void_p, c_char_p)),
+    "camunda_value_at": (c_void_p, (c_void_p, c_size_t)),
+    "camunda_value_key": (c_void_p, (c_void_p, c_size_t, _size_t_p)),
+    "camunda_value_str": (c_void_p, (c_void_p, _size_t_p)),
+    "camunda_value_number": (c_double, (c_void_p, c_double)),
+    "camunda_value_integer": (c_int64, (c_void_p, c_int64)),
+    "camunda_value_bool": (c_bool, (c_void_p, c_bool)),
+    "camunda_value_json": (c_void_p, (c_void_p, _size_t_p)),
+    "camunda_value_parse": (c_int32, (c_char_p, c_size_t, _void_p_p, _void_p_p)),
+    "camunda_value_free": (None, (c_void_p,)),
+    "camunda_value_path_str": (c_char_p, (c_void_p, c_char_p, c_char_p)),
+    "camunda_value_path_integer": (c_int64, (c_void_p, c_char_p, c_int64)),
+    "camunda_value_path_bool": (c_bool, (c_void_p, c_char_p, c_bool)),
+    "camunda_value_time": (c_bool, (c_void_p, _int64_p)),
+    "camunda_time_parse": (c_bool, (c_char_p, _int64_p)),
+    "camunda_value_next": (c_void_p, (c_void_p, _size_t_p)),
+    "camunda_value_next_field": (c_void_p, (c_void_p, _size_t_p, _char_p_p, _size_t_p)),
     "camunda_object_new": (c_void_p, ()),
     "camunda_object_set_str": (c_int32, (c_void_p, c_char_p, c_char_p, _void_p_p)),
     "camunda_object_set_number": (c_int32, (c_void_p, c_char_p, c_double, _void_p_p)),
@@ -185,56 +200,6 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "camunda_object_append_object": (c_int32, (c_void_p, c_char_p, c_void_p, _void_p_p)),
     "camunda_object_json": (c_void_p, (c_void_p, _size_t_p)),
     "camunda_object_free": (None, (c_void_p,)),
-    "camunda_cluster_client_create_env_file": (
-        c_int32,
-        (
-            c_void_p,
-            c_void_p,
-            c_char_p,
-            c_char_p,
-            c_size_t,
-            c_char_p,
-            _void_p_p,
-            _void_p_p,
-        ),
-    ),
-    "camunda_cluster_add_to_ip_allowlist": (
-        c_int32,
-        (
-            c_void_p,
-            c_void_p,
-            c_char_p,
-            c_char_p,
-            c_char_p,
-            _void_p_p,
-            _void_p_p,
-        ),
-    ),
-    "camunda_cluster_remove_from_ip_allowlist": (
-        c_int32,
-        (
-            c_void_p,
-            c_void_p,
-            c_char_p,
-            c_char_p,
-            _void_p_p,
-            _void_p_p,
-        ),
-    ),
-    "camunda_request": (
-        c_int32,
-        (
-            c_void_p,
-            c_void_p,
-            c_int32,
-            c_char_p,
-            c_char_p,
-            c_char_p,
-            c_size_t,
-            _void_p_p,
-            _void_p_p,
-        ),
-    ),
     "camunda_cluster_list": (c_int32, (c_void_p, c_void_p, _void_p_p, _void_p_p)),
     "camunda_cluster_create": (
         c_int32,
@@ -535,33 +500,68 @@ PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
             _void_p_p,
         ),
     ),
-    "camunda_value_path_str": (c_char_p, (c_void_p, c_char_p, c_char_p)),
-    "camunda_value_path_integer": (c_int64, (c_void_p, c_char_p, c_int64)),
-    "camunda_value_path_bool": (c_bool, (c_void_p, c_char_p, c_bool)),
-    "camunda_value_time": (c_bool, (c_void_p, _int64_p)),
-    "camunda_time_parse": (c_bool, (c_char_p, _int64_p)),
-    "camunda_value_next": (c_void_p, (c_void_p, _size_t_p)),
-    "camunda_value_next_field": (c_void_p, (c_void_p, _size_t_p, _char_p_p, _size_t_p)),
-    "camunda_shutdown_new": (c_void_p, ()),
-    "camunda_shutdown_start": (c_bool, (c_void_p, c_double)),
-    "camunda_shutdown_stops_calls": (c_bool, (c_void_p,)),
-    "camunda_shutdown_free": (None, (c_void_p,)),
+    "camunda_cluster_client_create_env_file": (
+        c_int32,
+        (
+            c_void_p,
+            c_void_p,
+            c_char_p,
+            c_char_p,
+            c_size_t,
+            c_char_p,
+            _void_p_p,
+            _void_p_p,
+        ),
+    ),
+    "camunda_cluster_add_to_ip_allowlist": (
+        c_int32,
+        (
+            c_void_p,
+            c_void_p,
+            c_char_p,
+            c_char_p,
+            c_char_p,
+            _void_p_p,
+            _void_p_p,
+        ),
+    ),
+    "camunda_cluster_remove_from_ip_allowlist": (
+        c_int32,
+        (
+            c_void_p,
+            c_void_p,
+            c_char_p,
+            c_char_p,
+            _void_p_p,
+            _void_p_p,
+        ),
+    ),
+    "camunda_request": (
+        c_int32,
+        (
+            c_void_p,
+            c_void_p,
+            c_int32,
+            c_char_p,
+            c_char_p,
+            c_char_p,
+            c_size_t,
+            _void_p_p,
+            _void_p_p,
+        ),
+    ),
+    "camunda_credentials_from_client": (c_int32, (c_void_p, c_void_p, _void_p_p, _void_p_p)),
+    "camunda_credentials_write": (c_int32, (c_void_p, c_char_p, _void_p_p)),
+    "camunda_credentials_read": (c_int32, (c_char_p, _void_p_p, _void_p_p)),
+    "camunda_credentials_from_env": (c_int32, (_void_p_p, _void_p_p)),
     "camunda_admin_token": (c_int32, (c_void_p, c_void_p, c_char_p, _void_p_p, _void_p_p)),
     "camunda_admin_invalidate_token": (c_int32, (c_void_p, c_char_p, c_void_p, _void_p_p)),
     "camunda_token_str": (c_void_p, (c_void_p, _size_t_p)),
     "camunda_token_expires_at": (c_int64, (c_void_p,)),
     "camunda_token_free": (None, (c_void_p,)),
-    "camunda_value_kind": (c_int32, (c_void_p,)),
-    "camunda_value_len": (c_size_t, (c_void_p,)),
-    "camunda_value_get": (c_void_p, (c_void_p, c_char_p)),
-    "camunda_value_path": (c_void_p, (c_void_p, c_char_p)),
-    "camunda_value_at": (c_void_p, (c_void_p, c_size_t)),
-    "camunda_value_key": (c_void_p, (c_void_p, c_size_t, _size_t_p)),
-    "camunda_value_str": (c_void_p, (c_void_p, _size_t_p)),
-    "camunda_value_number": (c_double, (c_void_p, c_double)),
-    "camunda_value_integer": (c_int64, (c_void_p, c_int64)),
-    "camunda_value_bool": (c_bool, (c_void_p, c_bool)),
-    "camunda_value_json": (c_void_p, (c_void_p, _size_t_p)),
-    "camunda_value_parse": (c_int32, (c_char_p, c_size_t, _void_p_p, _void_p_p)),
-    "camunda_value_free": (None, (c_void_p,)),
+    "camunda_doctor": (c_int32, (c_void_p, c_void_p, _void_p_p, _void_p_p)),
+    "camunda_shutdown_new": (c_void_p, ()),
+    "camunda_shutdown_start": (c_bool, (c_void_p, c_double)),
+    "camunda_shutdown_stops_calls": (c_bool, (c_void_p,)),
+    "camunda_shutdown_free": (None, (c_void_p,)),
 }
