@@ -6816,7 +6816,9 @@ using LogCallback = std::function<void(LogLevel, std::string_view, std::string_v
 /// less than 250 ms left does not use the store, and sends no token request.
 ///
 /// An exception never fails an API call. If get(), put() or try_lock() throws, the library does not
-/// use that one for 30 s; after a std::system_error such as ETIMEDOUT it uses none of the three.
+/// use that one for 30 s; after a std::system_error such as ETIMEDOUT it uses none of the three. The
+/// what() of the first exception is logged as a warning, and AdminClient::diagnostics() has the last
+/// one of each method: it must not contain a password.
 class TokenStore {
  public:
   /// Acquired lock. Its destructor releases the lock, on any thread, and must not throw.
@@ -6959,7 +6961,7 @@ struct StoreHandle {
 
   static const camunda_token_store& table() {
     static const camunda_token_store table = {sizeof(camunda_token_store), get, put, try_lock,
-                                              unlock, describe, destroy};
+                                              unlock, describe, destroy, error_message};
     return table;
   }
 
@@ -6997,6 +6999,18 @@ struct StoreHandle {
         count < static_cast<std::uint64_t>(longest) ? static_cast<std::int64_t>(count) : longest);
   }
 
+  static const char* error_message(void*) noexcept { return message(); }
+
+  /// Text of the last exception on this thread. Has no destructor, since destructors of static
+  /// objects may make calls.
+  static char* message() noexcept {
+    static thread_local char text[512];
+    return text;
+  }
+  static void set_message(std::string_view text) noexcept {
+    message()[text.copy(message(), 511)] = '\0';
+  }
+
   /// Runs `body`. Returns 0, or the `errno` value of the exception.
   template <class Body>
   static std::int32_t number(Body&& body) noexcept {
@@ -7004,10 +7018,15 @@ struct StoreHandle {
       body();
       return 0;
     } catch (const std::system_error& error) {
+      set_message(error.what());
       const std::error_condition condition = error.code().default_error_condition();
       const bool known = condition.category() == std::generic_category() && condition.value() > 0;
       return known ? condition.value() : static_cast<int>(std::errc::io_error);
+    } catch (const std::exception& error) {
+      set_message(error.what());
+      return static_cast<int>(std::errc::io_error);
     } catch (...) {
+      set_message("an exception that is no std::exception");
       return static_cast<int>(std::errc::io_error);
     }
   }
