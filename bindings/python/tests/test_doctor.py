@@ -126,6 +126,13 @@ class Program(SandboxTest):
         self.assertFalse(report["ok"])
         self.assertIn("CAMUNDA_CONSOLE_BASE_URL", check_of(report, "settings")["message"])
 
+    def test_report_is_printed_in_any_encoding(self):
+        tokens = self.folder / "tokens-\u00fc"
+        environment = {"PYTHONIOENCODING": "ascii", "CAMUNDA_TOKEN_CACHE_DIR": str(tokens)}
+        ran = self.run_program("doctor", **environment)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn(r"tokens-\xfc", ran.stdout)
+
     def test_token_prints_the_token_of_the_cache(self):
         with self.client() as admin:
             token = admin.token()

@@ -19,6 +19,9 @@ __all__ = ["main"]
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the program and return its exit status: 0 on success, 1 if a check or a token request failed."""
     options = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        # A report may have characters that the encoding of the locale lacks, for example in a path.
+        sys.stdout.reconfigure(errors="backslashreplace")
     settings: Dict[str, Any] = {} if options.timeout is None else {"timeout": options.timeout}
     try:
         if options.command == "doctor":
