@@ -168,6 +168,24 @@ class Program(SandboxTest):
             self.assertEqual((ran.returncode, ran.stdout), (2, ""), arguments)
             self.assertNotIn("Traceback", ran.stderr)
 
+    @unittest.skipUnless(os.name == "posix", "sends SIGINT")
+    def test_ctrl_c_ends_the_program_without_a_traceback(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            tokens = str(self.folder / "tokens")
+            environment = {**os.environ, "CAMUNDA_OAUTH_URL": url, "CAMUNDA_TOKEN_CACHE_DIR": tokens}
+            program = [sys.executable, "-m", "camunda_admin", "token"]
+            running = subprocess.Popen(
+                program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+            )
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                running.send_signal(signal.SIGINT)
+                self.assertEqual(running.communicate(timeout=60), (b"", b""))
+        self.assertEqual(running.returncode, -signal.SIGINT)
+
     @unittest.skipUnless(os.path.exists("/dev/full"), "requires /dev/full")
     def test_output_that_cannot_be_written_is_a_failure(self):
         # With and without a buffer that is written at exit.
