@@ -126,6 +126,16 @@
 #define CAMUNDA_COLD
 #define CAMUNDA_NOINLINE
 #endif
+
+// For a function whose result is part of the object: clang warns if the object is a temporary one that
+// ends before the result is used.
+#define CAMUNDA_LIFETIMEBOUND
+#if defined(__has_cpp_attribute)
+#if __has_cpp_attribute(clang::lifetimebound)
+#undef CAMUNDA_LIFETIMEBOUND
+#define CAMUNDA_LIFETIMEBOUND [[clang::lifetimebound]]
+#endif
+#endif
 /// @endcond
 
 namespace camunda {
@@ -232,7 +242,7 @@ class Secret {
   ~Secret() { wipe(text_); }
 
   /// Returns the secret. Keep it out of logs, errors and file names.
-  [[nodiscard]] const std::string& expose() const noexcept { return text_; }
+  [[nodiscard]] const std::string& expose() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns whether the string is empty.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
@@ -898,7 +908,7 @@ class Json {
   /// Takes ownership of JSON. It is validated when it is used.
   explicit Json(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the parsed JSON. Throws InvalidArgumentError if it is not valid.
   [[nodiscard]] Value value() const { return Value::parse(text_); }
 
@@ -922,7 +932,7 @@ class Number {
   /// Creates a number from its JSON. It is validated when it is used.
   explicit Number(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON of the number.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the number as integer; nothing if it is not an integer or out of range. `1.0` and `1e3`
   /// are integers.
   [[nodiscard]] std::optional<std::int64_t> as_i64() const noexcept {
@@ -1018,9 +1028,9 @@ using Secrets = std::vector<std::pair<std::string, Secret>>;
 class IdText {
  public:
   /// Returns the id.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the id as a C string.
-  [[nodiscard]] const char* c_str() const noexcept { return text_.c_str(); }
+  [[nodiscard]] const char* c_str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_.c_str(); }
   /// Returns whether the id is empty.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
@@ -1065,7 +1075,7 @@ class Id : public IdText {
 class EnumText {
  public:
   /// Returns the value as in JSON; empty if the field was absent.
-  [[nodiscard]] std::string_view str() const noexcept {
+  [[nodiscard]] std::string_view str() const noexcept CAMUNDA_LIFETIMEBOUND {
     return known_ == nullptr ? std::string_view(unknown_) : *known_;
   }
   /// Returns whether this version knows the value.
@@ -1147,9 +1157,9 @@ class Timestamp {
   Timestamp(const char* text) : text_(text == nullptr ? "" : text) {}
 
   /// Returns the unmodified text; empty if the field was absent.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the text as a C string.
-  [[nodiscard]] const char* c_str() const noexcept { return text_.c_str(); }
+  [[nodiscard]] const char* c_str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_.c_str(); }
   /// Returns whether the field was absent.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
   /// Returns the instant, rounded down to milliseconds; nothing if the text is not an RFC 3339 time.
@@ -1200,7 +1210,7 @@ class FailoverStep {
     return std::string(*value.str());
   }
   /// Returns the JSON of the result.
-  [[nodiscard]] const Json& as_json() const noexcept { return json_; }
+  [[nodiscard]] const Json& as_json() const noexcept CAMUNDA_LIFETIMEBOUND { return json_; }
 
   /// Compares the JSON.
   friend bool operator==(const FailoverStep& a, const FailoverStep& b) noexcept {
@@ -3118,7 +3128,8 @@ struct Cluster {
 
   /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack
   /// the permission to read it.
-  [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
+  [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept
+      CAMUNDA_LIFETIMEBOUND;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
   [[nodiscard]] static Cluster from_json(std::string_view json);
@@ -7108,7 +7119,7 @@ class Token {
 
   /// Returns the token, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
   /// Valid as long as this object or a copy of it exists.
-  [[nodiscard]] std::string_view expose() const noexcept {
+  [[nodiscard]] std::string_view expose() const noexcept CAMUNDA_LIFETIMEBOUND {
     std::size_t length = 0;
     const char* text = camunda_token_str(handle_.get(), &length);
     return text == nullptr ? std::string_view() : std::string_view(text, length);
@@ -7531,7 +7542,7 @@ class TokenSource {
       : admin_(std::move(admin)), audience_(std::move(audience)) {}
 
   /// Returns the audience; NULL for that of the credentials.
-  [[nodiscard]] const char* audience() const noexcept { return audience_ ? audience_->c_str() : nullptr; }
+  [[nodiscard]] const char* audience() const noexcept CAMUNDA_LIFETIMEBOUND { return audience_ ? audience_->c_str() : nullptr; }
 
   AdminClient admin_;
   std::optional<std::string> audience_;
@@ -7939,7 +7950,8 @@ inline TokenSource AdminClient::token_source(std::string_view audience) const {
   return TokenSource(*this, std::string(audience));
 }
 
-inline const std::vector<IpAllowlistEntry>* Cluster::allowlist() const noexcept {
+inline const std::vector<IpAllowlistEntry>* Cluster::allowlist() const noexcept
+    CAMUNDA_LIFETIMEBOUND {
   if (ipallowlist) return &*ipallowlist;
   return ipwhitelist ? &*ipwhitelist : nullptr;
 }
