@@ -180,8 +180,8 @@ impl Sandbox {
         self.shared.state().stats.clone()
     }
 
-    /// Resets clusters, members, tokens, bans, faults, counters and clock. Settings and the initial
-    /// credentials are kept.
+    /// Restores the state after the start, including the settings of the builder and the initial
+    /// credentials. Removes all tokens, bans, faults and logged requests.
     pub fn reset(&self) {
         let mut state = self.shared.state();
         state.reset();
