@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ __all__ = ["main"]
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the program and return its exit status: 0 on success, 1 if a check or a token request failed."""
     options = _parser().parse_args(arguments)
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         # A report may have characters that the encoding of the locale lacks, for example in a path.
         sys.stdout.reconfigure(errors="backslashreplace")
     settings: Dict[str, Any] = {} if options.timeout is None else {"timeout": options.timeout}
