@@ -119,10 +119,9 @@ def _text(report: DoctorReport) -> str:
 
 if __name__ == "__main__":
     try:
-        status = main()
+        sys.exit(main())
     except KeyboardInterrupt:
         # Ends by the signal, as the program `camunda-admin` does, and without a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
         raise
-    sys.exit(status)
