@@ -7085,7 +7085,7 @@ class ClusterCredentials {
 
   /// Returns the value of a variable, for example `ZEEBE_ADDRESS`; some are secret. Valid as long
   /// as this object or a copy of it exists.
-  [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const {
+  [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const CAMUNDA_LIFETIMEBOUND {
     return variables_[name].str();
   }
   /// Returns the names of the variables.
@@ -7316,109 +7316,109 @@ class AdminClientBuilder {
     return *this;
   }
   /// @copydoc set
-  AdminClientBuilder&& set(std::string_view key, std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder set(std::string_view key, std::string_view value) && {
     return std::move(set(key, value));
   }
 
   /// Sets the client id. Required without an access token.
   AdminClientBuilder& client_id(std::string_view value) & { return set("client_id", value); }
   /// @copydoc client_id
-  AdminClientBuilder&& client_id(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_id(std::string_view value) && {
     return std::move(client_id(value));
   }
   /// Sets the client secret. Required with the client id, unless client_secret_file() is set.
   AdminClientBuilder& client_secret(const Secret& secret) & { return set("client_secret", secret.expose()); }
   /// @copydoc client_secret
-  AdminClientBuilder&& client_secret(const Secret& secret) && {
+  [[nodiscard]] AdminClientBuilder client_secret(const Secret& secret) && {
     return std::move(client_secret(secret));
   }
   /// Sets a file with the client secret: one line of UTF-8, at most 64 KiB. The client reads it
   /// again when the token endpoint rejects the credentials.
   AdminClientBuilder& client_secret_file(std::string_view value) & { return set("client_secret_file", value); }
   /// @copydoc client_secret_file
-  AdminClientBuilder&& client_secret_file(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_secret_file(std::string_view value) && {
     return std::move(client_secret_file(value));
   }
   /// Sets an access token that is used unmodified, instead of credentials. The client then sends no
   /// token request.
   AdminClientBuilder& access_token(const Secret& token) & { return set("access_token", token.expose()); }
   /// @copydoc access_token
-  AdminClientBuilder&& access_token(const Secret& token) && {
+  [[nodiscard]] AdminClientBuilder access_token(const Secret& token) && {
     return std::move(access_token(token));
   }
   /// Sets the URL of the API. `http://` is accepted for this machine only. Default:
   /// `https://api.cloud.camunda.io`.
   AdminClientBuilder& base_url(std::string_view value) & { return set("base_url", value); }
   /// @copydoc base_url
-  AdminClientBuilder&& base_url(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder base_url(std::string_view value) && {
     return std::move(base_url(value));
   }
   /// Sets the URL of the token endpoint. Default: `https://login.cloud.camunda.io/oauth/token`.
   AdminClientBuilder& oauth_url(std::string_view value) & { return set("oauth_url", value); }
   /// @copydoc oauth_url
-  AdminClientBuilder&& oauth_url(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder oauth_url(std::string_view value) && {
     return std::move(oauth_url(value));
   }
   /// Sets the audience of token requests. Default: `api.cloud.camunda.io`.
   AdminClientBuilder& audience(std::string_view value) & { return set("audience", value); }
   /// @copydoc audience
-  AdminClientBuilder&& audience(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder audience(std::string_view value) && {
     return std::move(audience(value));
   }
   /// Sets the scope of token requests. Default: none.
   AdminClientBuilder& scope(std::string_view value) & { return set("scope", value); }
   /// @copydoc scope
-  AdminClientBuilder&& scope(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder scope(std::string_view value) && {
     return std::move(scope(value));
   }
   /// Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL.
   AdminClientBuilder& token_cache(std::string_view value) & { return set("token_cache", value); }
   /// @copydoc token_cache
-  AdminClientBuilder&& token_cache(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder token_cache(std::string_view value) && {
     return std::move(token_cache(value));
   }
   /// Sets a PEM file of CA certificates to trust instead of the platform's. Without it, the
   /// environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the platform's on Linux.
   AdminClientBuilder& ca_file(std::string_view value) & { return set("ca_file", value); }
   /// @copydoc ca_file
-  AdminClientBuilder&& ca_file(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder ca_file(std::string_view value) && {
     return std::move(ca_file(value));
   }
   /// Sets a PEM file with the client certificate chain (mTLS). It may also contain the key.
   AdminClientBuilder& client_cert(std::string_view value) & { return set("client_cert", value); }
   /// @copydoc client_cert
-  AdminClientBuilder&& client_cert(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_cert(std::string_view value) && {
     return std::move(client_cert(value));
   }
   /// Sets a PEM file with the unencrypted private key of the client certificate (mTLS).
   AdminClientBuilder& client_key(std::string_view value) & { return set("client_key", value); }
   /// @copydoc client_key
-  AdminClientBuilder&& client_key(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_key(std::string_view value) && {
     return std::move(client_key(value));
   }
   /// Sets the URL of an HTTP proxy, for example `http://proxy:3128`. Default: that of the
   /// environment, for example `HTTPS_PROXY`.
   AdminClientBuilder& proxy(std::string_view value) & { return set("proxy", value); }
   /// @copydoc proxy
-  AdminClientBuilder&& proxy(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder proxy(std::string_view value) && {
     return std::move(proxy(value));
   }
   /// Sets the User-Agent header: printable ASCII. Default: `camunda-admin/VERSION`.
   AdminClientBuilder& user_agent(std::string_view value) & { return set("user_agent", value); }
   /// @copydoc user_agent
-  AdminClientBuilder&& user_agent(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder user_agent(std::string_view value) && {
     return std::move(user_agent(value));
   }
   /// Sets the format of token requests: `json` (default) or `form`.
   AdminClientBuilder& token_request_format(std::string_view value) & { return set("token_request_format", value); }
   /// @copydoc token_request_format
-  AdminClientBuilder&& token_request_format(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder token_request_format(std::string_view value) && {
     return std::move(token_request_format(value));
   }
   /// Sets the maximum size of a decompressed response body in bytes. Default: 64 MiB.
   AdminClientBuilder& max_response_bytes(std::uint64_t bytes) & { return set("max_response_bytes", std::to_string(bytes)); }
   /// @copydoc max_response_bytes
-  AdminClientBuilder&& max_response_bytes(std::uint64_t bytes) && {
+  [[nodiscard]] AdminClientBuilder max_response_bytes(std::uint64_t bytes) && {
     return std::move(max_response_bytes(bytes));
   }
   /// Sets the timeout of each call, default 60 s.
@@ -7431,7 +7431,7 @@ class AdminClientBuilder {
     return set("timeout", std::to_string(micros) + "e-6");
   }
   /// @copydoc timeout
-  AdminClientBuilder&& timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
+  [[nodiscard]] AdminClientBuilder timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
 
   /// Sets a callback that receives log records up to `level` during calls. Exceptions of the
   /// callback are ignored, so that they do not discard a one-time response. An empty function removes
@@ -7447,7 +7447,7 @@ class AdminClientBuilder {
     return *this;
   }
   /// @copydoc on_log
-  AdminClientBuilder&& on_log(LogLevel level, LogCallback log) && {
+  [[nodiscard]] AdminClientBuilder on_log(LogLevel level, LogCallback log) && {
     return std::move(on_log(level, std::move(log)));
   }
 
@@ -7468,7 +7468,7 @@ class AdminClientBuilder {
     return *this;
   }
   /// @copydoc token_store
-  AdminClientBuilder&& token_store(std::shared_ptr<TokenStore> store) && {
+  [[nodiscard]] AdminClientBuilder token_store(std::shared_ptr<TokenStore> store) && {
     return std::move(token_store(std::move(store)));
   }
 
@@ -7542,7 +7542,9 @@ class TokenSource {
       : admin_(std::move(admin)), audience_(std::move(audience)) {}
 
   /// Returns the audience; NULL for that of the credentials.
-  [[nodiscard]] const char* audience() const noexcept CAMUNDA_LIFETIMEBOUND { return audience_ ? audience_->c_str() : nullptr; }
+  [[nodiscard]] const char* audience() const noexcept CAMUNDA_LIFETIMEBOUND {
+    return audience_ ? audience_->c_str() : nullptr;
+  }
 
   AdminClient admin_;
   std::optional<std::string> audience_;

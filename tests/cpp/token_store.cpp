@@ -107,7 +107,7 @@ void call_succeeds_when_the_store_throws() {
 void null_store_throws_invalid_argument() {
   bool invalid = false;
   try {
-    AdminClientBuilder().token_store(nullptr);
+    static_cast<void>(AdminClientBuilder().token_store(nullptr));
   } catch (const InvalidArgumentError&) {
     invalid = true;
   }
