@@ -137,6 +137,7 @@ def cargo_build(folder: Path, arguments: tuple[str, ...], name: str) -> Path:
         raise SystemExit(
             "cargo not found; install Rust (https://rustup.rs), or install from a wheel"
         )
+    check_target(cargo, folder)
     command = [cargo, "build", "--release", *arguments]
     command += ["--message-format", "json-render-diagnostics"]
     # In the folder of the sources, so that their toolchain and cargo settings apply.
@@ -150,6 +151,19 @@ def cargo_build(folder: Path, arguments: tuple[str, ...], name: str) -> Path:
                 if path.name == name:
                     return path
     raise SystemExit(f"cargo built no {name}")
+
+
+def check_target(cargo: str, folder: Path) -> None:
+    """Exit with a message if cargo builds for another system and the tag of the wheel is not given."""
+    target = os.environ.get("CARGO_BUILD_TARGET")
+    if not target or os.environ.get("CAMUNDA_ADMIN_PLATFORM"):
+        return
+    about = subprocess.run([cargo, "-vV"], cwd=folder, stdout=subprocess.PIPE, check=False)
+    if f"host: {target}" not in about.stdout.decode().splitlines():
+        raise SystemExit(
+            f"CARGO_BUILD_TARGET is {target}: set CAMUNDA_ADMIN_PLATFORM to the platform tag of the wheel, "
+            "or unset CARGO_BUILD_TARGET"
+        )
 
 
 def platform_tag() -> str:

@@ -369,6 +369,12 @@ typedef const char *(*camunda_token_store_describe_fn)(void *user);
 typedef void (*camunda_token_store_free_fn)(void *user);
 
 /**
+ * Returns the reason why the last function of the store that ran on this thread failed, NUL-terminated,
+ * or NULL. The library copies its first 500 characters.
+ */
+typedef const char *(*camunda_token_store_error_message_fn)(void *user);
+
+/**
  * Functions of a custom token store, for camunda_config_set_token_store(). The library passes the same
  * `user` to each.
  *
@@ -383,6 +389,7 @@ typedef void (*camunda_token_store_free_fn)(void *user);
  *
  * An error never fails an API call. After an error the library does not use the function that failed
  * for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.
+ * The first error is logged as a warning; camunda_admin_diagnostics() has the last one of each function.
  */
 typedef struct camunda_token_store {
   /**
@@ -414,6 +421,12 @@ typedef struct camunda_token_store {
    * child. May be NULL.
    */
   camunda_token_store_free_fn free;
+  /**
+   * Describes the error of `get`, `put` or `try_lock` for logs and diagnostics, without passwords. Called
+   * right after a function returned an `errno` value, on the same thread. May be NULL: the error is then
+   * described as strerror() does.
+   */
+  camunda_token_store_error_message_fn error_message;
 } camunda_token_store;
 
 /**

@@ -126,6 +126,16 @@
 #define CAMUNDA_COLD
 #define CAMUNDA_NOINLINE
 #endif
+
+// For a function whose result is part of the object: clang warns if the object is a temporary one that
+// ends before the result is used.
+#define CAMUNDA_LIFETIMEBOUND
+#if defined(__has_cpp_attribute)
+#if __has_cpp_attribute(clang::lifetimebound)
+#undef CAMUNDA_LIFETIMEBOUND
+#define CAMUNDA_LIFETIMEBOUND [[clang::lifetimebound]]
+#endif
+#endif
 /// @endcond
 
 namespace camunda {
@@ -232,7 +242,7 @@ class Secret {
   ~Secret() { wipe(text_); }
 
   /// Returns the secret. Keep it out of logs, errors and file names.
-  [[nodiscard]] const std::string& expose() const noexcept { return text_; }
+  [[nodiscard]] const std::string& expose() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns whether the string is empty.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
@@ -898,7 +908,7 @@ class Json {
   /// Takes ownership of JSON. It is validated when it is used.
   explicit Json(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the parsed JSON. Throws InvalidArgumentError if it is not valid.
   [[nodiscard]] Value value() const { return Value::parse(text_); }
 
@@ -922,7 +932,7 @@ class Number {
   /// Creates a number from its JSON. It is validated when it is used.
   explicit Number(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON of the number.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the number as integer; nothing if it is not an integer or out of range. `1.0` and `1e3`
   /// are integers.
   [[nodiscard]] std::optional<std::int64_t> as_i64() const noexcept {
@@ -1018,9 +1028,9 @@ using Secrets = std::vector<std::pair<std::string, Secret>>;
 class IdText {
  public:
   /// Returns the id.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the id as a C string.
-  [[nodiscard]] const char* c_str() const noexcept { return text_.c_str(); }
+  [[nodiscard]] const char* c_str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_.c_str(); }
   /// Returns whether the id is empty.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
@@ -1065,7 +1075,7 @@ class Id : public IdText {
 class EnumText {
  public:
   /// Returns the value as in JSON; empty if the field was absent.
-  [[nodiscard]] std::string_view str() const noexcept {
+  [[nodiscard]] std::string_view str() const noexcept CAMUNDA_LIFETIMEBOUND {
     return known_ == nullptr ? std::string_view(unknown_) : *known_;
   }
   /// Returns whether this version knows the value.
@@ -1147,9 +1157,9 @@ class Timestamp {
   Timestamp(const char* text) : text_(text == nullptr ? "" : text) {}
 
   /// Returns the unmodified text; empty if the field was absent.
-  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_; }
   /// Returns the text as a C string.
-  [[nodiscard]] const char* c_str() const noexcept { return text_.c_str(); }
+  [[nodiscard]] const char* c_str() const noexcept CAMUNDA_LIFETIMEBOUND { return text_.c_str(); }
   /// Returns whether the field was absent.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
   /// Returns the instant, rounded down to milliseconds; nothing if the text is not an RFC 3339 time.
@@ -1200,7 +1210,7 @@ class FailoverStep {
     return std::string(*value.str());
   }
   /// Returns the JSON of the result.
-  [[nodiscard]] const Json& as_json() const noexcept { return json_; }
+  [[nodiscard]] const Json& as_json() const noexcept CAMUNDA_LIFETIMEBOUND { return json_; }
 
   /// Compares the JSON.
   friend bool operator==(const FailoverStep& a, const FailoverStep& b) noexcept {
@@ -3118,7 +3128,8 @@ struct Cluster {
 
   /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack
   /// the permission to read it.
-  [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
+  [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept
+      CAMUNDA_LIFETIMEBOUND;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
   [[nodiscard]] static Cluster from_json(std::string_view json);
@@ -6816,7 +6827,9 @@ using LogCallback = std::function<void(LogLevel, std::string_view, std::string_v
 /// less than 250 ms left does not use the store, and sends no token request.
 ///
 /// An exception never fails an API call. If get(), put() or try_lock() throws, the library does not
-/// use that one for 30 s; after a std::system_error such as ETIMEDOUT it uses none of the three.
+/// use that one for 30 s; after a std::system_error such as ETIMEDOUT it uses none of the three. The
+/// what() of the first exception is logged as a warning, and AdminClient::diagnostics() has the last
+/// one of each method: it must not contain a password.
 class TokenStore {
  public:
   /// Acquired lock. Its destructor releases the lock, on any thread, and must not throw.
@@ -6959,7 +6972,7 @@ struct StoreHandle {
 
   static const camunda_token_store& table() {
     static const camunda_token_store table = {sizeof(camunda_token_store), get, put, try_lock,
-                                              unlock, describe, destroy};
+                                              unlock, describe, destroy, error_message};
     return table;
   }
 
@@ -6997,6 +7010,18 @@ struct StoreHandle {
         count < static_cast<std::uint64_t>(longest) ? static_cast<std::int64_t>(count) : longest);
   }
 
+  static const char* error_message(void*) noexcept { return message(); }
+
+  /// Text of the last exception on this thread. Has no destructor, since destructors of static
+  /// objects may make calls.
+  static char* message() noexcept {
+    static thread_local char text[512];
+    return text;
+  }
+  static void set_message(std::string_view text) noexcept {
+    message()[text.copy(message(), 511)] = '\0';
+  }
+
   /// Runs `body`. Returns 0, or the `errno` value of the exception.
   template <class Body>
   static std::int32_t number(Body&& body) noexcept {
@@ -7004,10 +7029,15 @@ struct StoreHandle {
       body();
       return 0;
     } catch (const std::system_error& error) {
+      set_message(error.what());
       const std::error_condition condition = error.code().default_error_condition();
       const bool known = condition.category() == std::generic_category() && condition.value() > 0;
       return known ? condition.value() : static_cast<int>(std::errc::io_error);
+    } catch (const std::exception& error) {
+      set_message(error.what());
+      return static_cast<int>(std::errc::io_error);
     } catch (...) {
+      set_message("an exception that is no std::exception");
       return static_cast<int>(std::errc::io_error);
     }
   }
@@ -7057,7 +7087,7 @@ class ClusterCredentials {
 
   /// Returns the value of a variable, for example `ZEEBE_ADDRESS`; some are secret. Valid as long
   /// as this object or a copy of it exists.
-  [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const {
+  [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const CAMUNDA_LIFETIMEBOUND {
     return variables_[name].str();
   }
   /// Returns the names of the variables.
@@ -7091,7 +7121,7 @@ class Token {
 
   /// Returns the token, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
   /// Valid as long as this object or a copy of it exists.
-  [[nodiscard]] std::string_view expose() const noexcept {
+  [[nodiscard]] std::string_view expose() const noexcept CAMUNDA_LIFETIMEBOUND {
     std::size_t length = 0;
     const char* text = camunda_token_str(handle_.get(), &length);
     return text == nullptr ? std::string_view() : std::string_view(text, length);
@@ -7292,109 +7322,109 @@ class AdminClientBuilder {
     return *this;
   }
   /// @copydoc set
-  AdminClientBuilder&& set(std::string_view key, std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder set(std::string_view key, std::string_view value) && {
     return std::move(set(key, value));
   }
 
   /// Sets the client id. Required without an access token.
   AdminClientBuilder& client_id(std::string_view value) & { return set("client_id", value); }
   /// @copydoc client_id
-  AdminClientBuilder&& client_id(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_id(std::string_view value) && {
     return std::move(client_id(value));
   }
   /// Sets the client secret. Required with the client id, unless client_secret_file() is set.
   AdminClientBuilder& client_secret(const Secret& secret) & { return set("client_secret", secret.expose()); }
   /// @copydoc client_secret
-  AdminClientBuilder&& client_secret(const Secret& secret) && {
+  [[nodiscard]] AdminClientBuilder client_secret(const Secret& secret) && {
     return std::move(client_secret(secret));
   }
   /// Sets a file with the client secret: one line of UTF-8, at most 64 KiB. The client reads it
   /// again when the token endpoint rejects the credentials.
   AdminClientBuilder& client_secret_file(std::string_view value) & { return set("client_secret_file", value); }
   /// @copydoc client_secret_file
-  AdminClientBuilder&& client_secret_file(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_secret_file(std::string_view value) && {
     return std::move(client_secret_file(value));
   }
   /// Sets an access token that is used unmodified, instead of credentials. The client then sends no
   /// token request.
   AdminClientBuilder& access_token(const Secret& token) & { return set("access_token", token.expose()); }
   /// @copydoc access_token
-  AdminClientBuilder&& access_token(const Secret& token) && {
+  [[nodiscard]] AdminClientBuilder access_token(const Secret& token) && {
     return std::move(access_token(token));
   }
   /// Sets the URL of the API. `http://` is accepted for this machine only. Default:
   /// `https://api.cloud.camunda.io`.
   AdminClientBuilder& base_url(std::string_view value) & { return set("base_url", value); }
   /// @copydoc base_url
-  AdminClientBuilder&& base_url(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder base_url(std::string_view value) && {
     return std::move(base_url(value));
   }
   /// Sets the URL of the token endpoint. Default: `https://login.cloud.camunda.io/oauth/token`.
   AdminClientBuilder& oauth_url(std::string_view value) & { return set("oauth_url", value); }
   /// @copydoc oauth_url
-  AdminClientBuilder&& oauth_url(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder oauth_url(std::string_view value) && {
     return std::move(oauth_url(value));
   }
   /// Sets the audience of token requests. Default: `api.cloud.camunda.io`.
   AdminClientBuilder& audience(std::string_view value) & { return set("audience", value); }
   /// @copydoc audience
-  AdminClientBuilder&& audience(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder audience(std::string_view value) && {
     return std::move(audience(value));
   }
   /// Sets the scope of token requests. Default: none.
   AdminClientBuilder& scope(std::string_view value) & { return set("scope", value); }
   /// @copydoc scope
-  AdminClientBuilder&& scope(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder scope(std::string_view value) && {
     return std::move(scope(value));
   }
   /// Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL.
   AdminClientBuilder& token_cache(std::string_view value) & { return set("token_cache", value); }
   /// @copydoc token_cache
-  AdminClientBuilder&& token_cache(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder token_cache(std::string_view value) && {
     return std::move(token_cache(value));
   }
   /// Sets a PEM file of CA certificates to trust instead of the platform's. Without it, the
   /// environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the platform's on Linux.
   AdminClientBuilder& ca_file(std::string_view value) & { return set("ca_file", value); }
   /// @copydoc ca_file
-  AdminClientBuilder&& ca_file(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder ca_file(std::string_view value) && {
     return std::move(ca_file(value));
   }
   /// Sets a PEM file with the client certificate chain (mTLS). It may also contain the key.
   AdminClientBuilder& client_cert(std::string_view value) & { return set("client_cert", value); }
   /// @copydoc client_cert
-  AdminClientBuilder&& client_cert(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_cert(std::string_view value) && {
     return std::move(client_cert(value));
   }
   /// Sets a PEM file with the unencrypted private key of the client certificate (mTLS).
   AdminClientBuilder& client_key(std::string_view value) & { return set("client_key", value); }
   /// @copydoc client_key
-  AdminClientBuilder&& client_key(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder client_key(std::string_view value) && {
     return std::move(client_key(value));
   }
   /// Sets the URL of an HTTP proxy, for example `http://proxy:3128`. Default: that of the
   /// environment, for example `HTTPS_PROXY`.
   AdminClientBuilder& proxy(std::string_view value) & { return set("proxy", value); }
   /// @copydoc proxy
-  AdminClientBuilder&& proxy(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder proxy(std::string_view value) && {
     return std::move(proxy(value));
   }
   /// Sets the User-Agent header: printable ASCII. Default: `camunda-admin/VERSION`.
   AdminClientBuilder& user_agent(std::string_view value) & { return set("user_agent", value); }
   /// @copydoc user_agent
-  AdminClientBuilder&& user_agent(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder user_agent(std::string_view value) && {
     return std::move(user_agent(value));
   }
   /// Sets the format of token requests: `json` (default) or `form`.
   AdminClientBuilder& token_request_format(std::string_view value) & { return set("token_request_format", value); }
   /// @copydoc token_request_format
-  AdminClientBuilder&& token_request_format(std::string_view value) && {
+  [[nodiscard]] AdminClientBuilder token_request_format(std::string_view value) && {
     return std::move(token_request_format(value));
   }
   /// Sets the maximum size of a decompressed response body in bytes. Default: 64 MiB.
   AdminClientBuilder& max_response_bytes(std::uint64_t bytes) & { return set("max_response_bytes", std::to_string(bytes)); }
   /// @copydoc max_response_bytes
-  AdminClientBuilder&& max_response_bytes(std::uint64_t bytes) && {
+  [[nodiscard]] AdminClientBuilder max_response_bytes(std::uint64_t bytes) && {
     return std::move(max_response_bytes(bytes));
   }
   /// Sets the timeout of each call, default 60 s.
@@ -7407,7 +7437,7 @@ class AdminClientBuilder {
     return set("timeout", std::to_string(micros) + "e-6");
   }
   /// @copydoc timeout
-  AdminClientBuilder&& timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
+  [[nodiscard]] AdminClientBuilder timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
 
   /// Sets a callback that receives log records up to `level` during calls. Exceptions of the
   /// callback are ignored, so that they do not discard a one-time response. An empty function removes
@@ -7423,7 +7453,7 @@ class AdminClientBuilder {
     return *this;
   }
   /// @copydoc on_log
-  AdminClientBuilder&& on_log(LogLevel level, LogCallback log) && {
+  [[nodiscard]] AdminClientBuilder on_log(LogLevel level, LogCallback log) && {
     return std::move(on_log(level, std::move(log)));
   }
 
@@ -7444,7 +7474,7 @@ class AdminClientBuilder {
     return *this;
   }
   /// @copydoc token_store
-  AdminClientBuilder&& token_store(std::shared_ptr<TokenStore> store) && {
+  [[nodiscard]] AdminClientBuilder token_store(std::shared_ptr<TokenStore> store) && {
     return std::move(token_store(std::move(store)));
   }
 
@@ -7518,7 +7548,9 @@ class TokenSource {
       : admin_(std::move(admin)), audience_(std::move(audience)) {}
 
   /// Returns the audience; NULL for that of the credentials.
-  [[nodiscard]] const char* audience() const noexcept { return audience_ ? audience_->c_str() : nullptr; }
+  [[nodiscard]] const char* audience() const noexcept CAMUNDA_LIFETIMEBOUND {
+    return audience_ ? audience_->c_str() : nullptr;
+  }
 
   AdminClient admin_;
   std::optional<std::string> audience_;
@@ -7928,7 +7960,8 @@ inline TokenSource AdminClient::token_source(std::string_view audience) const {
 
 inline TokenSource AdminClient::token_source() const { return TokenSource(*this, std::nullopt); }
 
-inline const std::vector<IpAllowlistEntry>* Cluster::allowlist() const noexcept {
+inline const std::vector<IpAllowlistEntry>* Cluster::allowlist() const noexcept
+    CAMUNDA_LIFETIMEBOUND {
   if (ipallowlist) return &*ipallowlist;
   return ipwhitelist ? &*ipwhitelist : nullptr;
 }

@@ -313,6 +313,55 @@ fn package_and_programs_pass_pyright_strict() {
     assert!(report.contains("Type completeness score: 100%"), "{report}");
 }
 
+/// Otherwise a wheel for this system would contain the library of another one.
+#[cfg(unix)]
+#[test]
+fn wheel_of_another_target_requires_a_platform_tag() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    let built = folder.path().join("library.so");
+    let artifact = format!(
+        r#"{{"reason":"compiler-artifact","filenames":["{}"]}}"#,
+        built.display()
+    );
+    let script =
+        format!("#!/bin/sh\ncase $1 in -vV) echo 'host: a-b-c' ;; *) echo '{artifact}' ;; esac\n");
+    fs::write(&cargo, script).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+    let program = "import pathlib, sys; sys.path.insert(0, sys.argv[1]); import cargo_build\n\
+                   print(cargo_build.cargo_build(pathlib.Path(sys.argv[2]), (), 'library.so'))";
+    for (target, tag, is_built) in [
+        ("", "", true),
+        ("a-b-c", "", true),
+        ("d-e-f", "", false),
+        ("d-e-f", "linux_d", true),
+    ] {
+        let mut command = Command::new(&python.program);
+        command
+            .args(["-B", "-c", program])
+            .arg(top().join("bindings"))
+            .arg(folder.path())
+            .env("CARGO", &cargo)
+            .env("CARGO_BUILD_TARGET", target)
+            .env("CAMUNDA_ADMIN_PLATFORM", tag);
+        let ended = run_to_end(command, PROGRAM_LIMIT);
+        assert_eq!(ended.status.success(), is_built, "{}", ended.stderr);
+        if is_built {
+            assert_eq!(ended.stdout.trim(), built.to_str().unwrap());
+        } else {
+            assert!(
+                ended.stderr.contains("set CAMUNDA_ADMIN_PLATFORM"),
+                "{}",
+                ended.stderr
+            );
+        }
+    }
+}
+
 /// Returns a command that copies a folder.
 fn copied(from: &Path, to: &Path) -> Command {
     let mut command = Command::new("cp");

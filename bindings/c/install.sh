@@ -17,8 +17,8 @@
 # Directories may contain any character but a line break; CMake finds all of them. `pkg-config` prints the
 # characters $ ( ) without an escape, so that a shell misreads its output for paths that contain them.
 #
-# Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release` of
-# CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.
+# Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release`, or
+# `$CARGO_BUILD_TARGET/release` if that variable is set, of CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.
 # STRIP is the program that removes debug information and bitcode from the static library (default: strip).
 #
 # Installs nothing if a file is missing. The shared library is required, the static one is optional.
@@ -84,7 +84,7 @@ case $prefix in
 esac
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-libraries=${LIBRARY_DIR:-${CARGO_TARGET_DIR:-$top/target}/release}
+libraries=${LIBRARY_DIR:-${CARGO_TARGET_DIR:-$top/target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release}
 version=$(sed -n 's/^#define CAMUNDA_VERSION "\(.*\)"$/\1/p' "$top/include/camunda_admin.h")
 [ -n "$version" ] || fail "no version in $top/include/camunda_admin.h"
 case $version in

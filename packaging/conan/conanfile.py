@@ -3,7 +3,8 @@
     conan create packaging/conan
 
 Option `shared` (default: True). The consumer's CMake target is camunda_admin::camunda_admin.
-The environment variable LIBRARY_DIR names a folder of a library that is built already.
+The environment variable LIBRARY_DIR names a folder of a library that is built already; CARGO_BUILD_TARGET
+names the Rust target for which cargo builds it (default: the host).
 """
 
 import os
@@ -56,7 +57,9 @@ class CamundaAdmin(ConanFile):
                      cwd=self.source_folder)
 
     def package(self):
-        built = os.environ.get("LIBRARY_DIR") or os.path.join(self.build_folder, "target", "release")
+        # Cargo reads the variable too.
+        target = os.environ.get("CARGO_BUILD_TARGET", "")
+        built = os.environ.get("LIBRARY_DIR") or os.path.join(self.build_folder, "target", target, "release")
         script = os.path.join(self.source_folder, "bindings", "c", "install.sh")
         self.run(f'LIBRARY_DIR="{built}" sh "{script}" --docdir licenses "{self.package_folder}"')
         library = os.path.join(self.package_folder, "lib")

@@ -3,7 +3,7 @@
 #   vcpkg install camunda-admin --overlay-ports=packaging/vcpkg
 #
 # The environment variable LIBRARY_DIR is a folder of a library that is built already; without it, cargo
-# builds it.
+# builds it, for the Rust target in the variable CARGO_BUILD_TARGET (default: the host).
 get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 
 set(library_dir "$ENV{LIBRARY_DIR}")
@@ -14,7 +14,8 @@ if(library_dir STREQUAL "")
       --target-dir "${CURRENT_BUILDTREES_DIR}/target"
     WORKING_DIRECTORY "${SOURCE_PATH}"
     LOGNAME build-${TARGET_TRIPLET})
-  set(library_dir "${CURRENT_BUILDTREES_DIR}/target/release")
+  # Cargo reads the variable too; it may be empty.
+  set(library_dir "${CURRENT_BUILDTREES_DIR}/target/$ENV{CARGO_BUILD_TARGET}/release")
 endif()
 
 # vcpkg searches CMake files in `share`.

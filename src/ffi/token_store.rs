@@ -1,6 +1,6 @@
 //! `camunda_token_store`: a custom token store, implemented by a table of C functions.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::io;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
@@ -63,6 +63,11 @@ pub type camunda_token_store_unlock_fn =
 pub type camunda_token_store_describe_fn =
     Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> *const c_char>;
 
+/// Returns the reason why the last function of the store that ran on this thread failed, NUL-terminated,
+/// or NULL. The library copies its first 500 characters.
+pub type camunda_token_store_error_message_fn =
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> *const c_char>;
+
 /// Frees the resources of the store.
 pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 
@@ -80,6 +85,7 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: 
 ///
 /// An error never fails an API call. After an error the library does not use the function that failed
 /// for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.
+/// The first error is logged as a warning; camunda_admin_diagnostics() has the last one of each function.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct camunda_token_store {
@@ -98,6 +104,10 @@ pub struct camunda_token_store {
     /// Called once, after the settings and all clients that use the store are freed; not in a forked
     /// child. May be NULL.
     pub free: camunda_token_store_free_fn,
+    /// Describes the error of `get`, `put` or `try_lock` for logs and diagnostics, without passwords. Called
+    /// right after a function returned an `errno` value, on the same thread. May be NULL: the error is then
+    /// described as strerror() does.
+    pub error_message: camunda_token_store_error_message_fn,
 }
 
 /// Size of a table that has all required functions. A program that was compiled for an earlier version
@@ -117,6 +127,7 @@ pub(super) struct Store {
     try_lock: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, u64, *mut *mut c_void) -> i32,
     unlock: unsafe extern "C-unwind" fn(*mut c_void, *mut c_void),
     free: camunda_token_store_free_fn,
+    error_message: camunda_token_store_error_message_fn,
     user: *mut c_void,
     description: String,
     /// Fork count of the process that created the store; only this process calls `free`.
@@ -161,6 +172,7 @@ impl Store {
             unlock: table.unlock.ok_or_else(|| missing("unlock"))?,
             // Set last: after an error the caller still owns the store.
             free: None,
+            error_message: table.error_message,
             user,
             description: String::from("custom token store"),
             fork_count: fork_count(),
@@ -175,7 +187,45 @@ impl Store {
         store.free = table.free;
         Ok(store)
     }
+
+    /// Converts the return value of `get`, `put` or `try_lock`; `None` if the function was not called.
+    fn checked(&self, returned: Option<i32>) -> io::Result<()> {
+        let error = match returned {
+            Some(0) => return Ok(()),
+            Some(errno) if errno > 0 => io::Error::from_raw_os_error(errno),
+            Some(other) => io::Error::other(format!("token store function returned {other}")),
+            None => return Err(io::Error::other("the client is shut down")),
+        };
+        Err(match self.last_error_message() {
+            Some(message) => io::Error::new(error.kind(), message),
+            None => error,
+        })
+    }
+
+    /// Returns why the function that was just called failed, if the store says so.
+    fn last_error_message(&self) -> Option<String> {
+        let error_message = self.error_message?;
+        // SAFETY: the caller guarantees that `user` is valid for this function.
+        let text = call_back(|| unsafe { error_message(self.user) })?;
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: the caller guarantees that it is NUL-terminated until the next call on this thread.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        // Part of log records and error messages, which have one line.
+        let of_one_line = |c: char| if c.is_control() { ' ' } else { c };
+        let message: String = text
+            .trim()
+            .chars()
+            .take(MAX_MESSAGE_CHARS)
+            .map(of_one_line)
+            .collect();
+        (!message.is_empty()).then_some(message)
+    }
 }
+
+/// Maximum number of characters of an error message of a store.
+const MAX_MESSAGE_CHARS: usize = 500;
 
 impl Drop for Store {
     fn drop(&mut self) {
@@ -195,7 +245,7 @@ impl TokenStore for Store {
         let into: *mut Option<Vec<u8>> = &mut value;
         // SAFETY: the caller guarantees that `user` is valid for this function; `into` is what `append`
         // requires.
-        to_io_result(call_back(|| unsafe {
+        self.checked(call_back(|| unsafe {
             (self.get)(self.user, name.as_ptr(), Some(append), into.cast())
         }))?;
         Ok(value)
@@ -205,7 +255,7 @@ impl TokenStore for Store {
         let name = CString::new(name)?;
         let data = value.as_ptr().cast();
         // SAFETY: the caller guarantees that `user` is valid for this function.
-        to_io_result(call_back(|| unsafe {
+        self.checked(call_back(|| unsafe {
             (self.put)(self.user, name.as_ptr(), data, value.len(), millis(ttl))
         }))
     }
@@ -215,7 +265,7 @@ impl TokenStore for Store {
         let mut lock = ptr::null_mut();
         let out = &raw mut lock;
         // SAFETY: the caller guarantees that `user` is valid for this function.
-        to_io_result(call_back(|| unsafe {
+        self.checked(call_back(|| unsafe {
             (self.try_lock)(self.user, name.as_ptr(), millis(lease), out)
         }))?;
         Ok((!lock.is_null()).then(|| {
@@ -265,15 +315,4 @@ unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len:
         value.extend_from_slice(unsafe { std::slice::from_raw_parts(data.cast(), len) });
     }
     0
-}
-
-fn to_io_result(result: Option<i32>) -> io::Result<()> {
-    match result {
-        Some(0) => Ok(()),
-        Some(errno) if errno > 0 => Err(io::Error::from_raw_os_error(errno)),
-        Some(other) => Err(io::Error::other(format!(
-            "token store function returned {other}"
-        ))),
-        None => Err(io::Error::other("the client is shut down")),
-    }
 }

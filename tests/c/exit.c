@@ -217,7 +217,7 @@ static int exit_in_a_signal_handler(void) {
 
 static int exit_during_a_token_store(void) {
   static const camunda_token_store store = {
-      sizeof store, block_in_get, no_put, no_lock, no_unlock, NULL, NULL};
+      sizeof store, block_in_get, no_put, no_lock, no_unlock, NULL, NULL, NULL};
   connect_with(&store);
   start(get_repeatedly, THREADS);
   wait_until_reached(1);

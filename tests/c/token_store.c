@@ -132,10 +132,14 @@ static const char *describe_badly(void *user) {
   return "\xff\xfe";
 }
 
+static const char *error_message(void *user) {
+  return ((struct store *)user)->fails_with == ENOSPC ? " quota\nof \xff exceeded " : NULL;
+}
+
 static void release(void *user) { ++((struct store *)user)->freed; }
 
 static const camunda_token_store TABLE = {
-    sizeof(camunda_token_store), get, put, try_lock, unlock, describe, release,
+    sizeof(camunda_token_store), get, put, try_lock, unlock, describe, release, error_message,
 };
 
 static camunda_config *config_with(const camunda_token_store *table, struct store *store) {
@@ -211,6 +215,7 @@ static void set_token_store_accepts_longer_table_and_missing_optional_functions(
   longer.table.size = sizeof longer;
   longer.table.describe = NULL;
   longer.table.free = NULL;
+  longer.table.error_message = NULL;
   struct store store = {NULL, 0, false, 0, 0};
   camunda_config_free(config_with(&longer.table, &store));
   CHECK_INT(store.freed, 0);
@@ -321,19 +326,21 @@ static void forked_child_uses_the_store(void) {
 static int warnings;
 
 static void count_warnings(void *user, int32_t level, const char *target, const char *message) {
-  (void)user, (void)target;
-  if (level <= CAMUNDA_LOG_WARN && strstr(message, "shared memory") != NULL) ++warnings;
+  (void)target;
+  if (level > CAMUNDA_LOG_WARN || strstr(message, "shared memory") == NULL) return;
+  ++warnings;
+  CHECK_PART(message, (const char *)user);
 }
 
-/* An error of the store is logged once and reported in the diagnostics. */
-static void calls_succeed_when_store_fails(void) {
-  struct store failing = {new_memory(), ENOSPC, false, 0, 0};
+/* An error of the store is logged once, with its message, and reported in the diagnostics. */
+static void call_succeeds_when_store_returns(int number, const char *expected) {
+  struct store failing = {new_memory(), number, false, 0, 0};
   camunda_config *config = config_with(&TABLE, &failing);
   camunda_admin *admin = NULL;
   camunda_value *diagnostics = NULL;
   camunda_error *error = NULL;
   warnings = 0;
-  CHECK_OK(camunda_config_set_log(config, CAMUNDA_LOG_WARN, count_warnings, NULL, &error));
+  CHECK_OK(camunda_config_set_log(config, CAMUNDA_LOG_WARN, count_warnings, (void *)(uintptr_t)expected, &error));
   CHECK_OK(camunda_admin_new(config, &admin, &error));
   camunda_config_free(config);
   for (int i = 0; i < 3; ++i) list_clusters(admin);
@@ -348,11 +355,16 @@ static void calls_succeed_when_store_fails(void) {
   }
   CHECK(found != NULL);
   CHECK(!camunda_value_bool(camunda_value_get(found, "usable"), true));
-  CHECK_PART(camunda_value_str(camunda_value_get(found, "last_error"), NULL), "No space left");
+  CHECK_PART(camunda_value_str(camunda_value_get(found, "last_error"), NULL), expected);
   camunda_value_free(diagnostics);
   camunda_admin_free(admin);
   CHECK_INT(failing.freed, 1);
   munmap(failing.memory, sizeof(struct memory));
+}
+
+static void calls_succeed_when_store_fails(void) {
+  call_succeeds_when_store_returns(ENOSPC, "quota of \xef\xbf\xbd exceeded");
+  call_succeeds_when_store_returns(EDOM, strerror(EDOM));
 }
 
 static void calls_succeed_when_store_returns_endless_value(void) {

@@ -357,6 +357,44 @@ static_assert(requires(camunda::Timestamp time) { std::hash<camunda::Timestamp>(
     }
 }
 
+/// A reference to a part of an object that does not exist any more is a warning of clang.
+#[test]
+fn cpp_parts_of_temporary_objects_are_reported() {
+    let source = r#"
+#include <camunda_admin.hpp>
+using namespace camunda;
+std::size_t a(const TokenSource& source) {
+  std::string_view text = source.access_token().expose();
+  return text.size();
+}
+std::size_t b() {
+  const std::string& text = CreatedClusterClient().client_secret.expose();
+  return text.size();
+}
+char c() {
+  const char* text = ClusterId("a").c_str();
+  return text[0];
+}
+std::size_t d(const AdminClient& admin) {
+  const auto* list = admin.cluster("a").get().allowlist();
+  return list->size();
+}
+std::size_t used_while_they_exist(const AdminClient& admin, const TokenSource& source) {
+  const std::string header = "Bearer " + std::string(source.access_token().expose());
+  return header.size() + admin.cluster("a").get().allowlist()->size();
+}
+"#;
+    if let Some(output) = compile("clang++", "c++17", source) {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let lines = stderr.lines().filter(|it| it.contains("error:"));
+        let found: Vec<_> = lines
+            .filter(|it| it.contains("-Wdangling"))
+            .filter_map(|it| it.split(':').nth(1))
+            .collect();
+        assert_eq!(found, ["5", "9", "13", "17"], "{stderr}");
+    }
+}
+
 #[test]
 fn cpp_header_names_the_missing_compiler_option() {
     let source = "#include <camunda_admin.hpp>\n";

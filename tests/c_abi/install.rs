@@ -177,6 +177,32 @@ fn install_changes_nothing_when_the_library_is_missing() {
     assert_eq!(fs::read_dir(stage.path()).unwrap().count(), 0);
 }
 
+/// Cargo puts the libraries of another target into a folder of its own.
+#[test]
+fn install_finds_the_library_of_another_target() {
+    let stage = tempfile::tempdir().unwrap();
+    let prefix = stage.path().join("prefix");
+    let built = stage.path().join("target");
+    for (target, folder) in [(None, "release"), (Some("s390x-a-b"), "s390x-a-b/release")] {
+        let folder = built.join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let library = folder.join("libcamunda_admin.so");
+        fs::write(&library, format!("camunda_abi_version {target:?}")).unwrap();
+        let mut command = install_command();
+        command
+            .arg(&prefix)
+            .env_remove("LIBRARY_DIR")
+            .env_remove("CARGO_BUILD_TARGET")
+            .env("CARGO_TARGET_DIR", &built);
+        command.envs(target.map(|it| ("CARGO_BUILD_TARGET", it)));
+        run(command);
+        assert_eq!(
+            fs::read(prefix.join("lib/libcamunda_admin.so")).unwrap(),
+            fs::read(&library).unwrap()
+        );
+    }
+}
+
 #[test]
 fn shared_library_is_named_after_its_abi() {
     let Some(readelf) = tool("readelf") else {
@@ -532,24 +558,31 @@ fn cmake_defines_targets_of_subdirectory() {
     fs::write(folder.path().join("CMakeLists.txt"), text).unwrap();
     fs::write(folder.path().join("program.c"), C_PROGRAM).unwrap();
     // In place of cargo, which would compile everything again: puts the library that is already built
-    // into the target folder.
+    // into the target folder, below the one of `--target`, if any.
     let cargo = folder.path().join("cargo");
     let script = format!(
-        "#!/bin/sh\nwhile [ \"$1\" != --target-dir ]; do shift; done\n\
-         mkdir -p \"$2/release\"\ncp -P {}/libcamunda_admin.* \"$2/release/\"\n",
+        "#!/bin/sh\ntest -z \"$CARGO_BUILD_TARGET\" || exit 1\n\
+         while [ \"$1\" != --target-dir ]; do shift; done\n\
+         mkdir -p \"$2/$4/release\"\ncp -P {}/libcamunda_admin.* \"$2/$4/release/\"\n",
         library().folder().display()
     );
     fs::write(&cargo, script).unwrap();
     let mut command = Command::new("chmod");
     command.arg("755").arg(&cargo);
     run(command);
-    let build = folder.path().join("build");
-    let mut command = Command::new(&cmake);
-    command.arg("-S").arg(folder.path()).arg("-B").arg(&build);
-    command.arg(format!("-DCARGO_EXECUTABLE={}", cargo.display()));
-    run(command);
-    let mut command = Command::new(&cmake);
-    command.arg("--build").arg(&build);
-    run(command);
-    run(Command::new(build.join("consumer")));
+    for target in ["", "x86_64-unknown-linux-gnu"] {
+        let build = folder.path().join(format!("build{target}"));
+        let mut command = Command::new(&cmake);
+        command.arg("-S").arg(folder.path()).arg("-B").arg(&build);
+        command.arg(format!("-DCARGO_EXECUTABLE={}", cargo.display()));
+        command.env("CARGO_BUILD_TARGET", target);
+        run(command);
+        let mut command = Command::new(&cmake);
+        command.arg("--build").arg(&build);
+        command.env("CARGO_BUILD_TARGET", "that of another project");
+        run(command);
+        run(Command::new(build.join("consumer")));
+        let libraries = build.join("library/target").join(target).join("release");
+        assert!(libraries.join("libcamunda_admin.so").exists());
+    }
 }

@@ -243,9 +243,17 @@ void invalid_arguments_throw_before_any_request() {
   CHECK_INT(sandbox_count("requests"), before);
 }
 
+/* A setter of a temporary object returns a value, whose lifetime a reference extends. */
+void builder_in_a_reference_exists() {
+  const auto& first = AdminClientBuilder::from_env().timeout(1s);
+  auto&& second = AdminClient::builder().base_url("http://127.0.0.1:1").on_log(LogLevel::Error, nullptr);
+  static_cast<void>(first.build());
+  CHECK(second.user_agent("a").build().get() != nullptr);
+}
+
 void config_error_names_the_setting() {
   try {
-    AdminClient::builder().base_url("http://example.com");
+    static_cast<void>(AdminClient::builder().base_url("http://example.com"));
     CHECK(false);
   } catch (const ConfigError& error) {
     CHECK_PART(error.what(), "base_url");
@@ -373,6 +381,7 @@ int main() {
   RUN(error_outlives_its_client_and_its_thread);
   RUN(exception_frees_the_handles_of_its_scope);
   RUN(invalid_arguments_throw_before_any_request);
+  RUN(builder_in_a_reference_exists);
   RUN(config_error_names_the_setting);
   RUN(setter_replaces_a_variable_that_is_missing);
   RUN(setter_replaces_a_variable_that_is_invalid);

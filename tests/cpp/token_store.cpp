@@ -54,9 +54,11 @@ class Failing : public TokenStore {
   std::optional<std::string> get(const std::string&) override { throw 1; }
   /* The last call: a failed read or lock does not stop writes. */
   void put(const std::string&, std::string_view, std::chrono::milliseconds) override {
-    throw std::system_error(std::make_error_code(std::errc::no_space_on_device));
+    throw std::system_error(std::make_error_code(std::errc::no_space_on_device), "quota of tokens");
   }
-  Lock try_lock(const std::string&, std::chrono::milliseconds) override { throw 2; }
+  Lock try_lock(const std::string&, std::chrono::milliseconds) override {
+    throw std::runtime_error("the lock " + std::string(1000, 'x'));
+  }
 };
 
 void clients_share_a_token_through_a_custom_store() {
@@ -94,7 +96,10 @@ void call_succeeds_when_the_store_throws() {
     if (stores[i]["store"].str() != "custom token store") continue;
     reported = true;
     CHECK(!stores[i]["usable"].boolean(true));
-    CHECK_PART(std::string(stores[i]["last_error"].json()).c_str(), "No space left");
+    CHECK_PART(std::string(stores[i]["last_error"].json()).c_str(), "quota of tokens: ");
+    CHECK_PART(std::string(stores[i]["read_error"].json()).c_str(), "no std::exception");
+    CHECK_PART(std::string(stores[i]["lock_error"].json()).c_str(), "\"the lock xxx");
+    CHECK_INT(stores[i]["lock_error"].str().value_or("").size(), 500);
   }
   CHECK(reported);
 }
@@ -102,7 +107,7 @@ void call_succeeds_when_the_store_throws() {
 void null_store_throws_invalid_argument() {
   bool invalid = false;
   try {
-    AdminClientBuilder().token_store(nullptr);
+    static_cast<void>(AdminClientBuilder().token_store(nullptr));
   } catch (const InvalidArgumentError&) {
     invalid = true;
   }

@@ -120,6 +120,16 @@ def test_server_uses_tls_with_client_certificates():
         assert sandbox.stats.requests == 0
 
 
+@pytest.mark.parametrize("fault", ["expired", "wrong_name", "unknown_ca"])
+def test_server_with_a_defective_certificate_is_controlled(fault):
+    with Sandbox(options=["--certificate-fault", fault]) as sandbox:
+        sandbox.reset(keep_credentials=True)
+        with pytest.raises(urllib.error.URLError, match="certificate"):
+            urllib.request.urlopen(sandbox.base_url, timeout=10)
+        sandbox.settings(certificate_fault=None)
+        assert sandbox.stats.requests == 0
+
+
 def test_start_errors_have_message(tmp_path):
     with pytest.raises(SandboxError, match="unknown option --no-such-option"):
         Sandbox(options=["--no-such-option"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from camunda_admin import AdminClient, Cancel, CancelledError, NotFoundError, OutcomeUnknownError, TokenSource
 from camunda_admin.aio import to_thread
-from support import OAUTH_URL, SandboxTest
+from support import BASE_URL, OAUTH_URL, SandboxTest, send
 
 GET = "GET /clusters/{clusterUuid}"
 CREATE = "POST /clusters/{clusterUuid}/clients"
@@ -379,6 +380,54 @@ class Options(SandboxTest):
         with AdminClient.from_env(max_response_bytes=1) as admin:
             with self.assertRaisesRegex(Exception, "exceeds"):
                 admin.clusters.list()
+
+    def test_from_env_and_from_env_file_call_init_of_a_subclass(self):
+        from camunda_admin import AdminClient, ConfigError
+
+        class Regional(AdminClient):
+            def __new__(cls, region="eu", **settings):
+                created = super().__new__(cls)
+                created.created_for = region
+                return created
+
+            def __init__(self, region="eu", **settings):
+                super().__init__(user_agent=f"regional-{region}", **settings)
+                self.region = region
+
+            def here(self):
+                return [cluster for cluster in self.clusters.list() if cluster.region.name == self.region]
+
+        path = self.folder / "console.env"
+        names = ("CAMUNDA_CONSOLE_CLIENT_ID", "CAMUNDA_CONSOLE_CLIENT_SECRET", "CAMUNDA_CONSOLE_BASE_URL", "CAMUNDA_OAUTH_URL")
+        path.write_text("".join(f"{name}={os.environ[name]}\n" for name in names))
+        for make in (Regional.from_env, lambda **settings: Regional.from_env_file(path, **settings)):
+            with make() as admin:
+                self.assertEqual((admin.region, admin.here()), ("eu", []))
+            with make(region="us", max_response_bytes=1) as admin:
+                self.assertEqual((admin.region, admin.created_for, repr(admin.region)), ("us", "us", "'us'"))
+                with self.assertRaisesRegex(Exception, "exceeds"):
+                    admin.clusters.list()
+                last = send("GET", "/_sandbox/requests")["requests"][-1]
+                self.assertEqual(last["headers"]["user-agent"], "regional-us")
+            # The variables are read for one client only.
+            admin.__init__(access_token="a")
+            self.assertEqual(repr(admin), "<AdminClient https://api.cloud.camunda.io with an access token>")
+            with self.assertRaisesRegex(TypeError, "unexpected keyword argument 'colour'"):
+                make(colour="red")
+        path.write_text("CAMUNDA_CONSOLE_CLIENT_ID=a\n")
+        with self.assertRaisesRegex(ConfigError, "console.env: the variable CAMUNDA_CONSOLE_CLIENT_SECRET"):
+            Regional.from_env_file(path)
+
+    def test_from_env_calls_init_of_a_subclass_without_settings(self):
+        from camunda_admin import AdminClient
+
+        class Fixed(AdminClient):
+            def __init__(self):
+                super().__init__(client_id="fixed", client_secret="hunter2")
+
+        self.assertRegex(repr(Fixed.from_env()), f"<AdminClient {BASE_URL} as fixed>")
+        with self.assertRaises(TypeError):
+            Fixed.from_env(timeout=3)
 
 
 if __name__ == "__main__":

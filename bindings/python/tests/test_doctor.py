@@ -126,6 +126,13 @@ class Program(SandboxTest):
         self.assertFalse(report["ok"])
         self.assertIn("CAMUNDA_CONSOLE_BASE_URL", check_of(report, "settings")["message"])
 
+    def test_report_is_printed_in_any_encoding(self):
+        tokens = self.folder / "tokens-\u00fc"
+        environment = {"PYTHONIOENCODING": "ascii", "CAMUNDA_TOKEN_CACHE_DIR": str(tokens)}
+        ran = self.run_program("doctor", **environment)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn(r"tokens-\xfc", ran.stdout)
+
     def test_token_prints_the_token_of_the_cache(self):
         with self.client() as admin:
             token = admin.token()
@@ -160,6 +167,24 @@ class Program(SandboxTest):
             ran = self.run_program(*arguments)
             self.assertEqual((ran.returncode, ran.stdout), (2, ""), arguments)
             self.assertNotIn("Traceback", ran.stderr)
+
+    @unittest.skipUnless(os.name == "posix", "sends SIGINT")
+    def test_ctrl_c_ends_the_program_without_a_traceback(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            tokens = str(self.folder / "tokens")
+            environment = {**os.environ, "CAMUNDA_OAUTH_URL": url, "CAMUNDA_TOKEN_CACHE_DIR": tokens}
+            program = [sys.executable, "-m", "camunda_admin", "token"]
+            running = subprocess.Popen(
+                program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+            )
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                running.send_signal(signal.SIGINT)
+                self.assertEqual(running.communicate(timeout=60), (b"", b""))
+        self.assertEqual(running.returncode, -signal.SIGINT)
 
     @unittest.skipUnless(os.path.exists("/dev/full"), "requires /dev/full")
     def test_output_that_cannot_be_written_is_a_failure(self):

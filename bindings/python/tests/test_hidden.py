@@ -112,6 +112,13 @@ class Representations(unittest.TestCase):
             self.assertIn(kind.__name__, repr(kind.__new__(kind)))
 
 
+class Subclass(AdminClient):
+    """A subclass whose frame is in the reports, if it is created by a method of `AdminClient`."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+
+
 class Reports(SandboxTest):
     def fails(self, kind, call):
         """Return the exception of a call with its frames, which `assertRaises` removes."""
@@ -139,8 +146,9 @@ class Reports(SandboxTest):
             {"proxy": f"nothing://me:{SECRET}@there"},
             {"token_cache": f"redis://:{SECRET}@[", "client_secret": SECRET},
         ]:
-            with self.subTest(settings=list(settings)):
-                self.fails(CamundaError, Call(AdminClient, **settings))
+            for make in [AdminClient, AdminClient.from_env, Subclass.from_env]:
+                with self.subTest(settings=list(settings), make=make):
+                    self.fails(CamundaError, Call(make, **settings))
 
     def test_token_source_shows_no_secret_when_setting_is_not_valid(self):
         variables = Secrets(

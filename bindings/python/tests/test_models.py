@@ -165,7 +165,7 @@ class Objects(unittest.TestCase):
                 made = sample(each)
                 self.assertEqual(hash(made), hash(copy.copy(made)))
                 self.assertEqual(copy.deepcopy(made), made)
-                for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+                for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
                     self.assertEqual(pickle.loads(pickle.dumps(made, protocol)), made)
                 self.assertTrue(repr(made).startswith(f"{each.__name__}("))
                 self.assertEqual([f.name for f in dataclasses.fields(made)], [*each._names, "extra"])
@@ -326,6 +326,24 @@ class Times(unittest.TestCase):
                 with self.subTest(message=message), self.assertRaises(TypeError) as raised:
                     make(**fields)
                 self.assertEqual(str(raised.exception), message)
+
+    def test_extra_cannot_have_known_fields(self):
+        for extra, message in [
+            ({"name": "b"}, "Cluster.extra: 'name' is a field; give it as the argument 'name'"),
+            ({"a": 1, "planType": {}}, "Cluster.extra: 'planType' is a field; give it as the argument 'plan_type'"),
+            (["name"], "Cluster.extra: list given; expected a dict"),
+            ("name", "Cluster.extra: str given; expected a dict"),
+        ]:
+            for make in (cluster().replace, lambda **fields: Cluster(uuid="1", name="a", **fields)):
+                with self.subTest(message=message), self.assertRaises(TypeError) as raised:
+                    make(extra=extra)
+                self.assertEqual(str(raised.exception), message)
+        self.assertEqual(cluster().replace(extra={}).extra, {})
+
+    def test_objects_without_required_fields_can_be_pickled(self):
+        for made in (Cluster(uuid="1", ipallowlist=[{}]), cluster().replace(uuid=None)):
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+                self.assertEqual(pickle.loads(pickle.dumps(made, protocol)), made)
 
     def test_fields_of_given_dicts_are_checked(self):
         generation = "expected a Generation or a dict"

@@ -429,9 +429,11 @@ class TokenStores(SandboxTest):
 
     def test_call_succeeds_when_token_store_raises(self):
         for fault, message in [
-            (lambda: OSError(errno.ENOSPC, "full"), "No space left"),
-            (lambda: OSError("without a number"), "Input/output error"),
-            (ValueError, "Input/output error"),
+            (lambda: OSError(errno.ENOSPC, "full"), f"OSError: [Errno {errno.ENOSPC}] full"),
+            (lambda: OSError("without a number"), "OSError: without a number"),
+            (ValueError, "ValueError"),
+            (lambda: KeyError("of\0two\nlines \udcff"), r"KeyError: 'of\x00two\nlines \udcff'"),
+            (lambda: RuntimeError("two\nlines"), "RuntimeError: two lines"),
         ]:
             store = MemoryStore({}, {})
             store.fails_with = fault
@@ -443,7 +445,27 @@ class TokenStores(SandboxTest):
             self.assertTrue(all(record.part.startswith("camunda_admin") for record in logged.records))
             [state] = [each for each in found if each["store"] == "a dictionary"]
             self.assertFalse(state["usable"])
-            self.assertIn(message, state["last_error"])
+            self.assertEqual(state["last_error"], message)
+            warnings = [record.getMessage() for record in logged.records if record.levelname == "WARNING"]
+            self.assertEqual(len(warnings), 1)
+            self.assertRegex(warnings[0], '^token store failed, .* store="a dictionary" error="')
+            self.assertIn(message.replace("\\", r"\\"), warnings[0])
+
+    def test_failure_to_release_a_lock_is_logged(self):
+        class Unreleased(MemoryStore):
+            def try_lock(self, name, lease):
+                release = super().try_lock(name, lease)
+
+                def release_and_fail():
+                    release()
+                    raise RuntimeError("connection lost")
+
+                return release and release_and_fail
+
+        with self.assertLogs("camunda_admin", "WARNING") as logged:
+            self.client(token_cache=Unreleased({}, {})).clusters.list()
+        messages = {record.getMessage() for record in logged.records}
+        self.assertEqual(messages, {"token store lock not released: error=\"RuntimeError: connection lost\""})
 
     def test_call_ends_when_token_store_raises_keyboard_interrupt(self):
         store = MemoryStore({}, {})

@@ -26,6 +26,21 @@ def settings() -> None:
     TokenSource({}, client_id="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
+class Regional(AdminClient):
+    region = "eu"
+
+
+class Labelled(TokenSource):
+    label = "a"
+
+
+def subclasses(source: Labelled) -> List[str]:
+    with Regional.from_env() as admin, Regional.from_env_file("console.env") as other:
+        names = [admin.region, other.region, admin.with_options(timeout=1).region, copy.copy(admin).region]
+    with source.with_options(timeout=1) as same:
+        return [*names, same.label, copy.copy(source).label]
+
+
 def operations(admin: AdminClient) -> None:
     cluster = admin.cluster(uuid.uuid4())
     cluster.clients.create("a", permissions=["Zeebe", ClientPermission.OPERATE], timeout=5)

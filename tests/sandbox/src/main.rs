@@ -287,9 +287,7 @@ impl EnvFile {
         let urls = value_of("CAMUNDA_CONSOLE_BASE_URL").zip(value_of("CAMUNDA_OAUTH_URL"));
         let secrets = ["CAMUNDA_CONSOLE_CLIENT_SECRET", "ZEEBE_CLIENT_SECRET"].map(value_of);
         Ok(metadata.len() == 0
-            || variables
-                .keys()
-                .all(|name| Sandbox::VARIABLES.contains(&name.as_str()))
+            || variables.keys().all(|name| Sandbox::has_variable(name))
                 && secrets[0].is_some()
                 && secrets[0] == secrets[1]
                 && urls

@@ -210,6 +210,7 @@ fn simple(tag: &str, method: &str, path: &str, summary: &str, body: &str, status
     });
     if method != "get" && !body.is_empty() {
         described["requestBody"] = json_body(json!({ "type": "object", "description": body }));
+        described["requestBody"]["required"] = (path != "/_sandbox/reset").into();
     }
     if path == "/_sandbox/requests" && method == "get" {
         let filters = [

@@ -63,6 +63,38 @@ impl fmt::Debug for AddedFault {
     }
 }
 
+/// An environment variable: its name, and its value if the sandbox has one.
+type Variable = (&'static str, fn(&Sandbox) -> Option<String>);
+
+const VARIABLES: [Variable; 10] = [
+    ("CAMUNDA_CONSOLE_CLIENT_ID", |it| Some(it.client_id())),
+    ("CAMUNDA_CONSOLE_CLIENT_SECRET", |it| {
+        Some(it.client_secret())
+    }),
+    ("CAMUNDA_CONSOLE_BASE_URL", |it| Some(it.base_url())),
+    ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", |_| {
+        Some(API_AUDIENCE.to_owned())
+    }),
+    ("CAMUNDA_OAUTH_URL", |it| Some(it.oauth_url())),
+    // Required by @camunda8/sdk, although it does not use them for this API.
+    ("ZEEBE_CLIENT_ID", |it| Some(it.client_id())),
+    ("ZEEBE_CLIENT_SECRET", |it| Some(it.client_secret())),
+    // With TLS, the last two with client certificates.
+    ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", |it| {
+        it.files.as_ref().map(|files| text(files.root()))
+    }),
+    ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", |it| {
+        it.client_file(|(certificate, _)| certificate)
+    }),
+    ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", |it| {
+        it.client_file(|(_, key)| key)
+    }),
+];
+
+fn text(path: PathBuf) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// API credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -120,43 +152,27 @@ impl Sandbox {
         self.setup.client_secret.clone()
     }
 
-    /// Names of the variables of [`environment`](Self::environment); the last three are those of TLS.
-    #[doc(hidden)]
-    pub const VARIABLES: [&'static str; 10] = [
-        "CAMUNDA_CONSOLE_CLIENT_ID",
-        "CAMUNDA_CONSOLE_CLIENT_SECRET",
-        "CAMUNDA_CONSOLE_BASE_URL",
-        "CAMUNDA_CONSOLE_OAUTH_AUDIENCE",
-        "CAMUNDA_OAUTH_URL",
-        // Required by @camunda8/sdk, although it does not use them for this API.
-        "ZEEBE_CLIENT_ID",
-        "ZEEBE_CLIENT_SECRET",
-        "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
-        "CAMUNDA_CUSTOM_CERT_CHAIN_PATH",
-        "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH",
-    ];
-
     /// Returns the environment variables that configure a client for the sandbox.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let files = self.files.as_ref();
-        let (certificate, key) = files.and_then(Files::client).unzip();
-        let values = [
-            Some(self.client_id()),
-            Some(self.client_secret()),
-            Some(self.base_url()),
-            Some(API_AUDIENCE.to_owned()),
-            Some(self.oauth_url()),
-            Some(self.client_id()),
-            Some(self.client_secret()),
-            files.map(|files| text(files.root())),
-            certificate.map(text),
-            key.map(text),
-        ];
-        let variables = Self::VARIABLES.into_iter().zip(values);
-        variables
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        VARIABLES
+            .iter()
+            .filter_map(|(name, value)| Some(((*name).to_owned(), value(self)?)))
             .collect()
+    }
+
+    /// Returns whether [`environment`](Self::environment) can have a variable with this name.
+    #[doc(hidden)]
+    pub fn has_variable(name: &str) -> bool {
+        VARIABLES.iter().any(|(variable, _)| *variable == name)
+    }
+
+    /// Returns the file of a client certificate, or of its private key.
+    fn client_file(&self, choose: impl FnOnce((PathBuf, PathBuf)) -> PathBuf) -> Option<String> {
+        self.files
+            .as_ref()
+            .and_then(Files::client)
+            .map(choose)
+            .map(text)
     }
 
     /// Returns the request counters since the start or the last reset.
@@ -164,8 +180,8 @@ impl Sandbox {
         self.shared.state().stats.clone()
     }
 
-    /// Resets clusters, members, tokens, bans, faults, counters and clock. Settings and the initial
-    /// credentials are kept.
+    /// Restores the state after the start, including the settings of the builder and the initial
+    /// credentials. Removes all tokens, bans, faults and logged requests.
     pub fn reset(&self) {
         let mut state = self.shared.state();
         state.reset();

@@ -195,7 +195,7 @@ pub(super) fn push_settings(text: &mut String) {
             text,
             "  AdminClientBuilder& {key}({argument}) & {{ return set(\"{key}\", {value}); }}\n  \
              /// @copydoc {key}\n  \
-             AdminClientBuilder&& {key}({argument}) && {{\n    return std::move({key}({name}));\n  }}"
+             [[nodiscard]] AdminClientBuilder {key}({argument}) && {{\n    return std::move({key}({name}));\n  }}"
         )
         .unwrap();
     }

@@ -27,7 +27,8 @@ const MEMBERS: &[(&str, &str)] = &[
         "Cluster",
         "  /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack\n\
          \x20 /// the permission to read it.\n\
-         \x20 [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept;\n",
+         \x20 [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept\n\
+         \x20     CAMUNDA_LIFETIMEBOUND;\n",
     ),
     (
         "AuditEvent",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
@@ -19,6 +21,9 @@ __all__ = ["main"]
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the program and return its exit status: 0 on success, 1 if a check or a token request failed."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A report may have characters that the encoding of the locale lacks, for example in a path.
+        sys.stdout.reconfigure(errors="backslashreplace")
     settings: Dict[str, Any] = {} if options.timeout is None else {"timeout": options.timeout}
     try:
         if options.command == "doctor":
@@ -113,4 +118,10 @@ def _text(report: DoctorReport) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # Ends by the signal, as the program `camunda-admin` does, and without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
+        raise

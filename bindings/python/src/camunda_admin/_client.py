@@ -15,11 +15,13 @@ from ._lazy import t, types
 from ._library import lib
 from ._native_handle import Closeable, NamedFile, NativeHandle, check, like, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
-from ._settings import KEYS, check_settings, configure, connect, describe_client, own_config
+from ._settings import KEYS, SECRETS, check_settings, configure, connect, describe_client, own_config
 
-TYPE_CHECKING = False
+# Without the annotation, the completion of IPython (jedi) ignores the branch.
+TYPE_CHECKING: bool = False
 if TYPE_CHECKING:
     T = t.TypeVar("T")
+    AdminClientT = t.TypeVar("AdminClientT", bound="AdminClient")
 
 __all__ = ["AdminClient"]
 
@@ -29,6 +31,16 @@ _IDEMPOTENCY: t.Dict[t.Optional[types.Idempotency], int] = {
     "idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_IDEMPOTENT,
     "non_idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT,
 }
+
+
+class _Loaded:
+    """What `from_env` and `from_env_file` have read, for `AdminClient.__init__`."""
+
+    __slots__ = ("config", "variables")
+
+    def __init__(self, config: NativeHandle, variables: t.Mapping[str, str]) -> None:
+        self.config = config
+        self.variables = variables
 
 
 class AdminClient(AdminOperations, Closeable):
@@ -79,7 +91,7 @@ class AdminClient(AdminOperations, Closeable):
         ConfigError: a setting is missing or not valid; the message has its name.
     """
 
-    __slots__ = ("clusters", "members", "activity", "_owns")
+    __slots__ = ("clusters", "members", "activity", "_owns", "_loaded")
 
     clusters: Clusters
     """Operations on the clusters of the organization."""
@@ -87,6 +99,10 @@ class AdminClient(AdminOperations, Closeable):
     """Operations on the members of the organization."""
     activity: Activity
     """Operations on the audit log of the organization."""
+
+    if TYPE_CHECKING:
+        #: What `from_env` or `from_env_file` has read, until `__init__` uses it.
+        _loaded: _Loaded
 
     def __init__(
         self,
@@ -113,13 +129,20 @@ class AdminClient(AdminOperations, Closeable):
         client_secret, proxy = hide(client_secret), hide(proxy)
         access_token = hide(access_token)
         token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
-        settings = dict(locals())
-        config = own_config(lib.camunda_config_new())
-        configure(config, {key: settings[key] for key in KEYS})
-        self._use(Connection(connect(config, describe_client(settings, {})), CallOptions()), True)
+        settings = {key: value for key, value in locals().items() if key in KEYS}
+        loaded: t.Optional[_Loaded] = getattr(self, "_loaded", None)
+        if loaded is None:
+            loaded = _Loaded(own_config(lib.camunda_config_new()), {})
+        else:
+            del self._loaded
+        configure(loaded.config, settings)
+        description = describe_client(settings, loaded.variables)
+        self._use(Connection(connect(loaded.config, description), CallOptions()), True)
 
     @classmethod
-    def from_env(cls, **settings: t.Unpack[types.Settings]) -> AdminClient:
+    def from_env(
+        cls: t.Type[AdminClientT], **settings: t.Unpack[types.Settings]
+    ) -> AdminClientT:
         """Create a client from the environment variables of Camunda's SDKs.
 
         A setting that is given replaces its variable, which then need be neither set nor valid.
@@ -137,19 +160,22 @@ class AdminClient(AdminOperations, Closeable):
 
         Args:
             **settings: Settings of `AdminClient`, which replace those of the variables. A client id or
-                secret also replaces the access token of a variable.
+                secret also replaces the access token of a variable. For a subclass, the arguments of its
+                `__init__`; the settings that it passes to that of `AdminClient` replace the variables.
 
         Raises:
             ConfigError: a variable is not set or not valid; the message has its name.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
-        checked = check_settings(settings, KEYS, "AdminClient.from_env")
+        checked = cls._check_arguments(settings, "from_env")
         config, error = own_config(lib.camunda_config_new()), c_void_p()
         check(lib.camunda_config_load_env(config.pointer, byref(error)), error)
-        return cls._of(config, checked, describe_client(checked, os.environ))
+        return cls._create(_Loaded(config, os.environ), checked)
 
     @classmethod
-    def from_env_file(cls, path: types.StrPath, **settings: t.Unpack[types.Settings]) -> AdminClient:
+    def from_env_file(
+        cls: t.Type[AdminClientT], path: types.StrPath, **settings: t.Unpack[types.Settings]
+    ) -> AdminClientT:
         """Create a client from a credential file of the Console. Ignores the environment.
 
         Args:
@@ -162,7 +188,7 @@ class AdminClient(AdminOperations, Closeable):
             ConfigError: a line is not valid, or a variable is missing or not valid.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
-        checked = check_settings(settings, KEYS, "AdminClient.from_env_file")
+        checked = cls._check_arguments(settings, "from_env_file")
         config, error = own_config(lib.camunda_config_new()), c_void_p()
         encoded = encode_path("path", path)
         with NamedFile(path):
@@ -172,18 +198,31 @@ class AdminClient(AdminOperations, Closeable):
 
         variables = ClusterCredentials.from_env_file(path)
         try:
-            return cls._of(config, checked, describe_client(checked, variables))
+            return cls._create(_Loaded(config, variables), checked)
         except ConfigError as failure:
             name_file(failure, path)
             raise
 
     @classmethod
-    def _of(
-        cls, config: NativeHandle, settings: t.Dict[str, t.Any], description: str
-    ) -> AdminClient:
-        configure(config, settings)
-        admin = cls.__new__(cls)
-        admin._use(Connection(connect(config, description), CallOptions()), True)
+    def _check_arguments(cls, settings: t.Any, method: str) -> t.Dict[str, t.Any]:
+        """Wrap the secrets of settings in their own dict; check the settings of `AdminClient` itself."""
+        if cls.__init__ is AdminClient.__init__:
+            return check_settings(settings, KEYS, f"AdminClient.{method}")
+        # The `__init__` of a subclass checks its arguments, which may have other names.
+        hidden: t.Dict[str, t.Any] = settings
+        for name, value in hidden.items():
+            if name in SECRETS or (name == "token_cache" and isinstance(value, str)):
+                hidden[name] = hide(value)
+        return hidden
+
+    @classmethod
+    def _create(
+        cls: t.Type[AdminClientT], loaded: _Loaded, settings: t.Dict[str, t.Any]
+    ) -> AdminClientT:
+        """Create a client as a call of the class does, with a configuration that has the variables."""
+        admin = cls.__new__(cls, **settings)
+        admin._loaded = loaded
+        admin.__init__(**settings)  # type: ignore[misc]
         return admin
 
     def _use(self, connection: Connection, owns: bool) -> None:
@@ -207,8 +246,11 @@ class AdminClient(AdminOperations, Closeable):
         return ClusterHandle(self._connection, encode_cluster_id(cluster_id))
 
     def with_options(
-        self, *, timeout: t.Optional[types.Timeout] = UNSET, cancel: t.Optional[Cancel] = UNSET
-    ) -> AdminClient:
+        self: AdminClientT,
+        *,
+        timeout: t.Optional[types.Timeout] = UNSET,
+        cancel: t.Optional[Cancel] = UNSET,
+    ) -> AdminClientT:
         """Return the same client with options for the calls made through it.
 
         Both share the connections. Closing the returned client, also by a `with` block, ends its own
@@ -227,7 +269,7 @@ class AdminClient(AdminOperations, Closeable):
         admin._use(connection, False)
         return admin
 
-    def __copy__(self) -> AdminClient:
+    def __copy__(self: AdminClientT) -> AdminClientT:
         return self.with_options()
 
     def token(self, audience: t.Optional[str] = None) -> types.Token:
@@ -347,7 +389,7 @@ class AdminClient(AdminOperations, Closeable):
         check(function(handle.pointer, byref(value), byref(error)), error)
         return decode(take_json(value), operation, convert)
 
-    def __enter__(self) -> AdminClient:
+    def __enter__(self: AdminClientT) -> AdminClientT:
         return self
 
     def __repr__(self) -> str:
@@ -357,6 +399,10 @@ class AdminClient(AdminOperations, Closeable):
         shared = connection.shared
         return f"<AdminClient {shared.description}{', closed' if shared.handle is None else ''}>"
 
+
+if not TYPE_CHECKING:
+    # What `typing.get_type_hints` returns: creating the variable would import `typing`.
+    AdminClientT = AdminClient
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -101,8 +101,23 @@ class Model:
             for name, value in zip(self._names.values(), values)
             if value is not None
         }
-        _set_data(self, {**data, **to_json(extra or {})})
+        _set_data(self, {**data, **self._unknown_fields(extra)})
         self._check(required=False)
+
+    @classmethod
+    def _unknown_fields(cls, extra: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str, t.Any]:
+        """Return the argument `extra` of a constructor or of `replace` as decoded JSON."""
+        if not extra:
+            return {}
+        if not isinstance(extra, Mapping):
+            raise TypeError(f"{cls.__name__}.extra: {type(extra).__name__} given; expected a dict")
+        for attribute, name in cls._names.items():
+            if name in extra:
+                raise TypeError(
+                    f"{cls.__name__}.extra: {name!r} is a field; give it as the argument {attribute!r}"
+                )
+        fields: t.Dict[str, t.Any] = to_json(extra)
+        return fields
 
     def _object(self, name: str, kind: t.Type[types.ModelT]) -> types.ModelT:
         """Return the object of a field; an empty one if the field is absent."""
@@ -221,14 +236,15 @@ class Model:
 
         Raises:
             TypeError: the class has no such field, or its value is not the object or the iterable that
-                it must be, or an element of that is not the object that it must be.
+                it must be, or an element of that is not the object that it must be, or `extra` has a
+                field of the class.
         """
         data = dict(self._data)
         extra = changes.pop("extra", None)
         if extra is not None:
             known = set(self._names.values())
             data = {name: value for name, value in data.items() if name in known}
-            data.update(to_json(extra))
+            data.update(self._unknown_fields(extra))
         for name, value in changes.items():
             if name not in self._names:
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
@@ -249,7 +265,13 @@ class Model:
         return self
 
     def __reduce__(self) -> t.Tuple[t.Any, ...]:
-        return self.from_dict, (self.to_dict(),)
+        from copyreg import __newobj__  # type: ignore[attr-defined]
+
+        return __newobj__, (type(self),), self.to_dict()
+
+    def __setstate__(self, data: t.Dict[str, t.Any]) -> None:
+        # Not `from_dict`: an object may lack required fields, also those of a newer version.
+        _set_data(self, data)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, *_: t.Any) -> t.Any:

@@ -82,6 +82,7 @@ camunda_token_store_try_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_uint6
 camunda_token_store_unlock_fn = CFUNCTYPE(None, c_void_p, c_void_p)
 camunda_token_store_describe_fn = CFUNCTYPE(c_void_p, c_void_p)
 camunda_token_store_free_fn = CFUNCTYPE(None, c_void_p)
+camunda_token_store_error_message_fn = CFUNCTYPE(c_void_p, c_void_p)
 camunda_progress_fn = CFUNCTYPE(None, c_void_p, c_void_p)
 camunda_interrupt_check_fn = CFUNCTYPE(c_int32, c_void_p)
 
@@ -95,6 +96,7 @@ class camunda_token_store(Structure):
         ("unlock", camunda_token_store_unlock_fn),
         ("describe", camunda_token_store_describe_fn),
         ("free", camunda_token_store_free_fn),
+        ("error_message", camunda_token_store_error_message_fn),
     ]
 
 

@@ -16,7 +16,10 @@ from ._settings import SECRETS, TOKEN_KEYS, check_settings, configure, connect, 
 from ._stats import Stats
 from ._token import Token
 
-TYPE_CHECKING = False
+# Without the annotation, the completion of IPython (jedi) ignores the branch.
+TYPE_CHECKING: bool = False
+if TYPE_CHECKING:
+    TokenSourceT = t.TypeVar("TokenSourceT", bound="TokenSource")
 
 __all__ = ["TokenSource", "source_of"]
 
@@ -67,8 +70,11 @@ class TokenSource(Closeable):
         self._last = None
 
     def with_options(
-        self, *, timeout: t.Optional[types.Timeout] = UNSET, cancel: t.Optional[Cancel] = UNSET
-    ) -> TokenSource:
+        self: TokenSourceT,
+        *,
+        timeout: t.Optional[types.Timeout] = UNSET,
+        cancel: t.Optional[Cancel] = UNSET,
+    ) -> TokenSourceT:
         """Return the same source with options for the calls made through it. Both share the connections.
 
         An object of a subclass is copied with its attributes, without a call of `__init__`.
@@ -136,10 +142,10 @@ class TokenSource(Closeable):
         """
         self._last = None
 
-    def __copy__(self) -> TokenSource:
+    def __copy__(self: TokenSourceT) -> TokenSourceT:
         return self.with_options()
 
-    def __enter__(self) -> TokenSource:
+    def __enter__(self: TokenSourceT) -> TokenSourceT:
         return self
 
     def __repr__(self) -> str:
@@ -166,6 +172,10 @@ def source_of(connection: Connection, audience: t.Optional[str]) -> TokenSource:
     source._last = None
     return source
 
+
+if not TYPE_CHECKING:
+    # What `typing.get_type_hints` returns: creating the variable would import `typing`.
+    TokenSourceT = TokenSource
 
 # The name that programs import.
 TokenSource.__module__ = "camunda_admin"

@@ -6,6 +6,8 @@ import abc
 import ctypes
 import errno
 import itertools
+import json
+from _thread import _local
 from ctypes import byref, c_void_p
 
 from . import _prototypes
@@ -30,7 +32,10 @@ class TokenStore(abc.ABC):
     250 ms left does not use the store, and sends no token request.
 
     An exception never fails an API call. The library then does not use the method that raised it for
-    30 s; after an `OSError` such as `TimeoutError` or `ConnectionError` it uses none of the three.
+    30 s; after an `OSError` such as `TimeoutError` or `ConnectionError` it uses none of the three. The
+    first exception is logged as a warning, without its traceback, which is logged at `DEBUG`; `diagnostics()`
+    has the last one of each method. Its message must not contain a password.
+
     `KeyboardInterrupt` and other exceptions that are no `Exception` end the call.
     """
 
@@ -89,14 +94,18 @@ class _RegisteredStore:
 _stores: t.Dict[int, _RegisteredStore] = {}
 _locks: t.Dict[int, t.Callable[[], object]] = {}
 _numbers = itertools.count(1)
+# Per thread, in `message`: the description of the last exception, or None.
+_failure = _local()
 
 
 def _errno_of(body: t.Callable[[], object]) -> int:
     """Call `body`; return 0, or the `errno` value for the exception that it raised."""
+    _failure.message = None
     try:
         body()
         return 0
     except Exception as error:
+        _failure.message = ctypes.create_string_buffer(_describe_exception(error))
         log_to = logger()
         if log_to is not None:
             log_to.debug("token store failed", exc_info=True, extra={"part": __name__})
@@ -109,6 +118,20 @@ def _errno_of(body: t.Callable[[], object]) -> int:
     except BaseException as error:
         store_exception(error)
         return errno.EINTR
+
+
+def _describe_exception(error: Exception) -> bytes:
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    kind = type(error).__name__
+    return (f"{kind}: {text}" if text else kind).encode("utf-8", "replace")
+
+
+def _error_message(_user: int) -> t.Optional[int]:
+    message = getattr(_failure, "message", None)
+    return None if message is None else ctypes.addressof(message)
 
 
 def _get(user: int, name: bytes, write: t.Any, value: int) -> int:
@@ -141,7 +164,12 @@ def _try_lock(user: int, name: bytes, lease_ms: int, lock: t.Any) -> int:
 
 
 def _unlock(_user: int, lock: int) -> None:
-    _errno_of(lambda: _locks.pop(lock)())
+    failed = _errno_of(lambda: _locks.pop(lock)())
+    log_to = logger() if failed else None
+    message = getattr(_failure, "message", None)
+    if log_to is not None and message is not None:
+        text = message.value.decode("utf-8", "replace")
+        log_to.warning("token store lock not released: error=%s", json.dumps(text), extra={"part": __name__})
 
 
 def _describe(user: int) -> int:
@@ -152,7 +180,7 @@ def _free(user: int) -> None:
     _stores.pop(user, None)
 
 
-for _function in (_get, _put, _try_lock, _unlock, _describe, _free):
+for _function in (_get, _put, _try_lock, _unlock, _describe, _free, _error_message):
     protect_first_step(_function)
 
 _table = _prototypes.camunda_token_store(
@@ -163,6 +191,7 @@ _table = _prototypes.camunda_token_store(
     _prototypes.camunda_token_store_unlock_fn(_unlock),
     _prototypes.camunda_token_store_describe_fn(_describe),
     _prototypes.camunda_token_store_free_fn(_free),
+    _prototypes.camunda_token_store_error_message_fn(_error_message),
 )
 
 

@@ -309,6 +309,13 @@ fn openapi_describes_the_responses_that_the_server_sends() {
         };
         assert!(is_described, "{method} {path}: {media_type:?}");
     }
+    for (path, status) in [("/_sandbox/clock", 400), ("/_sandbox/reset", 204)] {
+        assert_eq!(
+            paths[path]["post"]["requestBody"]["required"],
+            status == 400
+        );
+        let _ = send(&api.sandbox, "POST", path, &[], b"").expect(status);
+    }
 }
 
 #[test]
