@@ -108,9 +108,8 @@ pub(crate) enum TokenErrorKind {
     PermitExpired,
     /// Network error, HTTP 5xx, or an invalid response: a later request may succeed.
     Transient,
-    /// This client's settings do not fit the endpoint: the certificates that it trusts, the format of
-    /// the request, the URL. Fails the call and is not stored, because another client's settings may
-    /// fit, and because the credentials may be valid.
+    /// This client cannot connect with its settings: the certificates that it trusts, the proxy. Fails
+    /// the call and is not stored, because another client's settings may fit.
     Permanent,
     /// HTTP 429: blocks the rate limiter.
     RateLimited {
@@ -119,6 +118,10 @@ pub(crate) enum TokenErrorKind {
     },
     /// The endpoint rejects the credentials: 401, 403, or a 400 whose `error` says so.
     InvalidClient,
+    /// The endpoint rejects the request whatever the credentials are: its audience, scope or format, or
+    /// the URL. Handled as [`InvalidClient`](TokenErrorKind::InvalidClient), because all of these are
+    /// parts of the cache key.
+    InvalidRequest,
     /// The call was cancelled or reached its deadline.
     Cancelled,
 }

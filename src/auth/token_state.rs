@@ -4,7 +4,7 @@
 //! Performs no I/O and reads no clock; time and events are parameters, so unit tests run without
 //! waiting.
 //!
-//! State: the cached token, the suspension (credentials rejected, or backoff) and the in-flight
+//! State: the cached token, the suspension (request rejected, or backoff) and the in-flight
 //! request. They change independently; [`TokenStatus`] summarizes them for diagnostics.
 
 use std::time::Duration;
@@ -298,10 +298,10 @@ impl TokenState {
         }
     }
 
-    /// Ends the request: the token endpoint rejected the credentials, after `before` consecutive
-    /// rejections in other processes. Returns how long no request is sent, and the new number of
-    /// consecutive rejections.
-    pub(crate) fn credentials_rejected(
+    /// Ends the request: the token endpoint rejected the credentials or the request, after `before`
+    /// consecutive rejections in other processes. Returns how long no request is sent, and the new
+    /// number of consecutive rejections.
+    pub(crate) fn fetch_rejected(
         &mut self,
         fetch_id: FetchId,
         now: ClockTime,
@@ -696,7 +696,7 @@ mod tests {
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, now) else {
             panic!()
         };
-        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         assert_eq!(
             uses(&mut token_state, now.after(Duration::from_secs(29))),
             1
@@ -705,7 +705,7 @@ mod tests {
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3590)) else {
             panic!()
         };
-        token_state.credentials_rejected(fetch_id, at(3590), error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, at(3590), error(ErrorKind::Authentication), 0);
         let error = fails(next_step(&mut token_state, at(3600)));
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(50)));
@@ -752,7 +752,7 @@ mod tests {
         let mut now = START;
         for window in [30, 60, 120, 240, 480, 900, 900] {
             let fetch_id = start_fetch(&mut token_state, now);
-            token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+            token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
             let first = fails(next_step(&mut token_state, now));
             assert_eq!(first.retry_after(), Some(Duration::from_secs(window)));
             now = now.after(Duration::from_secs(window - 1));
@@ -762,10 +762,10 @@ mod tests {
             now = now.after(Duration::from_secs(1));
         }
         let fetch_id = start_fetch(&mut token_state, now);
-        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         token_state.clear_auth_failure(now);
         let fetch_id = start_fetch(&mut token_state, now);
-        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         let again = fails(next_step(&mut token_state, now));
         assert_eq!(again.retry_after(), Some(Duration::from_secs(30)));
     }
@@ -1165,7 +1165,7 @@ mod tests {
 
         let mut parent = TokenState::default();
         let fetch_id = start_fetch(&mut parent, START);
-        parent.credentials_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
+        parent.fetch_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
         assert_eq!(parent.inherited().auth_failures(), 1);
         let mut parent = TokenState::default();
         let fetch_id = start_fetch(&mut parent, START);
@@ -1220,7 +1220,7 @@ mod tests {
         }
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
-        token_state.credentials_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
         assert_eq!(token_state.status(at(29)), TokenStatus::CredentialsRejected);
         assert!(!token_state.is_idle(at(29)));
         assert_eq!(token_state.status(at(30)), TokenStatus::Empty);

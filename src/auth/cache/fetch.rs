@@ -569,7 +569,7 @@ impl<'a> TokenFetch<'a> {
                 shared.response_received(sent);
                 Err(error)
             }
-            TokenErrorKind::InvalidClient => {
+            TokenErrorKind::InvalidClient | TokenErrorKind::InvalidRequest => {
                 let recent = known
                     .auth_failure
                     .take()
@@ -578,7 +578,7 @@ impl<'a> TokenFetch<'a> {
                 let shown = error.clone();
                 let mut rejected = (Duration::ZERO, 0);
                 self.finish(|token_state, fetch_id| {
-                    rejected = token_state.credentials_rejected(fetch_id, now, error, before)
+                    rejected = token_state.fetch_rejected(fetch_id, now, error, before)
                 });
                 let (window, count) = rejected;
                 known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));

@@ -15,7 +15,7 @@ use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
 use crate::auth::{
     FetchError, StoreLock, Token, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
-    TokenRequest, TokenResponse, TokenStore,
+    TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
 };
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::deadline_check::in_time;
@@ -195,6 +195,43 @@ fn token_fails_for_all_callers_after_one_rejection() {
     assert_eq!(endpoint.requests(), 1);
     handle.clear_auth_failure(&call());
     assert!(handle.token(&*endpoint, &call()).is_ok());
+}
+
+#[test]
+fn token_fails_for_all_processes_after_one_invalid_request() {
+    let store = Arc::new(MemoryStore::default());
+    let clock = Clock::Simulated(ManualClock::frozen());
+    let mut endpoint = Endpoint::with_script(&clock, []);
+    endpoint.then = Reply::Fails(TokenErrorKind::InvalidRequest);
+    let process = || {
+        Cache::new(clock.clone())
+            .handle(request(), &store.config())
+            .unwrap()
+    };
+    for handle in [process(), process()] {
+        for _ in 0..3 {
+            let error = handle.token(&endpoint, &call()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert_eq!(error.outcome(), Outcome::NotSent);
+            assert_eq!(error.message(), "invalid_scope");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+        }
+    }
+    assert_eq!(endpoint.requests(), 1);
+    // An endpoint may accept another format.
+    let form = TokenRequest {
+        format: TokenRequestFormat::Form,
+        ..request()
+    };
+    let handle = Cache::new(clock.clone()).handle(form, &store.config());
+    let call = call_within(Duration::from_secs(600));
+    endpoint.then = Reply::Token(3600.0);
+    let Clock::Simulated(simulation) = &clock else {
+        unreachable!()
+    };
+    simulation.advance(MIN_REQUEST_INTERVAL);
+    assert!(handle.unwrap().token(&endpoint, &call).is_ok());
+    assert_eq!(endpoint.requests(), 2);
 }
 
 #[test]

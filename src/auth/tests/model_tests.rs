@@ -314,12 +314,7 @@ fn run_token_state(history: Vec<Event>) {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.credentials_rejected(
-                    fetch_id,
-                    now,
-                    error(ErrorKind::Authentication),
-                    0,
-                );
+                token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
                 model.fetching = false;
                 model.credential_rejections += 1;
                 model.suspended = Some((
@@ -569,6 +564,7 @@ enum EndpointMode {
     Tokens(u64),
     Down,
     BadCredentials,
+    BadRequest,
     Limited,
 }
 
@@ -584,6 +580,7 @@ fn store_event() -> impl Strategy<Value = StoreEvent> {
             3 => (40..100_000u64).prop_map(EndpointMode::Tokens),
             1 => Just(EndpointMode::Down),
             1 => Just(EndpointMode::BadCredentials),
+            1 => Just(EndpointMode::BadRequest),
             1 => Just(EndpointMode::Limited),
         ].prop_map(StoreEvent::Endpoint),
         1 => any::<bool>().prop_map(StoreEvent::Store),
@@ -625,6 +622,7 @@ impl RespondToTokenRequest for RecordingEndpoint {
             }
             EndpointMode::Down => failed(TokenErrorKind::Transient),
             EndpointMode::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            EndpointMode::BadRequest => failed(TokenErrorKind::InvalidRequest),
             EndpointMode::Limited => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
@@ -705,7 +703,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
                     last_sent[process] = Some(now.mono);
                     match *endpoint.mode.lock().unwrap() {
                         EndpointMode::Limited => blocked[process] = now.mono + seconds(60),
-                        EndpointMode::BadCredentials => {
+                        EndpointMode::BadCredentials | EndpointMode::BadRequest => {
                             refused.insert(at, now.mono + seconds(30));
                         }
                         _ => {}

@@ -184,6 +184,7 @@ impl RespondToTokenRequest for Endpoint {
 pub(crate) fn failure(cause: TokenErrorKind) -> Error {
     let (kind, message) = match cause {
         TokenErrorKind::InvalidClient => (ErrorKind::Authentication, "access_denied"),
+        TokenErrorKind::InvalidRequest => (ErrorKind::Config, "invalid_scope"),
         TokenErrorKind::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
         TokenErrorKind::Cancelled => (ErrorKind::Timeout, "deadline exceeded"),
         TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
