@@ -78,6 +78,10 @@ pub(crate) trait TokenConnection {
 
     /// Returns when the first byte of the request was sent, or `None` if none was.
     fn sent_at(&self) -> Option<Instant>;
+
+    /// Logs the response, if one was received. The caller has recorded the result: other callers do not
+    /// wait for a log callback that takes long, and a call that it makes finds the token.
+    fn log_response(&mut self) {}
 }
 
 /// A successful response of the token endpoint.

@@ -38,6 +38,8 @@ struct Connection<'a> {
     /// `None` after the request was sent.
     connection: Option<Box<dyn ureq::unversioned::transport::Transport>>,
     sent_at: Option<Instant>,
+    /// The response, until it is logged.
+    received: Option<logs::TokenResponseRecord>,
 }
 
 impl TokenEndpoint for Transport {
@@ -46,6 +48,12 @@ impl TokenEndpoint for Transport {
         request: &'a TokenRequest,
         call: &CallContext,
     ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        // Before the permit: a log callback may take long.
+        log::debug!(
+            "requesting access token: url={} audience={:?}",
+            request.token_url,
+            request.audience
+        );
         let exchange = ExchangeGuard::enter(call);
         match self.agents().connect(&request.token_url, &exchange) {
             Ok(connection) => Ok(Box::new(Connection {
@@ -53,6 +61,7 @@ impl TokenEndpoint for Transport {
                 request,
                 connection: Some(connection),
                 sent_at: None,
+                received: None,
             })),
             Err(error) => {
                 // The attempt counts as a request; see `RateLimiter::connection_failed`.
@@ -134,11 +143,6 @@ impl TokenConnection for Connection<'_> {
         send_by: Option<Instant>,
     ) -> Result<TokenResponse, FetchError> {
         let request = self.request;
-        log::debug!(
-            "requesting access token: url={} audience={:?}",
-            request.token_url,
-            request.audience
-        );
         let begun = Instant::now();
         let exchange = ExchangeGuard::enter(call);
         exchange.send_by(send_by);
@@ -157,8 +161,18 @@ impl TokenConnection for Connection<'_> {
                 ))
             }
         };
-        logs::token_response(&request.token_url, status, &exchange, begun);
+        self.received = Some(logs::TokenResponseRecord {
+            status,
+            bytes: exchange.received(),
+            duration: begun.elapsed(),
+        });
         result
+    }
+
+    fn log_response(&mut self) {
+        if let Some(received) = self.received.take() {
+            received.log(&self.request.token_url);
+        }
     }
 }
 

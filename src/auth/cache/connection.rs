@@ -77,4 +77,11 @@ impl<'a> Connection<'a> {
         let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
         (result, granted.after(delay.unwrap_or_default()))
     }
+
+    /// Logs the response of the request, if one was received.
+    pub(super) fn log_response(&mut self) {
+        if let Some((open, _)) = &mut self.open {
+            open.log_response();
+        }
+    }
 }

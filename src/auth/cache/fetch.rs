@@ -205,7 +205,7 @@ impl<'a> TokenFetch<'a> {
         if self.purpose == Purpose::Refresh {
             count(&entry.counters.refreshes);
         }
-        self.record_result(&shared, *attempt, limited.as_ref())
+        self.record_result(&shared, *attempt, limited.as_ref(), &mut connection)
     }
 
     /// Sends the request when it has a permit.
@@ -307,6 +307,7 @@ impl<'a> TokenFetch<'a> {
         shared: &Shared<'_>,
         attempt: Attempt,
         limited: Option<&CallContext>,
+        connection: &mut Connection<'_>,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
         let Attempt {
@@ -329,18 +330,26 @@ impl<'a> TokenFetch<'a> {
                 drop(lock);
                 shared.response_received(sent);
                 // Last: a log callback may make calls, or take long.
+                connection.log_response();
                 log_obtained(entry.audience(), &token, now, "token endpoint");
                 Ok(Some(token))
             }
             Err(error) => {
                 let timed_out = error.kind == TokenErrorKind::Cancelled
                     && limited.is_some_and(|limited| limited.check() == Err(StopReason::Deadline));
-                if timed_out {
-                    self.refresh_timed_out(shared, known, now);
-                    return Ok(None);
-                }
-                let failed = FailedRequest { error, sent, known };
-                self.handle_failure(shared, failed, now)
+                let result = match timed_out {
+                    true => {
+                        self.refresh_timed_out(shared, known, now);
+                        Ok(None)
+                    }
+                    false => {
+                        let failed = FailedRequest { error, sent, known };
+                        self.handle_failure(shared, failed, now)
+                    }
+                };
+                drop(lock);
+                connection.log_response();
+                result
             }
         }
     }
@@ -525,13 +534,13 @@ impl<'a> TokenFetch<'a> {
             paused = token_state.refresh_timed_out(fetch_id, now, before)
         });
         let (window, count) = paused;
+        known.refresh_pause = Some(StoredPause::new(now, window, count));
+        shared.write(&known);
         log::info!(
             "token refresh got no response, paused: audience={:?} delay={}s attempt={count}",
             self.entry.audience(),
             window.as_secs()
         );
-        known.refresh_pause = Some(StoredPause::new(now, window, count));
-        shared.write(&known);
     }
 
     /// Records a failed request in the token state, the rate limiter and the stores. Returns the
