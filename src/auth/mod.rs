@@ -58,7 +58,17 @@ pub(crate) trait TokenEndpoint {
         request: &'a TokenRequest,
         call: &CallContext,
     ) -> Result<Box<dyn TokenConnection + 'a>, FetchError>;
+
+    /// Identifies the settings of connections: proxy and certificates. The backoff after a transient
+    /// failure applies to clients with the same ones.
+    fn connection_settings(&self) -> ConnectionSettings {
+        ConnectionSettings::default()
+    }
 }
+
+/// Identifies the settings of connections to a token endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionSettings(pub(crate) u64);
 
 /// An open connection to a token endpoint, for one request.
 pub(crate) trait TokenConnection {

@@ -1,6 +1,7 @@
 //! ureq agents: their configuration, the proxy, and the chain of connectors.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -312,6 +313,11 @@ impl Agents {
             (None, Err(error)) => Err(error),
             (None, Ok(_)) => Err(ureq::Error::ConnectionFailed),
         }
+    }
+
+    /// Adds the proxy to a hash of the settings.
+    pub(super) fn hash_proxy(&self, hasher: &mut impl Hasher) {
+        self.settings.proxy.hash(hasher);
     }
 
     /// Returns the TLS settings of all connections.

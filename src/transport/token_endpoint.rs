@@ -1,6 +1,7 @@
 //! Sends token requests (OAuth 2.0 client credentials grant, RFC 6749, section 4.4) and parses the
 //! responses. `auth` decides when.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Instant, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,8 +14,8 @@ use super::redaction::redacted;
 use super::response::{BodyError, ErrorResponse, Response, is_markup, reason, strip_bom};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
-    FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
-    TokenResponse,
+    ConnectionSettings, FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest,
+    TokenRequestFormat, TokenResponse,
 };
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -69,6 +70,14 @@ impl TokenEndpoint for Transport {
                 Err(self.connection_failed(request, &exchange, &error, call))
             }
         }
+    }
+
+    fn connection_settings(&self) -> ConnectionSettings {
+        let mut hasher = DefaultHasher::new();
+        self.agents().hash_proxy(&mut hasher);
+        let config = self.config();
+        (config.ca_file(), config.client_cert(), config.client_key()).hash(&mut hasher);
+        ConnectionSettings(hasher.finish())
     }
 }
 
@@ -693,6 +702,34 @@ mod tests {
             let shows_status = text.contains(&format!("HTTP {status}"));
             assert_eq!(shows_status, error.kind() != ErrorKind::Decode, "{text}");
         }
+    }
+
+    #[test]
+    fn connection_settings_differ_by_proxy_and_certificates() {
+        let of = |settings: &[(&str, &str)]| {
+            let mut config = Config::default();
+            for (key, value) in settings {
+                config.set(key, value).unwrap();
+            }
+            let transport = Transport::new(config, None).unwrap();
+            transport.connection_settings()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let certificate = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let ca_file = directory.path().join("ca.pem");
+        std::fs::write(&ca_file, certificate.cert.pem()).unwrap();
+        let all = [
+            of(&[]),
+            of(&[("proxy", "http://one:3128")]),
+            of(&[("proxy", "http://two:3128")]),
+            of(&[("proxy", "http://user:a@one:3128")]),
+            of(&[("ca_file", ca_file.to_str().unwrap())]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[..index].contains(one), "{index}");
+        }
+        assert_eq!(of(&[("proxy", "http://one:3128")]), all[1]);
+        assert_eq!(of(&[("timeout", "5")]), all[0]);
     }
 
     #[test]

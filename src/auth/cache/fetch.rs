@@ -21,7 +21,9 @@ use crate::auth::time::ClockTime;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
-use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{
+    ConnectionSettings, FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+};
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
@@ -121,6 +123,7 @@ struct FailedRequest {
     sent: Option<ClockTime>,
     /// The record of the stores before the request.
     known: TokenRecord,
+    settings: ConnectionSettings,
 }
 
 /// Result of sending a token request.
@@ -343,7 +346,13 @@ impl<'a> TokenFetch<'a> {
                         Ok(None)
                     }
                     false => {
-                        let failed = FailedRequest { error, sent, known };
+                        let settings = connection.settings();
+                        let failed = FailedRequest {
+                            error,
+                            sent,
+                            known,
+                            settings,
+                        };
                         self.handle_failure(shared, failed, now)
                     }
                 };
@@ -558,13 +567,14 @@ impl<'a> TokenFetch<'a> {
             error: FetchError { kind, error },
             sent,
             mut known,
+            settings,
         } = failed;
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
         match kind {
             TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
                 self.finish(|token_state, fetch_id| {
-                    token_state.fetch_failed(fetch_id, now, error, jitter)
+                    token_state.fetch_failed(fetch_id, now, settings, error, jitter)
                 });
                 shared.response_received(sent);
                 Ok(None)
@@ -573,7 +583,7 @@ impl<'a> TokenFetch<'a> {
                 // Time does not end it, so the server's wait is not applied.
                 let failure = error.clone().with_retry_after(None);
                 self.finish(|token_state, fetch_id| {
-                    token_state.fetch_failed(fetch_id, now, failure, jitter)
+                    token_state.fetch_failed(fetch_id, now, settings, failure, jitter)
                 });
                 shared.response_received(sent);
                 Err(error)
@@ -615,7 +625,7 @@ impl<'a> TokenFetch<'a> {
                          request",
                     );
                     self.finish(|token_state, fetch_id| {
-                        token_state.fetch_failed(fetch_id, now, slow, jitter)
+                        token_state.fetch_failed(fetch_id, now, settings, slow, jitter)
                     });
                 }
                 Err(error)

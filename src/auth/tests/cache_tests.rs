@@ -14,8 +14,8 @@ use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
 use crate::auth::{
-    FetchError, StoreLock, Token, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
-    TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
+    ConnectionSettings, FetchError, StoreLock, Token, TokenCacheConfig, TokenConnection,
+    TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
 };
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::deadline_check::in_time;
@@ -195,6 +195,40 @@ fn token_fails_for_all_callers_after_one_rejection() {
     assert_eq!(endpoint.requests(), 1);
     handle.clear_auth_failure(&call());
     assert!(handle.token(&*endpoint, &call()).is_ok());
+}
+
+/// A token endpoint as it is seen by a client with connection settings of its own.
+struct WithSettings(Arc<Endpoint>);
+
+impl RespondToTokenRequest for WithSettings {
+    fn respond(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError> {
+        self.0.respond(request, call)
+    }
+
+    fn connection_settings(&self) -> ConnectionSettings {
+        ConnectionSettings(1)
+    }
+}
+
+#[test]
+fn backoff_does_not_apply_to_a_client_with_other_connection_settings() {
+    let (cache, clock) = auto_advancing();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
+    let down = [Reply::Fails(TokenErrorKind::NotSent); 3];
+    let endpoint = Endpoint::new(&clock, down);
+    let error = handle.token(&*endpoint, &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let sent = endpoint.sent();
+    let token = handle.token(&WithSettings(endpoint.clone()), &call());
+    assert_eq!(token.unwrap().expose(), "token-0");
+    // The backoff is 4 s, less a random quarter.
+    let waited = endpoint.sent()[3].mono - sent[2].mono;
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    assert!(waited >= MIN_REQUEST_INTERVAL, "{waited:?}");
 }
 
 #[test]
