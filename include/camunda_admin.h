@@ -823,7 +823,8 @@ camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
  * Clears the stored authentication failure of this client's credentials, in memory and in the token
  * store, so that the next call sends a token request. Call it after the credentials were fixed in the
  * Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
- * camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
+ * camunda_error_retry_after() has elapsed. The same applies if the token endpoint rejected the request
+ * for another reason (CAMUNDA_STATUS_CONFIG). Does nothing if the client has an `access_token` or no
  * credentials.
  *
  * @param admin Client. Thread-safe.

@@ -192,7 +192,8 @@ impl AdminClient {
     /// token store, so that the next call sends a token request.
     ///
     /// Call it after the credentials were fixed in the Console. Without it, calls fail with
-    /// [`ErrorKind::Authentication`] and send nothing until [`Error::retry_after`] has elapsed.
+    /// [`ErrorKind::Authentication`] and send nothing until [`Error::retry_after`] has elapsed. The same
+    /// applies if the token endpoint rejected the request for another reason ([`ErrorKind::Config`]).
     /// Does nothing if the client has an `access_token` or no credentials.
     pub fn clear_auth_failure(&self) {
         if let Some(tokens) = self.transport.tokens() {

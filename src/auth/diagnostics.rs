@@ -68,7 +68,7 @@ pub enum TokenStatus {
     NeedsRefresh,
     /// The token is expired.
     Expired,
-    /// The token endpoint rejected the credentials.
+    /// The token endpoint rejected the credentials, or the request because of its other parameters.
     CredentialsRejected,
     /// The token endpoint was not available; the next request is delayed.
     Backoff,

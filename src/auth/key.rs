@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use ring::{digest, hkdf, hmac};
 
-use super::TokenRequest;
+use super::{TokenRequest, TokenRequestFormat};
 
 /// Domain separation: distinguishes keys derived here from any other use of the same secret. Changes
 /// with the format of token records, so that the names of two formats differ.
@@ -94,6 +94,10 @@ fn public_parts(request: &TokenRequest) -> Vec<u8> {
         let part = part.map_or(&b""[..], |part| part.as_bytes());
         message.extend_from_slice(&(part.len() as u64).to_le_bytes());
         message.extend_from_slice(part);
+    }
+    // An endpoint that rejects one format may accept the other. The default adds nothing.
+    if request.format != TokenRequestFormat::Json {
+        message.extend_from_slice(request.format.as_str().as_bytes());
     }
     message
 }
@@ -197,7 +201,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TokenRequestFormat;
     use super::*;
     use crate::secret::Secret;
 
@@ -214,7 +217,7 @@ mod tests {
 
     #[test]
     fn cache_key_differs_by_every_part_of_the_request() {
-        let mut others = vec![request(); 7];
+        let mut others = vec![request(); 8];
         others[0].token_url.push('2');
         others[1].client_id = "i".into();
         others[2].client_secret = Secret::from("hunter3");
@@ -223,11 +226,12 @@ mod tests {
         others[5].scope = Some("s".into());
         others[6].client_id = "ida".into();
         others[6].audience = "pi".into();
+        others[7].format = TokenRequestFormat::Form;
         let mut keys: Vec<_> = others.iter().map(|other| CacheKey::of(other).0).collect();
         keys.push(CacheKey::of(&request()).0);
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), 8);
+        assert_eq!(keys.len(), 9);
         assert_eq!(CacheKey::of(&request()), CacheKey::of(&request()));
     }
 

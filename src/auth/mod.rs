@@ -58,7 +58,17 @@ pub(crate) trait TokenEndpoint {
         request: &'a TokenRequest,
         call: &CallContext,
     ) -> Result<Box<dyn TokenConnection + 'a>, FetchError>;
+
+    /// Identifies the settings of connections: proxy and certificates. The backoff after a transient
+    /// failure applies to clients with the same ones.
+    fn connection_settings(&self) -> ConnectionSettings {
+        ConnectionSettings::default()
+    }
 }
+
+/// Identifies the settings of connections to a token endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionSettings(pub(crate) u64);
 
 /// An open connection to a token endpoint, for one request.
 pub(crate) trait TokenConnection {
@@ -78,6 +88,10 @@ pub(crate) trait TokenConnection {
 
     /// Returns when the first byte of the request was sent, or `None` if none was.
     fn sent_at(&self) -> Option<Instant>;
+
+    /// Logs the response, if one was received. The caller has recorded the result: other callers do not
+    /// wait for a log callback that takes long, and a call that it makes finds the token.
+    fn log_response(&mut self) {}
 }
 
 /// A successful response of the token endpoint.
@@ -108,9 +122,8 @@ pub(crate) enum TokenErrorKind {
     PermitExpired,
     /// Network error, HTTP 5xx, or an invalid response: a later request may succeed.
     Transient,
-    /// This client's settings do not fit the endpoint: the certificates that it trusts, the format of
-    /// the request, the URL. Fails the call and is not stored, because another client's settings may
-    /// fit, and because the credentials may be valid.
+    /// This client cannot connect with its settings: the certificates that it trusts, the proxy. Fails
+    /// the call and is not stored, because another client's settings may fit.
     Permanent,
     /// HTTP 429: blocks the rate limiter.
     RateLimited {
@@ -119,6 +132,10 @@ pub(crate) enum TokenErrorKind {
     },
     /// The endpoint rejects the credentials: 401, 403, or a 400 whose `error` says so.
     InvalidClient,
+    /// The endpoint rejects the request whatever the credentials are: its audience, scope or format, or
+    /// the URL. Handled as [`InvalidClient`](TokenErrorKind::InvalidClient), because all of these are
+    /// parts of the cache key.
+    InvalidRequest,
     /// The call was cancelled or reached its deadline.
     Cancelled,
 }

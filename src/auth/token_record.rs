@@ -83,8 +83,8 @@ pub(crate) struct StoredToken {
     pub(crate) expires_at: u64,
 }
 
-/// A rejection of the credentials by the token endpoint, shared so that other processes send no
-/// request.
+/// A rejection of the credentials or the request by the token endpoint, shared so that other processes
+/// send no request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredAuthFailure {
     pub(crate) at: u64,
@@ -96,6 +96,9 @@ pub(crate) struct StoredAuthFailure {
     pub(crate) http_status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) server_message: Option<String>,
+    /// Whether the endpoint rejected the request whatever the credentials are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) invalid_request: bool,
 }
 
 /// A pause of refreshes, after one that got no response within its timeout: the token endpoint
@@ -151,6 +154,7 @@ impl StoredAuthFailure {
             message: error.message().to_owned(),
             http_status: error.http_status(),
             server_message: error.server_message().map(str::to_owned),
+            invalid_request: error.kind() == ErrorKind::Config,
         }
     }
 
@@ -166,13 +170,12 @@ impl StoredAuthFailure {
     }
 
     pub(crate) fn error(&self) -> Error {
-        let error = Error::new(
-            ErrorKind::Authentication,
-            Stage::Token,
-            Outcome::NotSent,
-            self.message.clone(),
-        )
-        .with_server_message(self.server_message.clone());
+        let kind = match self.invalid_request {
+            true => ErrorKind::Config,
+            false => ErrorKind::Authentication,
+        };
+        let error = Error::new(kind, Stage::Token, Outcome::NotSent, self.message.clone())
+            .with_server_message(self.server_message.clone());
         match self.http_status {
             Some(status) => error.with_http_status(status),
             None => error,

@@ -4,11 +4,12 @@
 //! Performs no I/O and reads no clock; time and events are parameters, so unit tests run without
 //! waiting.
 //!
-//! State: the cached token, the suspension (credentials rejected, or backoff) and the in-flight
+//! State: the cached token, the suspension (request rejected, or backoff) and the in-flight
 //! request. They change independently; [`TokenStatus`] summarizes them for diagnostics.
 
 use std::time::Duration;
 
+use super::ConnectionSettings;
 use super::diagnostics::TokenStatus;
 use super::time::ClockTime;
 use super::token::Token;
@@ -76,6 +77,17 @@ pub(crate) enum NextStep {
 pub(crate) struct WaiterState {
     /// Number of failures when the caller arrived.
     failures: Option<u64>,
+    /// The settings of its connections.
+    settings: ConnectionSettings,
+}
+
+impl WaiterState {
+    pub(crate) fn new(settings: ConnectionSettings) -> Self {
+        WaiterState {
+            failures: None,
+            settings,
+        }
+    }
 }
 
 /// Limits of a caller's wait, on the monotonic clock.
@@ -149,10 +161,20 @@ struct FetchSuspension {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SuspensionKind {
-    /// The credentials were rejected: callers fail immediately.
-    CredentialsRejected,
-    /// The token endpoint is unavailable: callers wait if their deadlines allow it.
-    EndpointUnavailable,
+    /// The credentials or the request were rejected: callers fail immediately.
+    Rejected,
+    /// The token endpoint is unavailable with these settings of connections: callers that have the same
+    /// ones wait if their deadlines allow it.
+    EndpointUnavailable(ConnectionSettings),
+}
+
+impl FetchSuspension {
+    fn applies_to(&self, waiter: &WaiterState) -> bool {
+        match self.kind {
+            SuspensionKind::Rejected => true,
+            SuspensionKind::EndpointUnavailable(settings) => settings == waiter.settings,
+        }
+    }
 }
 
 /// Token state of one cache key.
@@ -225,7 +247,7 @@ impl TokenState {
             let not_suspended = self
                 .suspension
                 .as_ref()
-                .is_none_or(|suspension| suspension.until <= now.mono);
+                .is_none_or(|it| it.until <= now.mono || !it.applies_to(waiter));
             let may_refresh = self.fetch_id.is_none()
                 && not_suspended
                 && cached.refresh_not_before.max(self.refresh_paused_until) <= now.mono;
@@ -243,14 +265,16 @@ impl TokenState {
                 NextStep::Wait(None)
             };
         }
-        if let Some(suspension) = &self.suspension {
+        if let Some(suspension) = &self.suspension
+            && suspension.applies_to(waiter)
+        {
             let left = suspension.until.saturating_sub(now.mono);
             let error = || suspension.error.clone().with_retry_after(Some(left));
             match suspension.kind {
-                SuspensionKind::CredentialsRejected if !left.is_zero() => {
+                SuspensionKind::Rejected if !left.is_zero() => {
                     return NextStep::Fail(error());
                 }
-                SuspensionKind::EndpointUnavailable => {
+                SuspensionKind::EndpointUnavailable(_) => {
                     let had_enough = self.failures - failures_before >= FAILURES_PER_CALL;
                     if had_enough || (!left.is_zero() && suspension.until > limits.deadline) {
                         return NextStep::Fail(error());
@@ -259,7 +283,7 @@ impl TokenState {
                         return NextStep::Wait(Some(suspension.until));
                     }
                 }
-                SuspensionKind::CredentialsRejected => {}
+                SuspensionKind::Rejected => {}
             }
         }
         if limits.permit_at > limits.deadline {
@@ -298,10 +322,10 @@ impl TokenState {
         }
     }
 
-    /// Ends the request: the token endpoint rejected the credentials, after `before` consecutive
-    /// rejections in other processes. Returns how long no request is sent, and the new number of
-    /// consecutive rejections.
-    pub(crate) fn credentials_rejected(
+    /// Ends the request: the token endpoint rejected the credentials or the request, after `before`
+    /// consecutive rejections in other processes. Returns how long no request is sent, and the new
+    /// number of consecutive rejections.
+    pub(crate) fn fetch_rejected(
         &mut self,
         fetch_id: FetchId,
         now: ClockTime,
@@ -340,18 +364,20 @@ impl TokenState {
 
     fn suspend_until(&mut self, until: Duration, error: Error) {
         self.suspension = Some(FetchSuspension {
-            kind: SuspensionKind::CredentialsRejected,
+            kind: SuspensionKind::Rejected,
             until,
             error,
         });
     }
 
     /// Ends the request with a transient failure. The backoff begins after the `Retry-After` of the
-    /// error, if it has one. `jitter` is a random number from 0 to 1.
+    /// error, if it has one, and applies to callers with these settings. `jitter` is a random number
+    /// from 0 to 1.
     pub(crate) fn fetch_failed(
         &mut self,
         fetch_id: FetchId,
         now: ClockTime,
+        settings: ConnectionSettings,
         error: Error,
         jitter: f64,
     ) {
@@ -363,7 +389,7 @@ impl TokenState {
         let retry_after = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
         let until = now.mono.saturating_add(retry_after + backoff);
         self.suspension = Some(FetchSuspension {
-            kind: SuspensionKind::EndpointUnavailable,
+            kind: SuspensionKind::EndpointUnavailable(settings),
             until,
             error,
         });
@@ -452,7 +478,7 @@ impl TokenState {
         self.refresh_paused_until = Duration::ZERO;
         self.rejections = 0;
         self.suspension
-            .take_if(|suspension| suspension.kind == SuspensionKind::CredentialsRejected);
+            .take_if(|suspension| suspension.kind == SuspensionKind::Rejected);
     }
 
     /// Returns the number of consecutive rejections of the credentials.
@@ -506,8 +532,8 @@ impl TokenState {
             }
             (Some(cached), _) if cached.is_valid(now) => TokenStatus::NeedsRefresh,
             _ if self.fetch_id.is_some() => TokenStatus::Fetching,
-            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::CredentialsRejected,
-            (_, Some(SuspensionKind::EndpointUnavailable)) => TokenStatus::Backoff,
+            (_, Some(SuspensionKind::Rejected)) => TokenStatus::CredentialsRejected,
+            (_, Some(SuspensionKind::EndpointUnavailable(_))) => TokenStatus::Backoff,
             (Some(_), None) => TokenStatus::Expired,
             (None, None) => TokenStatus::Empty,
         }
@@ -537,7 +563,7 @@ impl TokenState {
     /// Returns the last transient failure if it happened since this caller arrived.
     pub(crate) fn failure_since(&self, waiter: &WaiterState) -> Option<Error> {
         let suspension = self.suspension.as_ref()?;
-        (suspension.kind == SuspensionKind::EndpointUnavailable
+        (suspension.kind == SuspensionKind::EndpointUnavailable(waiter.settings)
             && waiter.failures.is_some_and(|before| self.failures > before))
         .then(|| suspension.error.clone())
     }
@@ -582,6 +608,7 @@ mod tests {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
+    const SETTINGS: ConnectionSettings = ConnectionSettings(0);
     const UNLIMITED: WaitLimits = WaitLimits {
         deadline: Duration::MAX,
         permit_at: Duration::ZERO,
@@ -688,7 +715,7 @@ mod tests {
             let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, now) else {
                 panic!()
             };
-            token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+            token_state.fetch_failed(fetch_id, now, SETTINGS, error(ErrorKind::Network), 0.0);
             now = now.after(Duration::from_secs(backoff) - Duration::from_millis(1));
             assert_eq!(uses(&mut token_state, now), 1);
             now = now.after(Duration::from_millis(1));
@@ -696,7 +723,7 @@ mod tests {
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, now) else {
             panic!()
         };
-        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         assert_eq!(
             uses(&mut token_state, now.after(Duration::from_secs(29))),
             1
@@ -705,7 +732,7 @@ mod tests {
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3590)) else {
             panic!()
         };
-        token_state.credentials_rejected(fetch_id, at(3590), error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, at(3590), error(ErrorKind::Authentication), 0);
         let error = fails(next_step(&mut token_state, at(3600)));
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(50)));
@@ -752,7 +779,7 @@ mod tests {
         let mut now = START;
         for window in [30, 60, 120, 240, 480, 900, 900] {
             let fetch_id = start_fetch(&mut token_state, now);
-            token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+            token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
             let first = fails(next_step(&mut token_state, now));
             assert_eq!(first.retry_after(), Some(Duration::from_secs(window)));
             now = now.after(Duration::from_secs(window - 1));
@@ -762,10 +789,10 @@ mod tests {
             now = now.after(Duration::from_secs(1));
         }
         let fetch_id = start_fetch(&mut token_state, now);
-        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         token_state.clear_auth_failure(now);
         let fetch_id = start_fetch(&mut token_state, now);
-        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         let again = fails(next_step(&mut token_state, now));
         assert_eq!(again.retry_after(), Some(Duration::from_secs(30)));
     }
@@ -774,7 +801,7 @@ mod tests {
     fn next_step_waits_when_backoff_ends_before_deadline() {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
-        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        token_state.fetch_failed(fetch_id, START, SETTINGS, error(ErrorKind::Network), 0.0);
         let mut caller = WaiterState::default();
         let step = token_state.next_step(START, within(at(1)), &mut caller);
         assert!(
@@ -801,7 +828,7 @@ mod tests {
             else {
                 panic!()
             };
-            token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+            token_state.fetch_failed(fetch_id, now, SETTINGS, error(ErrorKind::Network), 0.0);
             now = now.after(Duration::from_secs(backoff));
         }
         assert_eq!(
@@ -812,13 +839,39 @@ mod tests {
     }
 
     #[test]
+    fn backoff_applies_to_callers_with_the_same_connection_settings() {
+        let other = ConnectionSettings(1);
+        let mut token_state = TokenState::default();
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_failed(fetch_id, START, other, error(ErrorKind::Network), 0.0);
+        let mut same = WaiterState::new(other);
+        let step = token_state.next_step(START, UNLIMITED, &mut same);
+        assert!(matches!(step, NextStep::Wait(Some(until)) if until == at(1).mono));
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_rejected(fetch_id, START, error(ErrorKind::Config), 0);
+        let step = token_state.next_step(START, UNLIMITED, &mut same);
+        assert_eq!(fails(step).kind(), ErrorKind::Config);
+
+        // A token that is due for refresh.
+        let mut token_state = fresh();
+        let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3000)) else {
+            panic!()
+        };
+        token_state.fetch_failed(fetch_id, at(3000), other, error(ErrorKind::Network), 0.0);
+        let step = token_state.next_step(at(3000), UNLIMITED, &mut WaiterState::new(other));
+        assert!(matches!(step, NextStep::Use(_)));
+        let step = next_step(&mut token_state, at(3000));
+        assert!(matches!(step, NextStep::Refresh(..)));
+    }
+
+    #[test]
     fn backoff_begins_after_retry_after_up_to_its_maximum() {
         for (retry_after, left) in [(0, 1), (2, 3), (120, 121), (3600, 601)] {
             let mut token_state = TokenState::default();
             let fetch_id = start_fetch(&mut token_state, START);
             let retry_after = Some(Duration::from_secs(retry_after));
             let unavailable = error(ErrorKind::Service).with_retry_after(retry_after);
-            token_state.fetch_failed(fetch_id, START, unavailable, 0.0);
+            token_state.fetch_failed(fetch_id, START, SETTINGS, unavailable, 0.0);
             let (suspended, _) = token_state.suspended_for(START).unwrap();
             assert_eq!(suspended, Duration::from_secs(left));
         }
@@ -834,7 +887,7 @@ mod tests {
             panic!("{step:?}")
         };
         assert!(token_state.failure_since(&waiter).is_none());
-        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        token_state.fetch_failed(fetch_id, START, SETTINGS, error(ErrorKind::Network), 0.0);
         let failure = token_state.failure_since(&waiter).unwrap();
         assert_eq!(failure.kind(), ErrorKind::Network);
         // One that arrives later did not see it.
@@ -1025,7 +1078,7 @@ mod tests {
             fails(next(at(4))).retry_after(),
             Some(Duration::from_secs(5))
         );
-        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        token_state.fetch_failed(fetch_id, START, SETTINGS, error(ErrorKind::Network), 0.0);
         let step = token_state.next_step(START, within(at(1)), &mut WaiterState::default());
         assert!(matches!(step, NextStep::Wait(Some(until)) if until == at(1).mono));
     }
@@ -1076,7 +1129,7 @@ mod tests {
     fn jitter_shortens_the_backoff_by_a_quarter_at_most() {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
-        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 1.0);
+        token_state.fetch_failed(fetch_id, START, SETTINGS, error(ErrorKind::Network), 1.0);
         assert_eq!(token_state.status(START), TokenStatus::Backoff);
         let left = token_state.suspended_for(START).map(|(left, _)| left);
         assert_eq!(left, Some(Duration::from_millis(750)));
@@ -1165,14 +1218,14 @@ mod tests {
 
         let mut parent = TokenState::default();
         let fetch_id = start_fetch(&mut parent, START);
-        parent.credentials_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
+        parent.fetch_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
         assert_eq!(parent.inherited().auth_failures(), 1);
         let mut parent = TokenState::default();
         let fetch_id = start_fetch(&mut parent, START);
-        parent.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        parent.fetch_failed(fetch_id, START, SETTINGS, error(ErrorKind::Network), 0.0);
         let mut child = parent.inherited();
         let fetch_id = start_fetch(&mut child, at(1));
-        child.fetch_failed(fetch_id, at(1), error(ErrorKind::Network), 0.0);
+        child.fetch_failed(fetch_id, at(1), SETTINGS, error(ErrorKind::Network), 0.0);
         let left = child.suspended_for(at(1)).map(|(left, _)| left);
         assert_eq!(left, Some(Duration::from_secs(2)));
     }
@@ -1220,7 +1273,7 @@ mod tests {
         }
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
-        token_state.credentials_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
+        token_state.fetch_rejected(fetch_id, START, error(ErrorKind::Authentication), 0);
         assert_eq!(token_state.status(at(29)), TokenStatus::CredentialsRejected);
         assert!(!token_state.is_idle(at(29)));
         assert_eq!(token_state.status(at(30)), TokenStatus::Empty);

@@ -140,7 +140,8 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 /// Clears the stored authentication failure of this client's credentials, in memory and in the token
 /// store, so that the next call sends a token request. Call it after the credentials were fixed in the
 /// Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
-/// camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
+/// camunda_error_retry_after() has elapsed. The same applies if the token endpoint rejected the request
+/// for another reason (CAMUNDA_STATUS_CONFIG). Does nothing if the client has an `access_token` or no
 /// credentials.
 ///
 /// @param admin Client. Thread-safe.

@@ -1,6 +1,7 @@
-//! ureq agents: their configuration and the chain of connectors.
+//! ureq agents: their configuration, the proxy, and the chain of connectors.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,15 +14,15 @@ use ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ureq::http::{self, HeaderValue};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Transport};
-use ureq::{Agent, Body, Proxy};
+use ureq::{Agent, Body};
 
 use super::buffers::OUTPUT_BUFFER;
 use super::connect_error::ConnectError;
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
+use super::proxy::ProxySettings;
 #[cfg(feature = "doctor")]
 use super::proxy::shown_proxy;
-use super::proxy::{PROXY_SETTING, configured_proxy};
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::TlsConnector;
@@ -68,9 +69,7 @@ pub(super) struct HttpRequest<'a> {
 #[derive(Clone)]
 struct Settings {
     tls: Arc<ClientConfig>,
-    proxy: Option<Proxy>,
-    /// The setting or environment variable that names the proxy.
-    proxy_source: &'static str,
+    proxy: Option<Arc<ProxySettings>>,
     base: BaseUrl,
     /// The headers of an API request, whose `Authorization` is empty.
     headers: HeaderMap,
@@ -125,7 +124,7 @@ impl BaseUrl {
 
 impl Settings {
     fn new(config: &Config) -> Result<Self> {
-        let (proxy, proxy_source) = configured_proxy(config)?.unzip();
+        let proxy = ProxySettings::new(config)?.map(Arc::new);
         let base = BaseUrl::parse(config.base_url())?;
         let user_agent = HeaderValue::from_str(config.user_agent())
             .map_err(|_| Error::config("`user_agent` is not a valid value of a header"))?;
@@ -140,7 +139,6 @@ impl Settings {
         Ok(Settings {
             tls: tls_config::client_config(config)?,
             proxy,
-            proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
             base,
             headers,
         })
@@ -165,7 +163,7 @@ impl Settings {
         let tunnel = TunnelConnector {
             direct: config(None),
             user_agent: self.user_agent().to_owned(),
-            source: self.proxy_source,
+            proxy: self.proxy.clone(),
         };
         let sockets = SocketConnector {
             resolver: resolver.clone(),
@@ -174,7 +172,8 @@ impl Settings {
             inner: ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls),
             idle: idle.cloned(),
         };
-        Agent::with_parts(config(self.proxy.clone()), connector, LateResolver)
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.clone());
+        Agent::with_parts(config(proxy), connector, LateResolver)
     }
 
     /// Returns the headers of a request.
@@ -314,6 +313,11 @@ impl Agents {
         }
     }
 
+    /// Adds the proxy to a hash of the settings.
+    pub(super) fn hash_proxy(&self, hasher: &mut impl Hasher) {
+        self.settings.proxy.hash(hasher);
+    }
+
     /// Returns the TLS settings of all connections.
     #[cfg(feature = "doctor")]
     pub(super) fn tls(&self) -> &Arc<ClientConfig> {
@@ -325,10 +329,7 @@ impl Agents {
     #[cfg(feature = "doctor")]
     pub(super) fn proxy_for(&self, uri: &ureq::http::Uri) -> Option<(String, &'static str)> {
         let proxy = self.settings.proxy.as_ref()?;
-        if proxy.is_no_proxy(uri) {
-            return None;
-        }
-        Some((shown_proxy(proxy), self.settings.proxy_source))
+        (!proxy.excludes(uri)).then(|| (shown_proxy(&proxy.address), proxy.source))
     }
 
     /// Removes all addresses from the DNS cache, so that the next connection resolves names again.

@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Request;
-use super::exchange::ExchangeGuard;
 use crate::error::Error;
 
 /// A response that was read to its end, or until the connection was lost.
@@ -38,13 +37,23 @@ impl ResponseRecord<'_> {
     }
 }
 
-/// Logs a response of a token endpoint. `begun`: start time of the request.
-pub(super) fn token_response(url: &str, status: u16, exchange: &ExchangeGuard, begun: Instant) {
-    log::debug!(
-        "token response received: url={url} status={status} bytes={} duration={}",
-        exchange.received(),
-        Millis(begun.elapsed()),
-    );
+/// A response of a token endpoint.
+pub(super) struct TokenResponseRecord {
+    pub(super) status: u16,
+    /// Bytes received, TLS included.
+    pub(super) bytes: u64,
+    pub(super) duration: Duration,
+}
+
+impl TokenResponseRecord {
+    pub(super) fn log(&self, url: &str) {
+        log::debug!(
+            "token response received: url={url} status={} bytes={} duration={}",
+            self.status,
+            self.bytes,
+            Millis(self.duration),
+        );
+    }
 }
 
 /// Logs that the client retries a request after `delay`.

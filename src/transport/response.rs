@@ -8,6 +8,7 @@ use ureq::Body;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE};
 use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use ureq::http::response::Parts;
 
 use super::MAX_RETRY_AFTER;
 use super::server_message::{error_message, is_gateway_message};
@@ -29,7 +30,7 @@ pub(super) const REQUEST_ID_HEADERS: [&str; 4] = [
 
 /// A response whose head was received.
 pub(super) struct Response {
-    head: ureq::http::response::Parts,
+    head: Parts,
     body: Body,
     limit: u64,
 }
@@ -50,7 +51,7 @@ pub(super) fn lists_any(value: &[u8], codings: &[&str]) -> bool {
     })
 }
 
-/// A response with a status other than 2xx, and its body.
+/// A response with a status other than 2xx, or of a token endpoint with an error, and its body.
 pub(super) struct ErrorResponse {
     pub(super) status: u16,
     pub(super) message: Option<String>,
@@ -130,14 +131,11 @@ impl Response {
 
     /// Returns what is wrong with the coding of the body if the client cannot decode it.
     pub(super) fn unsupported_coding(&self) -> Option<String> {
-        let mut values = self.head.headers.get_all(CONTENT_ENCODING).iter();
-        values.find_map(|value| {
-            let unsupported = |coding: &&str| lists_any(value.as_bytes(), &[coding]);
-            let coding = UNSUPPORTED_CODINGS.into_iter().find(unsupported)?;
-            Some(format!(
-                "its content coding is `{coding}`, which the client did not request"
-            ))
-        })
+        unsupported_coding(&self.head.headers)
+    }
+
+    pub(super) fn head(&self) -> &Parts {
+        &self.head
     }
 
     /// Returns a reader of the decompressed body, up to one byte more than the limit.
@@ -245,14 +243,37 @@ impl Response {
         may_contain_secrets: bool,
         redact: impl Fn(&str) -> String,
     ) -> ErrorResponse {
-        let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let head = self.head.clone();
-        let is_readable = self.unsupported_coding().is_none();
         let mut reader = self.reader();
         reader.set_limit(MAX_ERROR_BODY_BYTES);
         let _ = read_to_end(&mut reader, &mut body);
+        ErrorResponse::new(&head, body, may_contain_secrets, redact)
+    }
+
+    /// Returns the id under which the server or a gateway logs the request.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        request_id(&self.head.headers)
+    }
+
+    pub(super) fn is_html(&self) -> bool {
+        let content_type = self.head.headers.get(CONTENT_TYPE);
+        content_type.is_some_and(|value| is_html(value.as_bytes()))
+    }
+}
+
+impl ErrorResponse {
+    /// An error response with this head and body. Redacts the message before shortening it, so that no
+    /// part of a secret remains.
+    pub(super) fn new(
+        head: &Parts,
+        body: Zeroizing<Vec<u8>>,
+        may_contain_secrets: bool,
+        redact: impl Fn(&str) -> String,
+    ) -> Self {
         let headers = &head.headers;
+        let may_be_json = content_type(headers).is_none_or(is_json);
+        let is_readable = unsupported_coding(headers).is_none();
         let shown = |text: &str| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
         // Redacted before it is parsed, so that the parser makes no copy of a secret. A secret with
         // escaped characters is only found in the message.
@@ -275,22 +296,24 @@ impl Response {
             body,
         }
     }
+}
 
-    /// Returns the id under which the server or a gateway logs the request.
-    pub(super) fn request_id(&self) -> Option<&str> {
-        request_id(&self.head.headers)
-    }
+/// Returns the value of `Content-Type`: "" if it is not ASCII, `None` if absent.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(CONTENT_TYPE)?;
+    Some(value.to_str().unwrap_or_default())
+}
 
-    pub(super) fn is_html(&self) -> bool {
-        let content_type = self.head.headers.get(CONTENT_TYPE);
-        content_type.is_some_and(|value| is_html(value.as_bytes()))
-    }
-
-    /// Returns the value of `Content-Type`: "" if it is not ASCII, `None` if absent.
-    fn content_type(&self) -> Option<&str> {
-        let value = self.head.headers.get(CONTENT_TYPE)?;
-        Some(value.to_str().unwrap_or_default())
-    }
+/// Returns what is wrong with the coding of a body if the client cannot decode it.
+fn unsupported_coding(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    values.find_map(|value| {
+        let unsupported = |coding: &&str| lists_any(value.as_bytes(), &[coding]);
+        let coding = UNSUPPORTED_CODINGS.into_iter().find(unsupported)?;
+        Some(format!(
+            "its content coding is `{coding}`, which the client did not request"
+        ))
+    })
 }
 
 /// Returns the error of a 2xx response whose body cannot be decoded.

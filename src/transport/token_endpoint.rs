@@ -1,6 +1,7 @@
 //! Sends token requests (OAuth 2.0 client credentials grant, RFC 6749, section 4.4) and parses the
 //! responses. `auth` decides when.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Instant, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,8 +14,8 @@ use super::redaction::redacted;
 use super::response::{BodyError, ErrorResponse, Response, is_markup, reason, strip_bom};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
-    FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat,
-    TokenResponse,
+    ConnectionSettings, FetchError, TokenConnection, TokenEndpoint, TokenErrorKind, TokenRequest,
+    TokenRequestFormat, TokenResponse,
 };
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -38,6 +39,8 @@ struct Connection<'a> {
     /// `None` after the request was sent.
     connection: Option<Box<dyn ureq::unversioned::transport::Transport>>,
     sent_at: Option<Instant>,
+    /// The response, until it is logged.
+    received: Option<logs::TokenResponseRecord>,
 }
 
 impl TokenEndpoint for Transport {
@@ -46,6 +49,12 @@ impl TokenEndpoint for Transport {
         request: &'a TokenRequest,
         call: &CallContext,
     ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        // Before the permit: a log callback may take long.
+        log::debug!(
+            "requesting access token: url={} audience={:?}",
+            request.token_url,
+            request.audience
+        );
         let exchange = ExchangeGuard::enter(call);
         match self.agents().connect(&request.token_url, &exchange) {
             Ok(connection) => Ok(Box::new(Connection {
@@ -53,6 +62,7 @@ impl TokenEndpoint for Transport {
                 request,
                 connection: Some(connection),
                 sent_at: None,
+                received: None,
             })),
             Err(error) => {
                 // The attempt counts as a request; see `RateLimiter::connection_failed`.
@@ -60,6 +70,14 @@ impl TokenEndpoint for Transport {
                 Err(self.connection_failed(request, &exchange, &error, call))
             }
         }
+    }
+
+    fn connection_settings(&self) -> ConnectionSettings {
+        let mut hasher = DefaultHasher::new();
+        self.agents().hash_proxy(&mut hasher);
+        let config = self.config();
+        (config.ca_file(), config.client_cert(), config.client_key()).hash(&mut hasher);
+        ConnectionSettings(hasher.finish())
     }
 }
 
@@ -134,11 +152,6 @@ impl TokenConnection for Connection<'_> {
         send_by: Option<Instant>,
     ) -> Result<TokenResponse, FetchError> {
         let request = self.request;
-        log::debug!(
-            "requesting access token: url={} audience={:?}",
-            request.token_url,
-            request.audience
-        );
         let begun = Instant::now();
         let exchange = ExchangeGuard::enter(call);
         exchange.send_by(send_by);
@@ -149,10 +162,26 @@ impl TokenConnection for Connection<'_> {
         let status = response.status();
         let result = match response.is_success() {
             true => read_token(request, response, &exchange, call),
-            false => Err(rejection(request, response)),
+            false => {
+                let redact = |text: &str| redacted_secret(request, text);
+                Err(rejection(
+                    request,
+                    response.into_error_response(true, redact),
+                ))
+            }
         };
-        logs::token_response(&request.token_url, status, &exchange, begun);
+        self.received = Some(logs::TokenResponseRecord {
+            status,
+            bytes: exchange.received(),
+            duration: begun.elapsed(),
+        });
         result
+    }
+
+    fn log_response(&mut self) {
+        if let Some(received) = self.received.take() {
+            received.log(&self.request.token_url);
+        }
     }
 }
 
@@ -190,10 +219,16 @@ fn read_token(
     let server_date = response.date();
     let is_html = response.is_html();
     let unsupported = response.unsupported_coding();
+    let head = response.head().clone();
     let body = response.read().map_err(|error| {
         stopped(exchange, call, &request.token_url).unwrap_or_else(|| unreadable(request, &error))
     })?;
     parse_token_response(&body, server_date).ok_or_else(|| {
+        // Some servers respond to an invalid request with 200.
+        if error_code(&body).is_some() {
+            let redact = |text: &str| redacted_secret(request, text);
+            return rejection(request, ErrorResponse::new(&head, body, true, redact));
+        }
         let what = if is_html || is_markup(&body) {
             "an HTML page"
         } else {
@@ -229,11 +264,12 @@ fn unreadable(request: &TokenRequest, error: &BodyError) -> FetchError {
     failed(TokenErrorKind::Transient, kind, message)
 }
 
-/// Returns the error of a response with a status other than 2xx.
-fn rejection(request: &TokenRequest, response: Response) -> FetchError {
-    let secret = request.client_secret.expose();
-    let response =
-        response.into_error_response(true, |text| redacted(text, std::iter::once(secret)));
+fn redacted_secret(request: &TokenRequest, text: &str) -> String {
+    redacted(text, std::iter::once(request.client_secret.expose()))
+}
+
+/// Returns the error of an error response.
+fn rejection(request: &TokenRequest, response: ErrorResponse) -> FetchError {
     let FetchError { kind, error } = described_rejection(request, &response);
     let error = error
         .with_http_status(response.status)
@@ -249,7 +285,12 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
     let message = response.message.as_deref();
     let message = message.unwrap_or_else(|| reason(status));
     let code = error_code(&response.body);
-    match status {
+    // Of a 2xx response with an error, the code says what it means.
+    let meaning = match status {
+        200..300 => 400,
+        _ => status,
+    };
+    match meaning {
         429 => failed(
             TokenErrorKind::RateLimited {
                 retry_after: response.retry_after,
@@ -257,12 +298,12 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ErrorKind::RateLimited,
             format!("token endpoint: rate limited (HTTP 429): {message}"),
         ),
-        _ if is_transient(status, code.as_deref()) => failed(
+        _ if is_transient(meaning, code.as_deref()) => failed(
             TokenErrorKind::Transient,
             ErrorKind::Service,
             format!("token endpoint: failed with HTTP {status}: {message}"),
         ),
-        _ if concerns_credentials(status, code.as_deref()) => failed(
+        _ if concerns_credentials(meaning, code.as_deref()) => failed(
             TokenErrorKind::InvalidClient,
             ErrorKind::Authentication,
             format!(
@@ -272,7 +313,7 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ),
         ),
         400 | 415 | 422 => failed(
-            TokenErrorKind::Permanent,
+            TokenErrorKind::InvalidRequest,
             ErrorKind::Config,
             format!(
                 "token request: rejected with HTTP {status}{}: {message}; {}",
@@ -284,7 +325,11 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ),
         ),
         _ => failed(
-            TokenErrorKind::Permanent,
+            // A redirect can lead to the login page of a network, which is transient.
+            match meaning {
+                400..500 => TokenErrorKind::InvalidRequest,
+                _ => TokenErrorKind::Permanent,
+            },
             ErrorKind::Config,
             format!(
                 "token request to {} failed: unexpected HTTP {status}: {message}; \
@@ -302,7 +347,9 @@ fn error_code(body: &[u8]) -> Option<String> {
     struct ErrorResponse {
         error: String,
     }
-    let code = serde_json::from_slice::<ErrorResponse>(body).ok()?.error;
+    let code = serde_json::from_slice::<ErrorResponse>(strip_bom(body))
+        .ok()?
+        .error;
     let is_code = !code.is_empty()
         && code.len() <= 60
         && code
@@ -577,6 +624,116 @@ mod tests {
         assert_eq!(received, b"");
     }
 
+    /// Responds to a token request, and returns the error.
+    fn error_of(status: u16, body: &str) -> FetchError {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let transport = Transport::new(Config::default(), None).unwrap();
+        let request = TokenRequest {
+            token_url: format!("http://{}/oauth/token", listener.local_addr().unwrap()),
+            client_id: "client".to_owned(),
+            client_secret: Secret::from("hunter2"),
+            audience: "a".to_owned(),
+            scope: None,
+            format: TokenRequestFormat::Json,
+        };
+        let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
+        let length = body.len();
+        let response = format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{body}");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut stream = listener.accept().unwrap().0;
+                let mut received = Vec::new();
+                while !received.ends_with(b"}") {
+                    let mut bytes = [0; 1024];
+                    let count = stream.read(&mut bytes).unwrap();
+                    assert_ne!(count, 0, "the request is complete");
+                    received.extend_from_slice(&bytes[..count]);
+                }
+                stream.write_all(response.as_bytes()).unwrap();
+            });
+            let mut connection = transport.connect(&request, &call).unwrap();
+            connection.send(&call, None).unwrap_err()
+        })
+    }
+
+    #[test]
+    fn error_is_classified_by_its_status_and_code() {
+        use TokenErrorKind::{InvalidClient, InvalidRequest, Permanent, Transient};
+
+        crate::limited::limit_this_process();
+        for (status, body, expected) in [
+            (401, "", (InvalidClient, ErrorKind::Authentication)),
+            (404, "Not Found", (InvalidRequest, ErrorKind::Config)),
+            (405, "", (InvalidRequest, ErrorKind::Config)),
+            (415, "", (InvalidRequest, ErrorKind::Config)),
+            (
+                400,
+                r#"{"error":"invalid_scope"}"#,
+                (InvalidRequest, ErrorKind::Config),
+            ),
+            (302, "", (Permanent, ErrorKind::Config)),
+            (500, "", (Transient, ErrorKind::Service)),
+            (
+                400,
+                r#"{"error":"server_error"}"#,
+                (Transient, ErrorKind::Service),
+            ),
+            // Some servers respond to an invalid request with 200.
+            (
+                200,
+                r#"{"error":"invalid_client","error_description":"no hunter2"}"#,
+                (InvalidClient, ErrorKind::Authentication),
+            ),
+            (
+                200,
+                r#"{"error":"unsupported_grant_type"}"#,
+                (InvalidRequest, ErrorKind::Config),
+            ),
+            (
+                200,
+                r#"{"error":"temporarily_unavailable"}"#,
+                (Transient, ErrorKind::Service),
+            ),
+            (200, r#"{"error":null}"#, (Transient, ErrorKind::Decode)),
+            (200, "{}", (Transient, ErrorKind::Decode)),
+        ] {
+            let FetchError { kind, error } = error_of(status, body);
+            assert_eq!((kind, error.kind()), expected, "{status} {body}");
+            let text = error.to_string();
+            assert!(!text.contains("hunter2"), "{text}");
+            let shows_status = text.contains(&format!("HTTP {status}"));
+            assert_eq!(shows_status, error.kind() != ErrorKind::Decode, "{text}");
+        }
+    }
+
+    #[test]
+    fn connection_settings_differ_by_proxy_and_certificates() {
+        let of = |settings: &[(&str, &str)]| {
+            let mut config = Config::default();
+            for (key, value) in settings {
+                config.set(key, value).unwrap();
+            }
+            let transport = Transport::new(config, None).unwrap();
+            transport.connection_settings()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let certificate = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let ca_file = directory.path().join("ca.pem");
+        std::fs::write(&ca_file, certificate.cert.pem()).unwrap();
+        let all = [
+            of(&[]),
+            of(&[("proxy", "http://one:3128")]),
+            of(&[("proxy", "http://two:3128")]),
+            of(&[("proxy", "http://user:a@one:3128")]),
+            of(&[("ca_file", ca_file.to_str().unwrap())]),
+        ];
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[..index].contains(one), "{index}");
+        }
+        assert_eq!(of(&[("proxy", "http://one:3128")]), all[1]);
+        assert_eq!(of(&[("timeout", "5")]), all[0]);
+    }
+
     #[test]
     fn concerns_credentials_depends_on_status_and_error_code() {
         for (status, body, expected) in [
@@ -632,6 +789,10 @@ mod tests {
     fn error_code_is_a_short_identifier() {
         for (body, expected) in [
             (r#"{"error":"invalid_request"}"#, Some("invalid_request")),
+            (
+                "\u{feff}{\"error\":\"invalid_scope\"}",
+                Some("invalid_scope"),
+            ),
             (r#"{"error":"two message"}"#, None),
             (r#"{"error":{"message":"x"}}"#, None),
             (r#"{"error":""}"#, None),

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use crate::auth::time::{Clock, ClockTime};
-use crate::auth::{FetchError, TokenConnection, TokenEndpoint, TokenRequest, TokenResponse};
+use crate::auth::{
+    ConnectionSettings, FetchError, TokenConnection, TokenEndpoint, TokenRequest, TokenResponse,
+};
 use crate::call::CallContext;
 
 /// Maximum age of a connection on which a request is sent: a server may close an older one at the
@@ -76,5 +78,17 @@ impl<'a> Connection<'a> {
         let sent_at = open.sent_at();
         let delay = sent_at.map(|sent_at| sent_at.saturating_duration_since(granted_at));
         (result, granted.after(delay.unwrap_or_default()))
+    }
+
+    /// Returns the settings of the connection.
+    pub(super) fn settings(&self) -> ConnectionSettings {
+        self.endpoint.connection_settings()
+    }
+
+    /// Logs the response of the request, if one was received.
+    pub(super) fn log_response(&mut self) {
+        if let Some((open, _)) = &mut self.open {
+            open.log_response();
+        }
     }
 }

@@ -21,7 +21,9 @@ use crate::auth::time::ClockTime;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
-use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{
+    ConnectionSettings, FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+};
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
@@ -72,7 +74,7 @@ struct Resolution(Option<Token>);
 /// Result of waiting for the fetch lock.
 enum FetchLock {
     /// This process sends the request; with the record read under the lock.
-    Acquired(HeldLock, TokenRecord),
+    Acquired(HeldLock, Box<TokenRecord>),
     Resolved(Resolution),
 }
 
@@ -121,6 +123,7 @@ struct FailedRequest {
     sent: Option<ClockTime>,
     /// The record of the stores before the request.
     known: TokenRecord,
+    settings: ConnectionSettings,
 }
 
 /// Result of sending a token request.
@@ -186,7 +189,7 @@ impl<'a> TokenFetch<'a> {
         };
         let (lock, known) = match &shared.record_store {
             Some(record_store) => match self.acquire_fetch_lock(record_store, shared.sharing)? {
-                FetchLock::Acquired(lock, known) => (lock, known),
+                FetchLock::Acquired(lock, known) => (lock, *known),
                 FetchLock::Resolved(Resolution(token)) => return Ok(token),
             },
             None => Default::default(),
@@ -205,7 +208,7 @@ impl<'a> TokenFetch<'a> {
         if self.purpose == Purpose::Refresh {
             count(&entry.counters.refreshes);
         }
-        self.record_result(&shared, *attempt, limited.as_ref())
+        self.record_result(&shared, *attempt, limited.as_ref(), &mut connection)
     }
 
     /// Sends the request when it has a permit.
@@ -262,7 +265,7 @@ impl<'a> TokenFetch<'a> {
                     // After a long wait, another process may have the lock.
                     drop(lock);
                     (lock, known) = match self.acquire_fetch_lock(record_store, sharing)? {
-                        FetchLock::Acquired(lock, known) => (lock, known),
+                        FetchLock::Acquired(lock, known) => (lock, *known),
                         FetchLock::Resolved(resolution) => {
                             return Ok(Sending::Resolved(resolution));
                         }
@@ -307,6 +310,7 @@ impl<'a> TokenFetch<'a> {
         shared: &Shared<'_>,
         attempt: Attempt,
         limited: Option<&CallContext>,
+        connection: &mut Connection<'_>,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
         let Attempt {
@@ -329,18 +333,32 @@ impl<'a> TokenFetch<'a> {
                 drop(lock);
                 shared.response_received(sent);
                 // Last: a log callback may make calls, or take long.
+                connection.log_response();
                 log_obtained(entry.audience(), &token, now, "token endpoint");
                 Ok(Some(token))
             }
             Err(error) => {
                 let timed_out = error.kind == TokenErrorKind::Cancelled
                     && limited.is_some_and(|limited| limited.check() == Err(StopReason::Deadline));
-                if timed_out {
-                    self.refresh_timed_out(shared, known, now);
-                    return Ok(None);
-                }
-                let failed = FailedRequest { error, sent, known };
-                self.handle_failure(shared, failed, now)
+                let result = match timed_out {
+                    true => {
+                        self.refresh_timed_out(shared, known, now);
+                        Ok(None)
+                    }
+                    false => {
+                        let settings = connection.settings();
+                        let failed = FailedRequest {
+                            error,
+                            sent,
+                            known,
+                            settings,
+                        };
+                        self.handle_failure(shared, failed, now)
+                    }
+                };
+                drop(lock);
+                connection.log_response();
+                result
             }
         }
     }
@@ -364,7 +382,9 @@ impl<'a> TokenFetch<'a> {
         let mut wait = LockWait::new(entry, call, give_up_at);
         loop {
             match self.try_fetch_lock(record_store, call, lease, &wait) {
-                Ok(Some((lock, known))) => return Ok(FetchLock::Acquired(lock, known)),
+                Ok(Some((lock, known))) => {
+                    return Ok(FetchLock::Acquired(lock, Box::new(known)));
+                }
                 Err(resolution) => return Ok(FetchLock::Resolved(resolution)),
                 Ok(None) => {}
             }
@@ -389,7 +409,10 @@ impl<'a> TokenFetch<'a> {
                         entry.audience(),
                     );
                     let known = record_store.read(call, ReadScope::All);
-                    return Ok(FetchLock::Acquired(HeldLock::default(), known.record));
+                    return Ok(FetchLock::Acquired(
+                        HeldLock::default(),
+                        Box::new(known.record),
+                    ));
                 }
             }
         }
@@ -559,13 +582,13 @@ impl<'a> TokenFetch<'a> {
             paused = token_state.refresh_timed_out(fetch_id, now, before)
         });
         let (window, count) = paused;
+        known.refresh_pause = Some(StoredPause::new(now, window, count));
+        shared.write(&known);
         log::info!(
             "token refresh got no response, paused: audience={:?} delay={}s attempt={count}",
             self.entry.audience(),
             window.as_secs()
         );
-        known.refresh_pause = Some(StoredPause::new(now, window, count));
-        shared.write(&known);
     }
 
     /// Records a failed request in the token state, the rate limiter and the stores. Returns the
@@ -583,13 +606,14 @@ impl<'a> TokenFetch<'a> {
             error: FetchError { kind, error },
             sent,
             mut known,
+            settings,
         } = failed;
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
         match kind {
             TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
                 self.finish(|token_state, fetch_id| {
-                    token_state.fetch_failed(fetch_id, now, error, jitter)
+                    token_state.fetch_failed(fetch_id, now, settings, error, jitter)
                 });
                 shared.response_received(sent);
                 Ok(None)
@@ -598,12 +622,12 @@ impl<'a> TokenFetch<'a> {
                 // Time does not end it, so the server's wait is not applied.
                 let failure = error.clone().with_retry_after(None);
                 self.finish(|token_state, fetch_id| {
-                    token_state.fetch_failed(fetch_id, now, failure, jitter)
+                    token_state.fetch_failed(fetch_id, now, settings, failure, jitter)
                 });
                 shared.response_received(sent);
                 Err(error)
             }
-            TokenErrorKind::InvalidClient => {
+            TokenErrorKind::InvalidClient | TokenErrorKind::InvalidRequest => {
                 let recent = known
                     .auth_failure
                     .take()
@@ -612,7 +636,7 @@ impl<'a> TokenFetch<'a> {
                 let shown = error.clone();
                 let mut rejected = (Duration::ZERO, 0);
                 self.finish(|token_state, fetch_id| {
-                    rejected = token_state.credentials_rejected(fetch_id, now, error, before)
+                    rejected = token_state.fetch_rejected(fetch_id, now, error, before)
                 });
                 let (window, count) = rejected;
                 known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));
@@ -640,7 +664,7 @@ impl<'a> TokenFetch<'a> {
                          request",
                     );
                     self.finish(|token_state, fetch_id| {
-                        token_state.fetch_failed(fetch_id, now, slow, jitter)
+                        token_state.fetch_failed(fetch_id, now, settings, slow, jitter)
                     });
                 }
                 Err(error)

@@ -389,7 +389,7 @@ impl TokenCacheHandle {
         endpoint: &dyn TokenEndpoint,
         call: &CallContext,
     ) -> Result<Token, Error> {
-        let mut waiter = WaiterState::default();
+        let mut waiter = WaiterState::new(endpoint.connection_settings());
         let token = self.wait_for_token_as(&mut waiter, endpoint, call);
         token.map_err(|error| {
             // The rate limit allows no second attempt before the deadline: why the first one failed

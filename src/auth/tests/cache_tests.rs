@@ -14,8 +14,8 @@ use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
 use crate::auth::{
-    FetchError, StoreLock, Token, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
-    TokenRequest, TokenResponse, TokenStore,
+    ConnectionSettings, FetchError, StoreLock, Token, TokenCacheConfig, TokenConnection,
+    TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
 };
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::deadline_check::in_time;
@@ -195,6 +195,77 @@ fn token_fails_for_all_callers_after_one_rejection() {
     assert_eq!(endpoint.requests(), 1);
     handle.clear_auth_failure(&call());
     assert!(handle.token(&*endpoint, &call()).is_ok());
+}
+
+/// A token endpoint as it is seen by a client with connection settings of its own.
+struct WithSettings(Arc<Endpoint>);
+
+impl RespondToTokenRequest for WithSettings {
+    fn respond(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError> {
+        self.0.respond(request, call)
+    }
+
+    fn connection_settings(&self) -> ConnectionSettings {
+        ConnectionSettings(1)
+    }
+}
+
+#[test]
+fn backoff_does_not_apply_to_a_client_with_other_connection_settings() {
+    let (cache, clock) = auto_advancing();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
+    let down = [Reply::Fails(TokenErrorKind::NotSent); 3];
+    let endpoint = Endpoint::new(&clock, down);
+    let error = handle.token(&*endpoint, &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    let sent = endpoint.sent();
+    let token = handle.token(&WithSettings(endpoint.clone()), &call());
+    assert_eq!(token.unwrap().expose(), "token-0");
+    // The backoff is 4 s, less a random quarter.
+    let waited = endpoint.sent()[3].mono - sent[2].mono;
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    assert!(waited >= MIN_REQUEST_INTERVAL, "{waited:?}");
+}
+
+#[test]
+fn token_fails_for_all_processes_after_one_invalid_request() {
+    let store = Arc::new(MemoryStore::default());
+    let clock = Clock::Simulated(ManualClock::frozen());
+    let mut endpoint = Endpoint::with_script(&clock, []);
+    endpoint.then = Reply::Fails(TokenErrorKind::InvalidRequest);
+    let process = || {
+        Cache::new(clock.clone())
+            .handle(request(), &store.config())
+            .unwrap()
+    };
+    for handle in [process(), process()] {
+        for _ in 0..3 {
+            let error = handle.token(&endpoint, &call()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert_eq!(error.outcome(), Outcome::NotSent);
+            assert_eq!(error.message(), "invalid_scope");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+        }
+    }
+    assert_eq!(endpoint.requests(), 1);
+    // An endpoint may accept another format.
+    let form = TokenRequest {
+        format: TokenRequestFormat::Form,
+        ..request()
+    };
+    let handle = Cache::new(clock.clone()).handle(form, &store.config());
+    let call = call_within(Duration::from_secs(600));
+    endpoint.then = Reply::Token(3600.0);
+    let Clock::Simulated(simulation) = &clock else {
+        unreachable!()
+    };
+    simulation.advance(MIN_REQUEST_INTERVAL);
+    assert!(handle.unwrap().token(&endpoint, &call).is_ok());
+    assert_eq!(endpoint.requests(), 2);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::auth::token::Token;
 use crate::auth::token_state::{
     CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState,
 };
-use crate::auth::{FetchError, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::auth::{ConnectionSettings, FetchError, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
@@ -74,17 +74,20 @@ enum Event {
         deadline_in: u64,
         permit_in: u64,
         new: bool,
+        settings: u64,
     },
     /// The in-flight request gets a token with this lifetime in seconds.
     Succeed(u64),
-    Fail,
-    RejectCredentials,
+    /// The in-flight request of a client with these connection settings fails.
+    Fail(u64),
+    /// The endpoint rejects the credentials, or the request.
+    Reject(ErrorKind),
     Abandon,
     Defer(u64),
     /// A refresh gets no response.
     TimeOut,
     /// The API rejects the cached token, or an older one.
-    Reject {
+    RejectToken {
         current: bool,
     },
     Accept,
@@ -95,16 +98,19 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => tick().prop_map(Event::Tick),
-        10 => (0..100u64, 0..3u64, any::<bool>()).prop_map(|(deadline_in, permit_in, new)| {
-            Event::NextStep { deadline_in, permit_in: permit_in * 30, new }
-        }),
+        10 => (0..100u64, 0..3u64, any::<bool>(), 0..2u64).prop_map(
+            |(deadline_in, permit_in, new, settings)| {
+                Event::NextStep { deadline_in, permit_in: permit_in * 30, new, settings }
+            },
+        ),
         5 => prop_oneof![1..10u64, 1..5_000u64, 1..200_000u64].prop_map(Event::Succeed),
-        2 => Just(Event::Fail),
-        2 => Just(Event::RejectCredentials),
+        2 => (0..2u64).prop_map(Event::Fail),
+        1 => Just(Event::Reject(ErrorKind::Authentication)),
+        1 => Just(Event::Reject(ErrorKind::Config)),
         1 => Just(Event::Abandon),
         1 => (0..5u64).prop_map(Event::Defer),
         1 => Just(Event::TimeOut),
-        2 => any::<bool>().prop_map(|current| Event::Reject { current }),
+        2 => any::<bool>().prop_map(|current| Event::RejectToken { current }),
         1 => Just(Event::Accept),
         1 => Just(Event::Forget),
         1 => Just(Event::Retry),
@@ -124,9 +130,10 @@ struct Issued {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cause {
-    CredentialsRejected,
-    Outage,
-    Rejections,
+    RequestRejected(ErrorKind),
+    /// With these connection settings.
+    Outage(u64),
+    TokensRejected,
 }
 
 /// The rules of a token state.
@@ -143,8 +150,9 @@ struct TokenStateModel {
     failures: u64,
     rejected: u32,
     last_rejection_at: u64,
-    /// Number of failures when the current caller arrived.
+    /// Number of failures when the current caller arrived, and its connection settings.
     caller: Option<u64>,
+    settings: u64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -161,15 +169,17 @@ impl TokenStateModel {
         (0..2).any(|clock| now[clock] >= token.at[clock] + after)
     }
 
-    fn next_step(&mut self, now: [u64; 2], deadline: u64, permit_in: u64, new: bool) -> Expected {
-        if new {
-            self.caller = None;
-        }
+    fn next_step(&mut self, now: [u64; 2], deadline: u64, permit_in: u64) -> Expected {
         let mono = now[0];
+        let settings = self.settings;
+        let suspended = self.suspended.filter(|(cause, _)| match cause {
+            Cause::Outage(with) => *with == settings,
+            _ => true,
+        });
         if let Some(token) = &self.token
             && !Self::passed(token, now, token.expires_after)
         {
-            let suspended = self.suspended.is_some_and(|(_, until)| until > mono);
+            let suspended = suspended.is_some_and(|(_, until)| until > mono);
             let refresh = Self::passed(token, now, token.due_after)
                 && !suspended
                 && !self.fetching
@@ -186,8 +196,8 @@ impl TokenStateModel {
         if self.fetching {
             return Expected::Wait;
         }
-        match self.suspended {
-            Some((Cause::Outage, until)) => {
+        match suspended {
+            Some((Cause::Outage(_), until)) => {
                 if self.failures >= first + 3 || (until > mono && until > deadline) {
                     return Expected::Fail(ErrorKind::Network);
                 }
@@ -195,7 +205,12 @@ impl TokenStateModel {
                     return Expected::Wait;
                 }
             }
-            Some((_, until)) if until > mono => return Expected::Fail(ErrorKind::Authentication),
+            Some((cause, until)) if until > mono => {
+                return Expected::Fail(match cause {
+                    Cause::RequestRejected(kind) => kind,
+                    _ => ErrorKind::Authentication,
+                });
+            }
             _ => {}
         }
         if permit_in > deadline {
@@ -228,20 +243,19 @@ fn run_token_state(history: Vec<Event>) {
                 deadline_in,
                 permit_in,
                 new,
+                settings,
             } => {
                 if new {
-                    caller = WaiterState::default();
+                    caller = WaiterState::new(ConnectionSettings(settings));
+                    model.caller = None;
+                    model.settings = settings;
                 }
                 let limits = WaitLimits {
                     deadline: now.mono + seconds(deadline_in),
                     permit_at: now.mono + seconds(permit_in),
                 };
-                let expected = model.next_step(
-                    clocks,
-                    mono + deadline_in * 1_000,
-                    mono + permit_in * 1_000,
-                    new,
-                );
+                let expected =
+                    model.next_step(clocks, mono + deadline_in * 1_000, mono + permit_in * 1_000);
                 let step = token_state.next_step(now, limits, &mut caller);
                 let got = match step {
                     NextStep::Use(token) => Expected::Use(token.generation()),
@@ -299,31 +313,32 @@ fn run_token_state(history: Vec<Event>) {
                     ..model
                 };
             }
-            Event::Fail => {
+            Event::Fail(settings) => {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+                token_state.fetch_failed(
+                    fetch_id,
+                    now,
+                    ConnectionSettings(settings),
+                    error(ErrorKind::Network),
+                    0.0,
+                );
                 model.fetching = false;
                 model.failures += 1;
                 model.failed += 1;
-                model.suspended =
-                    Some((Cause::Outage, mono + doubled(1_000, model.failed, 60_000)));
+                let until = mono + doubled(1_000, model.failed, 60_000);
+                model.suspended = Some((Cause::Outage(settings), until));
             }
-            Event::RejectCredentials => {
+            Event::Reject(kind) => {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.credentials_rejected(
-                    fetch_id,
-                    now,
-                    error(ErrorKind::Authentication),
-                    0,
-                );
+                token_state.fetch_rejected(fetch_id, now, error(kind), 0);
                 model.fetching = false;
                 model.credential_rejections += 1;
                 model.suspended = Some((
-                    Cause::CredentialsRejected,
+                    Cause::RequestRejected(kind),
                     mono + doubled(30_000, model.credential_rejections, 900_000),
                 ));
             }
@@ -356,7 +371,7 @@ fn run_token_state(history: Vec<Event>) {
                 model.fetching = false;
                 model.paused_until = mono + window;
             }
-            Event::Reject { current } => {
+            Event::RejectToken { current } => {
                 let Some(token) = model.token else { continue };
                 let generation = token.generation - u64::from(!current);
                 assert_eq!(token_state.reject(generation, now), current);
@@ -374,7 +389,7 @@ fn run_token_state(history: Vec<Event>) {
                 model.last_rejection_at = mono;
                 if model.rejected > 3 {
                     let window = doubled(30_000, model.rejected - 3, 900_000);
-                    model.suspended = Some((Cause::Rejections, mono + window));
+                    model.suspended = Some((Cause::TokensRejected, mono + window));
                 }
             }
             Event::Accept => {
@@ -395,7 +410,7 @@ fn run_token_state(history: Vec<Event>) {
                 model.rejected = 0;
                 if model
                     .suspended
-                    .is_some_and(|(cause, _)| cause != Cause::Outage)
+                    .is_some_and(|(cause, _)| !matches!(cause, Cause::Outage(_)))
                 {
                     model.suspended = None;
                 }
@@ -569,6 +584,7 @@ enum EndpointMode {
     Tokens(u64),
     Down,
     BadCredentials,
+    BadRequest,
     Limited,
 }
 
@@ -584,6 +600,7 @@ fn store_event() -> impl Strategy<Value = StoreEvent> {
             3 => (40..100_000u64).prop_map(EndpointMode::Tokens),
             1 => Just(EndpointMode::Down),
             1 => Just(EndpointMode::BadCredentials),
+            1 => Just(EndpointMode::BadRequest),
             1 => Just(EndpointMode::Limited),
         ].prop_map(StoreEvent::Endpoint),
         1 => any::<bool>().prop_map(StoreEvent::Store),
@@ -625,6 +642,7 @@ impl RespondToTokenRequest for RecordingEndpoint {
             }
             EndpointMode::Down => failed(TokenErrorKind::Transient),
             EndpointMode::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            EndpointMode::BadRequest => failed(TokenErrorKind::InvalidRequest),
             EndpointMode::Limited => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
@@ -705,7 +723,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
                     last_sent[process] = Some(now.mono);
                     match *endpoint.mode.lock().unwrap() {
                         EndpointMode::Limited => blocked[process] = now.mono + seconds(60),
-                        EndpointMode::BadCredentials => {
+                        EndpointMode::BadCredentials | EndpointMode::BadRequest => {
                             refused.insert(at, now.mono + seconds(30));
                         }
                         _ => {}

@@ -38,6 +38,7 @@ const MARK: &str = "@@";
 pub(super) enum EndpointMode {
     Tokens,
     BadCredentials,
+    BadRequest,
     RateLimited,
 }
 
@@ -371,6 +372,7 @@ impl RespondToTokenRequest for Scenario {
                 server_date: None,
             }),
             EndpointMode::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            EndpointMode::BadRequest => failed(TokenErrorKind::InvalidRequest),
             EndpointMode::RateLimited => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
@@ -431,11 +433,18 @@ fn check_six_requests_are_apart(scenario: &Scenario, processes: usize) {
 }
 
 #[test]
-fn invariant_03_bad_credentials_send_one_request() {
+fn invariant_03_bad_credentials_or_requests_send_one_request() {
     for round in 0..20 {
         let place = place();
+        let (mode, expected) = match round % 2 {
+            0 => (
+                EndpointMode::BadCredentials,
+                ("Authentication", "access_denied"),
+            ),
+            _ => (EndpointMode::BadRequest, ("Config", "invalid_scope")),
+        };
         let scenario = Scenario {
-            mode: EndpointMode::BadCredentials,
+            mode,
             calls: 3,
             ..Scenario::new(&place)
         };
@@ -444,7 +453,7 @@ fn invariant_03_bad_credentials_send_one_request() {
         assert_eq!(outcomes.len(), 8 * 8 * 3);
         for outcome in outcomes {
             let (kind, message) = outcome.result.unwrap_err();
-            assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
+            assert_eq!((&*kind, &*message), expected);
             assert!(outcome.took < Duration::from_secs(15), "{:?}", outcome.took);
         }
         assert_eq!(scenario.requests().len(), 1, "round {round}");

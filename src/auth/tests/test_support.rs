@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::auth::time::{Clock, ClockTime};
 use crate::auth::{
-    FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
-    TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
+    ConnectionSettings, FetchError, StoreLock, TokenCacheConfig, TokenConnection, TokenEndpoint,
+    TokenErrorKind, TokenRequest, TokenRequestFormat, TokenResponse, TokenStore,
 };
 use crate::call::{CallContext, CallOptions, DEFAULT_TIMEOUT};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -56,6 +56,10 @@ pub(crate) trait RespondToTokenRequest {
         request: &TokenRequest,
         call: &CallContext,
     ) -> Result<TokenResponse, FetchError>;
+
+    fn connection_settings(&self) -> ConnectionSettings {
+        ConnectionSettings::default()
+    }
 }
 
 impl<T: RespondToTokenRequest> TokenEndpoint for T {
@@ -68,6 +72,10 @@ impl<T: RespondToTokenRequest> TokenEndpoint for T {
             endpoint: self,
             request,
         }))
+    }
+
+    fn connection_settings(&self) -> ConnectionSettings {
+        RespondToTokenRequest::connection_settings(self)
     }
 }
 
@@ -184,6 +192,7 @@ impl RespondToTokenRequest for Endpoint {
 pub(crate) fn failure(cause: TokenErrorKind) -> Error {
     let (kind, message) = match cause {
         TokenErrorKind::InvalidClient => (ErrorKind::Authentication, "access_denied"),
+        TokenErrorKind::InvalidRequest => (ErrorKind::Config, "invalid_scope"),
         TokenErrorKind::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
         TokenErrorKind::Cancelled => (ErrorKind::Timeout, "deadline exceeded"),
         TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {

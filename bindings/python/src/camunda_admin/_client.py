@@ -360,7 +360,8 @@ class AdminClient(AdminOperations, Closeable):
 
         Call it after the credentials were fixed in the Console: the next call then sends a token
         request. Without it, calls fail with `AuthenticationError` and send nothing until
-        `CamundaError.retry_after` has elapsed. The failure is cleared in memory and in the token store.
+        `CamundaError.retry_after` has elapsed. The same applies if the token endpoint rejected the
+        request for another reason (`ConfigError`). The failure is cleared in memory and in the token store.
         Does nothing for a client with an `access_token`.
         """
         handle, error = self._connection.handle(), c_void_p()
