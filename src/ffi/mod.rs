@@ -31,6 +31,7 @@ mod tree;
 pub mod value;
 
 mod boundary;
+mod errno;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzzing/ffi.rs"]
 pub(crate) mod fuzzing;
