@@ -18,8 +18,8 @@ pub(super) fn error_of(errno: i32) -> io::Error {
         fn strerror(errno: i32) -> *const c_char;
     }
 
-    const FIRST_OF_WINSOCK: i32 = 10000;
-    if errno >= FIRST_OF_WINSOCK {
+    const WINSOCK_BASE: i32 = 10000;
+    if errno >= WINSOCK_BASE {
         return io::Error::from_raw_os_error(errno);
     }
     let kind = match errno {
