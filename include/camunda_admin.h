@@ -370,7 +370,8 @@ typedef void (*camunda_token_store_free_fn)(void *user);
 
 /**
  * Returns the reason why the last function of the store that ran on this thread failed, NUL-terminated,
- * or NULL. The library copies its first 500 characters.
+ * or NULL. It must be valid until this thread calls the next function of the store; the library copies
+ * its first 500 characters.
  */
 typedef const char *(*camunda_token_store_error_message_fn)(void *user);
 

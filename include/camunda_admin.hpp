@@ -7037,7 +7037,7 @@ struct StoreHandle {
       set_message(error.what());
       return static_cast<int>(std::errc::io_error);
     } catch (...) {
-      set_message("an exception that is no std::exception");
+      set_message("an exception other than std::exception");
       return static_cast<int>(std::errc::io_error);
     }
   }

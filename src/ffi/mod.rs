@@ -38,6 +38,7 @@ pub mod doctor;
 pub mod shutdown;
 
 mod boundary;
+mod errno;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzzing/ffi.rs"]
 pub(crate) mod fuzzing;

@@ -10,6 +10,7 @@ use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore, millis};
 use crate::error::{Error, Result};
 use crate::ffi::boundary;
 use crate::ffi::callback::camunda_write_fn;
+use crate::ffi::errno::error_of;
 use crate::ffi::shutdown::call_back;
 use crate::fork::fork_count;
 
@@ -64,7 +65,8 @@ pub type camunda_token_store_describe_fn =
     Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> *const c_char>;
 
 /// Returns the reason why the last function of the store that ran on this thread failed, NUL-terminated,
-/// or NULL. The library copies its first 500 characters.
+/// or NULL. It must be valid until this thread calls the next function of the store; the library copies
+/// its first 500 characters.
 pub type camunda_token_store_error_message_fn =
     Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> *const c_char>;
 
@@ -192,7 +194,7 @@ impl Store {
     fn checked(&self, returned: Option<i32>) -> io::Result<()> {
         let error = match returned {
             Some(0) => return Ok(()),
-            Some(errno) if errno > 0 => io::Error::from_raw_os_error(errno),
+            Some(errno) if errno > 0 => error_of(errno),
             Some(other) => io::Error::other(format!("token store function returned {other}")),
             None => return Err(io::Error::other("the client is shut down")),
         };
