@@ -304,10 +304,6 @@ impl ExchangeGuard {
         .unwrap_or(Ok(MAX_WAIT))
     }
 
-    pub(super) fn is_stopped() -> bool {
-        ExchangeGuard::current(|state| state.stopped.get().is_some()).unwrap_or(false)
-    }
-
     /// Records that a connection is being established.
     pub(super) fn begin_to_connect() {
         ExchangeGuard::current(|state| {

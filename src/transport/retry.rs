@@ -289,6 +289,7 @@ mod tests {
             (&[Unknown, Rejected, NotSent], Unknown),
             (&[Rejected, Unknown], Unknown),
             (&[Completed, Unknown, Rejected], Completed),
+            (&[Unknown, Completed], Completed),
         ] {
             let merge_outcome = |idempotency| {
                 let mut retry_state = RetryState::new(idempotency);

@@ -49,7 +49,6 @@ impl Connector<()> for TunnelConnector {
         ExchangeGuard::through_proxy(shown_proxy(&proxy.address));
         match self.open(proxy, details) {
             Ok(tunnel) => Ok(Some(Either::B(tunnel))),
-            Err(ProxyProblem::Connection(error)) if ExchangeGuard::is_stopped() => Err(error),
             Err(problem) => {
                 let failure = ProxyFailure::new(&proxy.address, proxy.source, problem);
                 Err(ConnectError::Proxy(failure).into())
@@ -98,12 +97,8 @@ fn head_of_request(
     user_agent: &str,
 ) -> Zeroizing<Vec<u8>> {
     let host = uri.host().unwrap_or_default();
-    let default_port = if uri.scheme_str() == Some("http") {
-        80
-    } else {
-        443
-    };
-    let port = uri.port_u16().unwrap_or(default_port);
+    // Only loopback hosts may have the scheme `http`, and no tunnel leads to these.
+    let port = uri.port_u16().unwrap_or(443);
     let mut head = SecretBuffer::with_capacity(512);
     head.push_str(&format!(
         "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {user_agent}\r\n\
@@ -162,4 +157,56 @@ fn status_of(head: &[u8]) -> Option<u16> {
     let status = fields.find(|field| !field.is_empty() && !field.starts_with(b"HTTP/"))?;
     let status = std::str::from_utf8(status).ok()?.parse().ok()?;
     (100..1000).contains(&status).then_some(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(credentials: Option<&str>, uri: &str) -> String {
+        let credentials = credentials.map(Secret::from);
+        let head = head_of_request(credentials.as_ref(), &uri.parse().unwrap(), "agent/1");
+        String::from_utf8(head.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn head_names_the_server_with_its_port() {
+        for (uri, server) in [
+            ("https://api.example/clusters", "api.example:443"),
+            ("https://api.example:8443/", "api.example:8443"),
+            ("https://[2001:db8::1]/", "[2001:db8::1]:443"),
+        ] {
+            assert_eq!(
+                head(None, uri),
+                format!(
+                    "CONNECT {server} HTTP/1.1\r\nHost: {server}\r\nUser-Agent: agent/1\r\n\
+                     Proxy-Connection: Keep-Alive\r\n\r\n"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn head_has_credentials() {
+        let head = head(Some("a:b"), "https://api.example");
+        let line = "\r\nProxy-Authorization: Basic YTpi\r\n";
+        assert!(head.contains(line), "{head}");
+    }
+
+    #[test]
+    fn status_of_is_the_first_field_after_the_version() {
+        for (head, status) in [
+            ("HTTP/1.1 200 OK", Some(200)),
+            ("HTTP/1.0 407\r\nx: 200", Some(407)),
+            ("HTTP/1.1  204", Some(204)),
+            ("HTTP/1.1 100", Some(100)),
+            ("HTTP/1.1 999", Some(999)),
+            ("HTTP/1.1 99", None),
+            ("HTTP/1.1 1000", None),
+            ("HTTP/1.1 OK", None),
+            ("HTTP/1.1", None),
+        ] {
+            assert_eq!(status_of(head.as_bytes()), status, "{head}");
+        }
+    }
 }

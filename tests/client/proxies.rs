@@ -277,7 +277,9 @@ fn proxy_opens_a_tunnel_with_any_final_2xx_response() {
 
 #[test]
 fn proxy_that_does_not_respond_in_http_is_named() {
+    let endless = format!("HTTP/1.1 200 OK\r\nVia: {}", "x".repeat(1 << 20));
     for (response, problem) in [
+        (&*endless, "its headers exceed 32768 bytes"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "it does not respond in HTTP"),
         ("HTTP/1.1 fine\r\n\r\n", "its response has no status"),
         ("HTTP/1.1 200 OK\r\n", "connection closed by peer"),

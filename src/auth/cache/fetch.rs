@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::connection::Connection;
 use super::entry::{CacheEntry, count};
-use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, give_up_time};
+use super::lock_wait::{FETCH_LOCK_TIMEOUT, LockStep, LockWait, OwnerDelay, give_up_time};
 use super::permits::{Permit, PermitCallbacks};
 use super::shared_rate_limiter::{Contended, Sharing};
 use super::sync::current_thread;
@@ -372,14 +372,15 @@ impl<'a> TokenFetch<'a> {
     ) -> Result<FetchLock, Error> {
         let entry = self.entry;
         let call = sharing.call;
-        let give_up_at = give_up_time(entry, call, Duration::ZERO);
+        let remaining = entry.clock.remaining(call);
+        let give_up_at = give_up_time(entry.clock.now().mono, remaining, Duration::ZERO);
         // Reading needs no lock, and the shared store may have a token already.
         if let Err(resolution) = self.read_unresolved(record_store, call, ReadScope::Shared) {
             return Ok(FetchLock::Resolved(resolution));
         }
         let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
         let lease = lease.min(MAX_LEASE);
-        let mut wait = LockWait::new(entry, call, give_up_at);
+        let mut wait = LockWait::new(entry.clock.now().mono, give_up_at);
         loop {
             match self.try_fetch_lock(record_store, call, lease, &wait) {
                 Ok(Some((lock, known))) => {
@@ -395,10 +396,15 @@ impl<'a> TokenFetch<'a> {
             entry.rate_limiter.merge(sharing);
             let now = entry.clock.now();
             let permit_in = entry.rate_limiter.permit_at(now).saturating_sub(now.mono);
-            if permit_in > entry.clock.remaining(call) {
+            let remaining = entry.clock.remaining(call);
+            if permit_in > remaining {
                 return Err(rate_limited(permit_in));
             }
-            match wait.next_step(now) {
+            let owner = OwnerDelay {
+                block: entry.rate_limiter.block_remaining(now),
+                by_unverified: entry.rate_limiter.is_delayed_by_unverified(now),
+            };
+            match wait.next_step(now.mono, remaining, owner) {
                 LockStep::Poll(delay) => call
                     .sleep(entry.clock.real_wait(delay))
                     .map_err(|stop| stopped(call, stop))?,
@@ -428,7 +434,7 @@ impl<'a> TokenFetch<'a> {
         record_store: &RecordStore<'_>,
         call: &CallContext,
         lease: Duration,
-        wait: &LockWait<'_>,
+        wait: &LockWait,
     ) -> Result<Option<(HeldLock, TokenRecord)>, Resolution> {
         let until = self.entry.clock.now().mono.saturating_add(lease);
         let mut lock = record_store.try_lock(call, lease);
