@@ -298,6 +298,31 @@ fn url_of_a_redis_leaves_no_password() {
     });
 }
 
+/// A proxy that requires this password, and rejects the connection.
+const PROXY_PASSWORD: &str = "proxy-password-0123456789";
+
+#[test]
+fn url_of_a_proxy_leaves_no_password() {
+    let proxy = server(vec![("api.example:443", String::new())]);
+    let url = proxy.replace("://", &format!("://user:{PROXY_PASSWORD}@"));
+    let encoded = url.replace("password-", "pass%77ord%2D");
+    // "user:" and the password.
+    let basic = "dXNlcjpwcm94eS1wYXNzd29yZC0wMTIz";
+    scanned(&[PROXY_PASSWORD, basic], || {
+        for url in [&url, &encoded] {
+            let admin = AdminClient::builder()
+                .access_token("token")
+                .base_url("https://api.example")
+                .proxy(url)
+                .timeout(Duration::from_secs(20))
+                .build()
+                .unwrap();
+            // The tunnel leads to a server that does not use TLS.
+            admin.clusters().list().unwrap_err();
+        }
+    });
+}
+
 #[test]
 fn creating_a_client_leaves_nothing() {
     let url = api();

@@ -14,7 +14,7 @@ use ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ureq::http::{self, HeaderValue};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Transport};
-use ureq::{Agent, Body, Proxy, ProxyProtocol};
+use ureq::{Agent, Body};
 
 use super::buffers::OUTPUT_BUFFER;
 use super::connect_error::ConnectError;
@@ -22,6 +22,7 @@ use super::connect_error::ConnectError;
 use super::connect_error::shown_proxy;
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
+use super::proxy::ProxySettings;
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::TlsConnector;
@@ -29,7 +30,6 @@ use super::tls_config;
 use super::tunnel::TunnelConnector;
 use super::{COMPRESSED, Method};
 use crate::config::Config;
-use crate::config_values::has_valid_port;
 use crate::error::{Error, Result};
 
 /// The ureq agents of a client, for one process.
@@ -69,9 +69,7 @@ pub(super) struct HttpRequest<'a> {
 #[derive(Clone)]
 struct Settings {
     tls: Arc<ClientConfig>,
-    proxy: Option<Proxy>,
-    /// The setting or environment variable that names the proxy.
-    proxy_source: &'static str,
+    proxy: Option<Arc<ProxySettings>>,
     base: BaseUrl,
     /// The headers of an API request, whose `Authorization` is empty.
     headers: HeaderMap,
@@ -126,7 +124,7 @@ impl BaseUrl {
 
 impl Settings {
     fn new(config: &Config) -> Result<Self> {
-        let (proxy, proxy_source) = proxy(config)?.unzip();
+        let proxy = ProxySettings::new(config)?.map(Arc::new);
         let base = BaseUrl::parse(config.base_url())?;
         let user_agent = HeaderValue::from_str(config.user_agent())
             .map_err(|_| Error::config("`user_agent` is not a valid value of a header"))?;
@@ -141,7 +139,6 @@ impl Settings {
         Ok(Settings {
             tls: tls_config::client_config(config)?,
             proxy,
-            proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
             base,
             headers,
         })
@@ -166,7 +163,7 @@ impl Settings {
         let tunnel = TunnelConnector {
             direct: config(None),
             user_agent: self.user_agent().to_owned(),
-            source: self.proxy_source,
+            proxy: self.proxy.clone(),
         };
         let sockets = SocketConnector {
             resolver: resolver.clone(),
@@ -175,7 +172,8 @@ impl Settings {
             inner: ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls),
             idle: idle.cloned(),
         };
-        Agent::with_parts(config(self.proxy.clone()), connector, LateResolver)
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.address.clone());
+        Agent::with_parts(config(proxy), connector, LateResolver)
     }
 
     /// Returns the headers of a request.
@@ -331,10 +329,7 @@ impl Agents {
     #[cfg(feature = "doctor")]
     pub(super) fn proxy_for(&self, uri: &ureq::http::Uri) -> Option<(String, &'static str)> {
         let proxy = self.settings.proxy.as_ref()?;
-        if proxy.is_no_proxy(uri) {
-            return None;
-        }
-        Some((shown_proxy(proxy), self.settings.proxy_source))
+        (!proxy.excludes(uri)).then(|| (shown_proxy(&proxy.address), proxy.source))
     }
 
     /// Removes all addresses from the DNS cache, so that the next connection resolves names again.
@@ -352,82 +347,6 @@ impl fmt::Debug for Agents {
 /// Maximum size in bytes of the URL, access token and user agent of a request, whose head has to fit
 /// into the output buffer. Servers accept no larger heads either.
 const MAX_VARIABLE_HEAD: usize = OUTPUT_BUFFER - 1024;
-
-/// The name of the configured proxy in error messages.
-const PROXY_SETTING: &str = "`proxy`";
-
-/// Returns the configured proxy, else the proxy of the environment, and the setting or variable that
-/// names it. A SOCKS proxy is an error.
-fn proxy(config: &Config) -> Result<Option<(Proxy, &'static str)>> {
-    let proxy = match config.proxy() {
-        Some(url) => Some((parse_proxy(PROXY_SETTING, url)?, PROXY_SETTING)),
-        None => proxy_from(|name| std::env::var(name).ok())?,
-    };
-    if let Some((proxy, _)) = &proxy
-        && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
-    {
-        return Err(Error::config(format!(
-            "the proxy {}:{} is a SOCKS proxy; only HTTP proxies (CONNECT) are supported",
-            proxy.host(),
-            proxy.port(),
-        )));
-    }
-    Ok(proxy)
-}
-
-/// Reads the proxy for `https` and its exceptions (`NO_PROXY`) from environment variables. Ignores
-/// `HTTP_PROXY`, because unencrypted requests are sent to loopback addresses only.
-fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'static str)>> {
-    let read = |name: &str| read(name).filter(|value| !value.trim().is_empty());
-    let first = |names: &[&'static str]| {
-        let found = names.iter().find_map(|name| Some((*name, read(name)?)));
-        found.map(|(name, value)| (name, value.trim().to_owned()))
-    };
-    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let Some((name, url)) = first(&names) else {
-        return Ok(None);
-    };
-    let proxy = parse_proxy(&format!("the variable {name}"), &url)?;
-    let mut builder = Proxy::builder(proxy.protocol())
-        .host(proxy.host())
-        .port(proxy.port());
-    if let Some(username) = proxy.username() {
-        builder = builder.username(username);
-    }
-    if let Some(password) = proxy.password() {
-        builder = builder.password(password);
-    }
-    let (_, excluded) = first(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    for host in excluded.split(',').map(str::trim) {
-        builder = builder.no_proxy(host);
-        // As in curl, a name also excludes its subdomains.
-        if host.starts_with(char::is_alphanumeric) {
-            builder = builder.no_proxy(&format!(".{host}"));
-        }
-    }
-    builder
-        .build()
-        .map(|proxy| Some((proxy, name)))
-        .map_err(|_| invalid_proxy_url(&format!("the variable {name}")))
-}
-
-fn parse_proxy(setting: &str, url: &str) -> Result<Proxy> {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    // ureq would connect to the default port.
-    if authority.starts_with(':') || !has_valid_port(authority) {
-        return Err(invalid_proxy_url(setting));
-    }
-    Proxy::new(url).map_err(|_| invalid_proxy_url(setting))
-}
-
-/// Does not quote the URL, which can contain a password.
-fn invalid_proxy_url(setting: &str) -> Error {
-    Error::config(format!(
-        "{setting} is not a valid URL of an HTTP proxy; expected for example http://proxy:3128"
-    ))
-}
 
 /// Leaves the resolution of names to the [`SocketConnector`], which an idle connection does not need.
 #[derive(Debug)]
@@ -563,94 +482,6 @@ mod tests {
                 expected,
                 "{url}"
             );
-        }
-    }
-
-    fn found(variables: &[(&str, &str)]) -> Result<Option<Proxy>> {
-        proxy_from(|name| {
-            let known = variables.iter().find(|(known, _)| *known == name);
-            known.map(|(_, value)| (*value).to_owned())
-        })
-        .map(|found| found.map(|(proxy, _)| proxy))
-    }
-
-    #[test]
-    fn proxy_from_prefers_https_proxy_over_all_proxy() {
-        for (variables, host) in [
-            (
-                &[
-                    ("ALL_PROXY", "socks5://socks"),
-                    ("https_proxy", "http://a:1"),
-                ][..],
-                Some("a"),
-            ),
-            (&[("HTTPS_PROXY", " "), ("all_proxy", "b:2")], Some("b")),
-            (&[("HTTP_PROXY", "http://plain")], None),
-            (&[("NO_PROXY", "*")], None),
-            (&[], None),
-        ] {
-            let proxy = found(variables).unwrap();
-            assert_eq!(proxy.as_ref().map(Proxy::host), host, "{variables:?}");
-        }
-    }
-
-    #[test]
-    fn proxy_from_decodes_user_name_and_password() {
-        let proxy = found(&[("HTTPS_PROXY", "http://us%40er:p%3Aw@proxy:3128")]);
-        let proxy = proxy.unwrap().unwrap();
-        assert_eq!(
-            (proxy.username(), proxy.password()),
-            (Some("us@er"), Some("p:w"))
-        );
-        assert_eq!((proxy.host(), proxy.port()), ("proxy", 3128));
-    }
-
-    #[test]
-    fn proxy_from_names_an_invalid_variable_without_its_value() {
-        for url in [
-            "ftp://user:hunter2@proxy",
-            "http://user:hunter2@proxy:99999",
-            "http://user:hunter2@proxy:port",
-            "http://user:hunter2@:3128",
-            "http://user:hunter2/2@proxy:3128",
-            "user:hunter2@proxy:0",
-        ] {
-            let error = found(&[("HTTPS_PROXY", url)]).expect_err(url);
-            assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
-            assert!(!format!("{error} {error:?}").contains("hunter2"));
-        }
-    }
-
-    #[test]
-    fn proxy_from_accepts_ports_and_addresses() {
-        for (url, expected) in [
-            ("proxy:65535", ("proxy", 65535)),
-            ("http://[::1]:3128/", ("[::1]", 3128)),
-            ("https://user:p%3Aw@proxy:1/path", ("proxy", 1)),
-        ] {
-            let proxy = found(&[("HTTPS_PROXY", url)]).unwrap().expect(url);
-            assert_eq!((proxy.host(), proxy.port()), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn proxy_from_excludes_hosts_of_no_proxy() {
-        let excluded = "localhost, example.com,.internal , *.wild,10.0.0.1";
-        let proxy = found(&[("HTTPS_PROXY", "proxy"), ("no_proxy", excluded)]);
-        let proxy = proxy.unwrap().unwrap();
-        for (host, expected) in [
-            ("example.com", true),
-            ("EXAMPLE.com", true),
-            ("api.example.com", true),
-            ("notexample.com", false),
-            ("a.internal", true),
-            ("a.wild", true),
-            ("10.0.0.1", true),
-            ("10.0.0.11", false),
-            ("camunda.io", false),
-        ] {
-            let uri = format!("https://{host}/").parse().unwrap();
-            assert_eq!(proxy.is_no_proxy(&uri), expected, "{host}");
         }
     }
 }

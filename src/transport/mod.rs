@@ -19,6 +19,7 @@ mod pem;
 mod pool;
 #[cfg(feature = "doctor")]
 pub(crate) mod probe;
+mod proxy;
 mod read_ahead;
 mod redaction;
 mod resolver;

@@ -3,10 +3,10 @@
 //! Not the connector of ureq, which rejects interim responses and leaves copies of the password in memory.
 
 use std::io;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ureq::Proxy;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::transport::{
@@ -16,9 +16,10 @@ use ureq::unversioned::transport::{
 use super::buffers::INPUT_BUFFER;
 use super::connect_error::{ConnectError, ProxyFailure, ProxyProblem, shown_proxy};
 use super::exchange::ExchangeGuard;
+use super::proxy::ProxySettings;
 use super::salvage::split_head;
 use crate::config_values::is_loopback;
-use crate::secret::{SecretBuffer, Zeroizing};
+use crate::secret::{Secret, SecretBuffer, Zeroizing};
 
 /// Connects through the proxy's tunnel, except to a loopback host: HTTP without TLS is allowed there,
 /// and the proxy would send it over the network.
@@ -27,8 +28,7 @@ pub(super) struct TunnelConnector {
     /// The configuration of the connection to the proxy: that of the agent, without a proxy.
     pub(super) direct: Config,
     pub(super) user_agent: String,
-    /// The setting or environment variable that names the proxy.
-    pub(super) source: &'static str,
+    pub(super) proxy: Option<Arc<ProxySettings>>,
 }
 
 impl Connector<()> for TunnelConnector {
@@ -39,18 +39,19 @@ impl Connector<()> for TunnelConnector {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
-        let Some(proxy) = details.config.proxy() else {
+        // The configuration of the connection to the proxy has none.
+        let (Some(proxy), Some(_)) = (&self.proxy, details.config.proxy()) else {
             return Ok(None);
         };
-        if details.uri.host().is_some_and(is_loopback) || proxy.is_no_proxy(details.uri) {
+        if details.uri.host().is_some_and(is_loopback) || proxy.excludes(details.uri) {
             return Ok(None);
         }
-        ExchangeGuard::through_proxy(shown_proxy(proxy));
+        ExchangeGuard::through_proxy(shown_proxy(&proxy.address));
         match self.open(proxy, details) {
             Ok(tunnel) => Ok(Some(Either::B(tunnel))),
             Err(ProxyProblem::Connection(error)) if ExchangeGuard::is_stopped() => Err(error),
             Err(problem) => {
-                let failure = ProxyFailure::new(proxy, self.source, problem);
+                let failure = ProxyFailure::new(&proxy.address, proxy.source, problem);
                 Err(ConnectError::Proxy(failure).into())
             }
         }
@@ -61,11 +62,11 @@ impl TunnelConnector {
     /// Connects to the proxy and opens a tunnel to the server of a request.
     fn open(
         &self,
-        proxy: &Proxy,
+        proxy: &ProxySettings,
         details: &ConnectionDetails<'_>,
     ) -> Result<Box<dyn Transport>, ProxyProblem> {
         let to_proxy = ConnectionDetails {
-            uri: proxy.uri(),
+            uri: proxy.address.uri(),
             // Resolved by the connector of sockets.
             addrs: details.resolver.empty(),
             config: &self.direct,
@@ -80,7 +81,7 @@ impl TunnelConnector {
         let connection = (details.run_connector)(&to_proxy)?;
         let mut writer = TransportAdapter::new(connection, details.current_time.clone());
         writer.set_timeout(details.timeout);
-        let head = head_of_request(proxy, details.uri, &self.user_agent);
+        let head = head_of_request(proxy.credentials.as_ref(), details.uri, &self.user_agent);
         io::Write::write_all(&mut writer, &head).map_err(ureq::Error::from)?;
         let mut connection = writer.into_inner();
         match read_status(&mut *connection, details.timeout)? {
@@ -91,7 +92,11 @@ impl TunnelConnector {
 }
 
 /// Returns the head of a CONNECT request for the server of `uri`.
-fn head_of_request(proxy: &Proxy, uri: &Uri, user_agent: &str) -> Zeroizing<Vec<u8>> {
+fn head_of_request(
+    credentials: Option<&Secret>,
+    uri: &Uri,
+    user_agent: &str,
+) -> Zeroizing<Vec<u8>> {
     let host = uri.host().unwrap_or_default();
     let default_port = if uri.scheme_str() == Some("http") {
         80
@@ -104,12 +109,8 @@ fn head_of_request(proxy: &Proxy, uri: &Uri, user_agent: &str) -> Zeroizing<Vec<
         "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {user_agent}\r\n\
          Proxy-Connection: Keep-Alive\r\n"
     ));
-    if proxy.username().is_some() || proxy.password().is_some() {
-        let mut credentials = SecretBuffer::with_capacity(128);
-        credentials.push_str(proxy.username().unwrap_or_default());
-        credentials.push(':');
-        credentials.push_str(proxy.password().unwrap_or_default());
-        let encoded = Zeroizing::new(STANDARD.encode(&*credentials));
+    if let Some(credentials) = credentials {
+        let encoded = Zeroizing::new(STANDARD.encode(credentials.expose()));
         // Some proxies reject `basic`.
         head.push_str("Proxy-Authorization: Basic ");
         head.push_str(&encoded);
