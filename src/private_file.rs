@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::fork::above_standard_streams;
 use crate::secret::Zeroizing;
 
 /// Logs one warning per path if other users can read or write a file that contains secrets.
@@ -103,7 +104,8 @@ impl NewFile {
         })?;
         let created = NewFile {
             path: path.to_owned(),
-            file,
+            // Open during an API call, in which the program can write to its standard streams.
+            file: above_standard_streams(file),
             filled: false,
         };
         #[cfg(unix)]

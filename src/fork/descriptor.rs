@@ -34,8 +34,9 @@ pub(crate) struct ProcessOwned<T: AsFd> {
     key: u64,
 }
 
-impl<T: AsFd> ProcessOwned<T> {
+impl<T: AsFd + From<OwnedFd>> ProcessOwned<T> {
     pub(crate) fn new(value: T) -> Self {
+        let value = above_standard_streams(value);
         watch();
         let fork_count = fork_count();
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +52,9 @@ impl<T: AsFd> ProcessOwned<T> {
             key,
         }
     }
+}
 
+impl<T: AsFd> ProcessOwned<T> {
     /// Whether this process opened it.
     pub(crate) fn is_own(&self) -> bool {
         self.fork_count == fork_count()
@@ -79,6 +82,20 @@ impl<T: AsFd> Deref for ProcessOwned<T> {
 impl<T: AsFd> DerefMut for ProcessOwned<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
+    }
+}
+
+/// Returns a file or socket whose descriptor is not that of a standard stream. A program that has closed
+/// one of these may nevertheless write to it: to a connection, or to a file with credentials.
+pub(crate) fn above_standard_streams<T: AsFd + From<OwnedFd>>(value: T) -> T {
+    const FIRST: RawFd = 3;
+    if value.as_fd().as_raw_fd() >= FIRST {
+        return value;
+    }
+    match rustix::io::fcntl_dupfd_cloexec(&value, FIRST) {
+        Ok(duplicate) => T::from(duplicate),
+        // The limit on descriptors.
+        Err(_) => value,
     }
 }
 
@@ -133,6 +150,22 @@ mod tests {
             Child::Passed
         );
         assert!(is_open(number, wanted) && file.is_own());
+    }
+
+    #[test]
+    fn descriptors_are_not_those_of_closed_standard_streams() {
+        let child = fork(|| {
+            for number in 0..3 {
+                // SAFETY: the child uses none of them afterwards.
+                drop(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+            let file = tempfile::tempfile().unwrap();
+            let (number, wanted) = (file.as_raw_fd(), identity(file.as_fd()));
+            let moved = ProcessOwned::new(file);
+            let is_moved = number == 0 && moved.as_raw_fd() >= 3 && !is_open(0, wanted);
+            is_moved && identity(moved.as_fd()) == wanted
+        });
+        assert_eq!(child.wait(), Child::Passed);
     }
 
     #[test]

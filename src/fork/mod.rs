@@ -31,12 +31,14 @@ mod per_process;
 pub(crate) mod tests;
 
 #[cfg(unix)]
-pub(crate) use descriptor::ProcessOwned;
+pub(crate) use descriptor::{ProcessOwned, above_standard_streams};
 #[cfg(unix)]
 pub(crate) use detect::{ForkSensitive, InUse, Section, fork_count};
 pub(crate) use mutex::{Mutex, MutexGuard};
 #[cfg(not(unix))]
-pub(crate) use no_fork::{ForkSensitive, InUse, ProcessOwned, Section, fork_count};
+pub(crate) use no_fork::{
+    ForkSensitive, InUse, ProcessOwned, Section, above_standard_streams, fork_count,
+};
 pub(crate) use per_process::PerProcess;
 
 #[cfg(unix)]
@@ -101,6 +103,12 @@ mod no_fork {
     }
 
     pub(super) fn watch() {}
+
+    /// See the Unix implementation. On other systems, handles and standard streams have no numbers in
+    /// common.
+    pub(crate) fn above_standard_streams<T>(value: T) -> T {
+        value
+    }
 
     /// See the Unix implementation.
     #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::buffers::{OUTPUT_BUFFER, ZeroizingBuffers};
 use super::connect_error::CLOSED_BY_PEER;
 use super::exchange::ExchangeGuard;
 use super::resolver::CachingResolver;
-use crate::fork::ProcessOwned;
+use crate::fork::{ProcessOwned, above_standard_streams};
 
 /// A TCP connection whose waits end with the call of the current [`ExchangeGuard`].
 #[derive(Debug)]
@@ -289,6 +289,7 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 fn begin_to_connect(address: SocketAddr) -> io::Result<(socket2::Socket, bool)> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let socket = above_standard_streams(socket);
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Ok(()) => Ok((socket, true)),

@@ -272,12 +272,55 @@ static void child_opens_new_connections_in_a_new_pid_namespace(void) {
   CHECK_INT(sandbox_count("connections") - before, 2);
 }
 
+/* A log callback of a program that writes to its standard streams, although it has closed them. Counts the
+   streams that are open. */
+static void write_to_standard_streams(void *user, int32_t level, const char *target, const char *message) {
+  (void)level;
+  (void)target;
+  (void)message;
+  for (int stream = 0; stream < 3; ++stream) {
+    if (write(stream, "output\n", 7) >= 0) ++*(int *)user;
+  }
+}
+
+/* Otherwise the output would be sent to the server, or be written into the file with the credentials. */
+static void connections_and_files_do_not_use_closed_standard_streams(void) {
+  char *id = sandbox_cluster("{\"name\":\"x\"}");
+  char *path = scratch("worker.env");
+  const pid_t child = fork_with_limit();
+  if (child == 0) {
+    int open_streams = 0;
+    camunda_config *config = NULL;
+    camunda_admin *logging = NULL;
+    camunda_value *value = NULL;
+    bool ok = true;
+    for (int stream = 0; stream < 3; ++stream) close(stream);
+    ok &= camunda_config_from_env(&config, NULL) == CAMUNDA_STATUS_OK;
+    ok &= camunda_config_set_log(config, CAMUNDA_LOG_DEBUG, write_to_standard_streams, &open_streams, NULL) ==
+          CAMUNDA_STATUS_OK;
+    ok &= camunda_admin_new(config, &logging, NULL) == CAMUNDA_STATUS_OK;
+    ok &= list_clusters(logging);
+    const char *body = "{\"clientName\":\"worker\"}";
+    ok &= camunda_cluster_client_create_env_file(logging, NULL, id, body, strlen(body), path, &value, NULL) ==
+          CAMUNDA_STATUS_OK;
+    camunda_value_free(value);
+    camunda_admin_free(logging);
+    camunda_config_free(config);
+    end_child(!ok ? 1 : open_streams > 0 ? 2 : 0);
+  }
+  check_child(child);
+  unlink(path);
+  free(path);
+  free(id);
+}
+
 int main(void) {
   admin = connect_from_env();
   RUN(child_reads_token_of_its_parent_from_the_store);
   RUN(child_opens_new_connections);
   RUN(call_is_cancelled_in_child_when_callback_forks);
   RUN(child_opens_new_connections_in_a_new_pid_namespace);
+  RUN(connections_and_files_do_not_use_closed_standard_streams);
   if (SANITIZED) {
     /* Other threads can hold locks of AddressSanitizer during a fork; the child would wait forever. */
     printf("children of multi-threaded parents: skipped under AddressSanitizer\n");

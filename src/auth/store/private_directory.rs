@@ -13,6 +13,7 @@ use std::path::{Component, Path};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::process::geteuid;
 
+use crate::fork::above_standard_streams;
 use crate::private_file::ensure_owner_access;
 
 /// Flags for opening directories.
@@ -145,6 +146,7 @@ pub(super) fn create_file(
 ) -> rustix::io::Result<File> {
     let flags = flags | OFlags::CREATE | OFlags::EXCL;
     let file = File::from(rustix::fs::openat(directory, name, flags, OWNER_ONLY_MODE)?);
+    let file = above_standard_streams(file);
     ensure_owner_access(&file)?;
     Ok(file)
 }
