@@ -347,7 +347,9 @@ fn error_code(body: &[u8]) -> Option<String> {
     struct ErrorResponse {
         error: String,
     }
-    let code = serde_json::from_slice::<ErrorResponse>(body).ok()?.error;
+    let code = serde_json::from_slice::<ErrorResponse>(strip_bom(body))
+        .ok()?
+        .error;
     let is_code = !code.is_empty()
         && code.len() <= 60
         && code
@@ -787,6 +789,10 @@ mod tests {
     fn error_code_is_a_short_identifier() {
         for (body, expected) in [
             (r#"{"error":"invalid_request"}"#, Some("invalid_request")),
+            (
+                "\u{feff}{\"error\":\"invalid_scope\"}",
+                Some("invalid_scope"),
+            ),
             (r#"{"error":"two message"}"#, None),
             (r#"{"error":{"message":"x"}}"#, None),
             (r#"{"error":""}"#, None),
