@@ -655,6 +655,8 @@ mod tests {
             ("https://api.example:https", "invalid port"),
             ("https://[::1]:65536/path", "invalid port"),
             ("https://:443", "URL without scheme or host"),
+            ("https://api.example/\u{e4}", "not a valid URL"),
+            ("https://\u{e4}.example", "not a valid URL"),
         ] {
             for key in ["base_url", "oauth_url"] {
                 let error = set(key, url).expect_err(url);

@@ -48,9 +48,12 @@ pub(crate) fn url(key: &str, value: &str) -> Result<String> {
             "`{key}`: {problem}; expected a URL such as https://api.cloud.camunda.io"
         ))
     };
-    let uri: Uri = plain(key, value)?
-        .parse()
-        .map_err(|_| invalid("not a valid URL"))?;
+    // The parser accepts other characters in the path, but a request may contain ASCII only.
+    let uri = match value.is_ascii() {
+        true => plain(key, value)?.parse::<Uri>().ok(),
+        false => None,
+    };
+    let uri = uri.ok_or_else(|| invalid("not a valid URL"))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(invalid("URL without scheme or host"));
     };
