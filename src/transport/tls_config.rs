@@ -10,9 +10,12 @@ use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{CipherSuite, ClientConfig, InconsistentKeys, RootCertStore, SupportedCipherSuite};
+use rustls::{
+    CertificateError, CipherSuite, ClientConfig, InconsistentKeys, RootCertStore,
+    SupportedCipherSuite,
+};
 
 use super::pem::{PemFile, read_limited};
 use super::response::strip_bom;
@@ -114,7 +117,7 @@ fn roots_from(file: &Path) -> Result<RootCertStore> {
     for certificate in certificates_from("ca_file", file)? {
         roots
             .add(certificate)
-            .map_err(|error| unusable_file("ca_file", file, error))?;
+            .map_err(|_| unusable_file("ca_file", file, INVALID_CERTIFICATE))?;
     }
     Ok(roots)
 }
@@ -201,14 +204,32 @@ fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
     let key = read("client_key", key_file)?
         .with_private_key(any_supported_type)
         .map_err(|problem| unusable_file("client_key", key_file, problem))?
-        .map_err(|error| unusable_file("client_key", key_file, error))?;
+        .map_err(|_| {
+            let problem = "its private key cannot be parsed or is of a kind that is not supported; \
+                           expected RSA, ECDSA (P-256, P-384) or Ed25519";
+            unusable_file("client_key", key_file, problem)
+        })?;
     let identity = CertifiedKey::new(chain, key);
     match identity.keys_match() {
-        // `Unknown`: not supported for this kind of key.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
-        Err(error) => Err(unusable_file("client_cert", certificates, error)),
+        // `Unknown`: not supported for this kind of key. `Other`: not supported for this kind of
+        // certificate, such as one of X.509 version 1, which a server may accept.
+        Ok(())
+        | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown))
+        | Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => Ok(identity),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            let problem = "it does not belong to the private key";
+            Err(unusable_file("client_cert", certificates, problem))
+        }
+        Err(_) => Err(unusable_file(
+            "client_cert",
+            certificates,
+            INVALID_CERTIFICATE,
+        )),
     }
 }
+
+/// What is wrong with a file of certificates that are not X.509.
+const INVALID_CERTIFICATE: &str = "a certificate in it cannot be parsed";
 
 /// Returns a digest of the contents of the configured files.
 ///
@@ -237,7 +258,12 @@ fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'s
     // The parser would skip a first certificate after a byte-order mark, which some editors add.
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(strip_bom(&text))
         .collect::<Result<_, _>>()
-        .map_err(|error| unusable_file(setting, file, error))?;
+        .map_err(|error| match error {
+            pem::Error::MissingSectionEnd { .. } => {
+                unusable_file(setting, file, "a certificate in it has no END line")
+            }
+            _ => unusable_file(setting, file, INVALID_CERTIFICATE),
+        })?;
     if certificates.is_empty() {
         return Err(unusable_file(setting, file, "it has no certificate in PEM"));
     }
@@ -304,6 +330,76 @@ mod tests {
     fn certificates_from_reads_no_endless_file() {
         let error = certificates_from("ca_file", Path::new("/dev/zero")).unwrap_err();
         assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+    }
+
+    /// A certificate of X.509 version 1, as `openssl x509 -req` creates it by default, and its key.
+    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBFjCBvQIUJIicOEF/ag36m2pPJWILXwemuUkwCgYIKoZIzj0EAwIwDTELMAkG\n\
+        A1UEAwwCdjEwIBcNMjYxMTI5MjA1MzU5WhgPMjEyNjExMDUyMDUzNTlaMA0xCzAJ\n\
+        BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEXl0ojGNFVdtoEdHN\n\
+        bFvpAviyoliSheR2mmXjU2+BqOE7/w1ZsQZN3Y5AwR9HExbv8cjE3xOcy2mRAuTb\n\
+        Q0CcczAKBggqhkjOPQQDAgNIADBFAiAoZlaekismMmKuGNH8XYiyd+2dwzEF/5ez\n\
+        j/STywXp6wIhAOWbi1ljpAUmxk0MCp4kmp0qGEsykNg5yQotVvGsY0tR\n\
+        -----END CERTIFICATE-----\n";
+    const KEY_OF_VERSION_1: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+rebL+ntrXPPcqwe\n\
+        PR2wHlvKpsGIgnYVqf8UYTXFmqWhRANCAAReXSiMY0VV22gR0c1sW+kC+LKiWJKF\n\
+        5HaaZeNTb4Go4Tv/DVmxBk3djkDBH0cTFu/xyMTfE5zLaZEC5NtDQJxz\n\
+        -----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn files_with_certificates_and_keys_are_accepted_or_their_problem_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let signed = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let (good, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
+        let invalid = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let no_base64 = invalid.replace("AAAA", "A*");
+        let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let cut = &good[..good.len() / 2];
+        let (v1, v1_key) = (VERSION_1, KEY_OF_VERSION_1);
+        for (files, problem) in [
+            (&[("ca_file", &*good)][..], None),
+            (&[("ca_file", v1)], None),
+            (
+                &[("ca_file", &*format!("{good}{invalid}"))],
+                Some("a certificate in it cannot be parsed"),
+            ),
+            (
+                &[("ca_file", &no_base64)],
+                Some("a certificate in it cannot be parsed"),
+            ),
+            (
+                &[("ca_file", cut)],
+                Some("a certificate in it has no END line"),
+            ),
+            (&[("client_cert", &good), ("client_key", &key)], None),
+            (&[("client_cert", v1), ("client_key", v1_key)], None),
+            (
+                &[("client_cert", &good), ("client_key", v1_key)],
+                Some("it does not belong to the private key"),
+            ),
+            (
+                &[("client_cert", invalid), ("client_key", &key)],
+                Some("a certificate in it cannot be parsed"),
+            ),
+            (
+                &[("client_cert", &good), ("client_key", no_key)],
+                Some("its private key cannot be parsed or is of a kind that is not supported"),
+            ),
+        ] {
+            let mut config = Config::default();
+            for (setting, content) in files {
+                let path = directory.path().join(setting);
+                fs::write(&path, content).unwrap();
+                config.set(setting, path.to_str().unwrap()).unwrap();
+            }
+            let error = client_config(&config).err().map(|error| error.to_string());
+            let is_expected = match (&error, problem) {
+                (Some(error), Some(problem)) => error.contains(problem),
+                (error, problem) => error.is_none() && problem.is_none(),
+            };
+            assert!(is_expected, "{problem:?} {error:?}");
+        }
     }
 
     #[test]
