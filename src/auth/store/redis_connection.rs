@@ -246,11 +246,18 @@ impl Connection {
             )),
             Err(error) => Err(io::Error::new(
                 io::ErrorKind::NotConnected,
-                error.to_string(),
+                match error.is_io_error() {
+                    true => error.to_string(),
+                    // The parser's message has several lines and shows parts of the response.
+                    false => NOT_REDIS.to_owned(),
+                },
             )),
         }
     }
 }
+
+const NOT_REDIS: &str = "it does not respond in the protocol of Redis; check the URL, which begins with \
+                         `rediss://` if the server requires TLS";
 
 enum Stream {
     Plain(Socket),
@@ -375,6 +382,31 @@ mod tests {
 
     fn server(url: &str) -> Server {
         Server::new(&Secret::from(url), None).unwrap()
+    }
+
+    #[test]
+    fn server_of_another_protocol_is_rejected_with_a_reason() {
+        crate::limited::limit_this_process();
+        for response in [
+            &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..],
+            // An alert of TLS 1.2.
+            b"\x15\x03\x03\x00\x02\x02\x46",
+            &b"*1\r\n".repeat(1_000),
+        ] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let error = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut stream = listener.accept().unwrap().0;
+                    let _ = stream.read(&mut [0; 1024]).unwrap();
+                    stream.write_all(response).unwrap();
+                });
+                let server = server(&format!("redis://:hunter2@{address}"));
+                let budget = Budget::new(Duration::from_secs(20));
+                server.connect(budget).err().unwrap()
+            });
+            assert_eq!(error.to_string(), NOT_REDIS);
+        }
     }
 
     #[test]
