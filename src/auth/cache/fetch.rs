@@ -74,7 +74,7 @@ struct Resolution(Option<Token>);
 /// Result of waiting for the fetch lock.
 enum FetchLock {
     /// This process sends the request; with the record read under the lock.
-    Acquired(HeldLock, TokenRecord),
+    Acquired(HeldLock, Box<TokenRecord>),
     Resolved(Resolution),
 }
 
@@ -189,7 +189,7 @@ impl<'a> TokenFetch<'a> {
         };
         let (lock, known) = match &shared.record_store {
             Some(record_store) => match self.acquire_fetch_lock(record_store, shared.sharing)? {
-                FetchLock::Acquired(lock, known) => (lock, known),
+                FetchLock::Acquired(lock, known) => (lock, *known),
                 FetchLock::Resolved(Resolution(token)) => return Ok(token),
             },
             None => Default::default(),
@@ -265,7 +265,7 @@ impl<'a> TokenFetch<'a> {
                     // After a long wait, another process may have the lock.
                     drop(lock);
                     (lock, known) = match self.acquire_fetch_lock(record_store, sharing)? {
-                        FetchLock::Acquired(lock, known) => (lock, known),
+                        FetchLock::Acquired(lock, known) => (lock, *known),
                         FetchLock::Resolved(resolution) => {
                             return Ok(Sending::Resolved(resolution));
                         }
@@ -406,7 +406,10 @@ impl<'a> TokenFetch<'a> {
                         entry.audience(),
                     );
                     let known = record_store.read(call, ReadScope::All);
-                    return Ok(FetchLock::Acquired(HeldLock::default(), known.record));
+                    return Ok(FetchLock::Acquired(
+                        HeldLock::default(),
+                        Box::new(known.record),
+                    ));
                 }
             }
         }
@@ -442,7 +445,7 @@ impl<'a> TokenFetch<'a> {
             LockResult::Failed => HeldLock::default(),
             LockResult::Contended => return None,
         };
-        Some(FetchLock::Acquired(lock, known.record))
+        Some(FetchLock::Acquired(lock, Box::new(known.record)))
     }
 
     /// Ends the request with the result of another process, if there is one.
