@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Scheme};
@@ -51,7 +51,32 @@ struct Shard {
 #[derive(Debug)]
 struct Idle {
     transport: Box<dyn Transport>,
-    since: Instant,
+    since: Now,
+}
+
+/// A time on two clocks. The monotonic clock stands still while the machine is suspended; peers and
+/// firewalls close connections meanwhile, possibly without notice.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    mono: Instant,
+    wall: SystemTime,
+}
+
+impl Now {
+    fn read() -> Self {
+        Now {
+            mono: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// Returns the time since `earlier`, on the clock that has advanced more.
+    fn since(self, earlier: Now) -> Duration {
+        let mono = self.mono.saturating_duration_since(earlier.mono);
+        // If the wall clock was set back, the other one counts.
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        mono.max(wall)
+    }
 }
 
 impl IdleConnections {
@@ -82,7 +107,7 @@ impl IdleConnections {
                 let Some(mut idle) = self.shard(shard).idle.pop() else {
                     break;
                 };
-                if idle.since.elapsed() < IDLE_TIMEOUT && idle.transport.is_open() {
+                if Now::read().since(idle.since) < IDLE_TIMEOUT && idle.transport.is_open() {
                     return Some(idle.transport);
                 }
             }
@@ -91,7 +116,7 @@ impl IdleConnections {
     }
 
     fn put(&self, transport: Box<dyn Transport>) {
-        let since = Instant::now();
+        let since = Now::read();
         let own = shard_of_thread();
         let mut shard = self.shard(own);
         shard.idle.push(Idle { transport, since });
@@ -100,7 +125,7 @@ impl IdleConnections {
         drop(shard);
         // One shard at a time, so that connections of threads that make no more calls are closed too.
         let mut shard = self.shard(other);
-        let is_old = |idle: &Idle| since.saturating_duration_since(idle.since) >= IDLE_TIMEOUT;
+        let is_old = |idle: &Idle| since.since(idle.since) >= IDLE_TIMEOUT;
         let old = shard.idle.iter().take_while(|idle| is_old(idle)).count();
         if old > 0 {
             let closed: Vec<_> = shard.idle.drain(..old).collect();
@@ -325,9 +350,9 @@ mod tests {
     #[test]
     fn connections_that_were_idle_for_long_are_closed() {
         let idle = connections();
-        let Some(long_ago) = Instant::now().checked_sub(IDLE_TIMEOUT) else {
-            return;
-        };
+        // As after a suspension: the monotonic clock has not advanced.
+        let mut long_ago = Now::read();
+        long_ago.wall -= IDLE_TIMEOUT;
         for index in 0..SHARDS {
             idle.shard(index).idle.push(Idle {
                 transport: fake(index).0,
@@ -344,6 +369,24 @@ mod tests {
         });
         let taken = (0..=SHARDS).filter(|_| idle.take().is_some()).count();
         assert_eq!(taken, SHARDS);
+    }
+
+    #[test]
+    fn age_of_a_connection_is_the_longer_one_of_two_clocks() {
+        let now = Now::read();
+        let seconds = Duration::from_secs;
+        for (mono, wall, age) in [(0, 0, 0), (7, 0, 7), (0, 7, 7), (5, 3, 5)] {
+            let later = Now {
+                mono: now.mono + seconds(mono),
+                wall: now.wall + seconds(wall),
+            };
+            assert_eq!(later.since(now), seconds(age));
+        }
+        let set_back = Now {
+            mono: now.mono + seconds(2),
+            wall: now.wall - seconds(9),
+        };
+        assert_eq!(set_back.since(now), seconds(2));
     }
 
     #[test]
