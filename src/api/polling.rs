@@ -178,6 +178,51 @@ mod tests {
     }
 
     #[test]
+    fn first_delay_is_at_most_the_interval() {
+        let mut polling = Polling::new(millis(200));
+        for _ in 0..2 {
+            let action = polling.next(&Event::Pending, FAST, INTERVAL);
+            assert_eq!(action, Action::PollAfter(millis(200)));
+        }
+    }
+
+    #[test]
+    fn other_errors_end_a_series_of_decode_errors() {
+        let mut polling = Polling::new(millis(10));
+        let mut fails = |kind| polling.next(&failed(kind), FAST, INTERVAL) == Action::Fail;
+        for _ in 1..MAX_DECODE_ERRORS {
+            assert!(!fails(ErrorKind::Decode));
+        }
+        assert!(!fails(ErrorKind::Network));
+        for _ in 1..MAX_DECODE_ERRORS {
+            assert!(!fails(ErrorKind::Decode));
+        }
+        assert!(fails(ErrorKind::Decode));
+    }
+
+    #[test]
+    fn poll_that_leaves_exactly_the_time_of_the_last_one_is_not_the_last_one() {
+        let mut polling = Polling::new(INTERVAL);
+        assert_eq!(
+            polling.next(&Event::Pending, FAST, millis(600)),
+            Action::PollAfter(millis(500))
+        );
+        assert_eq!(
+            polling.next(&Event::Pending, FAST, millis(150)),
+            Action::PollAfter(millis(50))
+        );
+    }
+
+    #[test]
+    fn retry_after_is_honored_also_if_little_time_remains_after_a_slow_poll() {
+        let mut polling = Polling::new(INTERVAL);
+        assert_eq!(
+            polling.next(&retry_after(3), INTERVAL, millis(4000)),
+            Action::PollAfter(millis(3000))
+        );
+    }
+
+    #[test]
     fn last_poll_is_made_shortly_before_the_deadline() {
         let mut polling = Polling::new(INTERVAL);
         assert_eq!(
