@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use crate::api::json::Json;
 use crate::api::operation::{self, Operation};
 use crate::api::path_segment::has_dot_segment;
-use crate::api::slot::Decode;
+use crate::api::place::Decode;
 use crate::auth::{self, Diagnostics};
 use crate::call::{CallContext, CallOptions};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};

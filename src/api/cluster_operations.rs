@@ -197,17 +197,17 @@ impl serde::Serialize for FailoverStep {
 
 impl<'de> serde::Deserialize<'de> for FailoverStep {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::api::serde_decoder::deserialize(deserializer)
+        serde::Deserialize::deserialize(deserializer).map(FailoverStep)
     }
 }
 
-impl crate::api::slot::Decode for FailoverStep {
-    fn slot(value: &mut Option<Self>) -> crate::api::slot::Slot<'_> {
-        crate::api::slot::Slot::Json(value)
+impl crate::api::place::Decode for FailoverStep {
+    fn place(value: &mut Option<Self>) -> crate::api::place::Place<'_> {
+        crate::api::place::Place::Json(value)
     }
 }
 
-impl crate::api::slot::FromJson for FailoverStep {
+impl crate::api::place::FromJson for FailoverStep {
     fn from_json(json: crate::api::json::Json) -> Result<Self, &'static str> {
         Ok(FailoverStep(json))
     }

@@ -92,15 +92,13 @@ macro_rules! api_enum {
             }
         }
 
-        impl $crate::api::slot::Decode for $name {
-            fn slot(value: &mut Option<Self>) -> $crate::api::slot::Slot<'_> {
-                $crate::api::slot::Slot::text(value)
+        impl $crate::api::place::Decode for $name {
+            fn place(value: &mut Option<Self>) -> $crate::api::place::Place<'_> {
+                $crate::api::place::Place::text(value)
             }
         }
 
-        impl $crate::api::slot::Text for $name {
-            const EXPECTED: &'static str = concat!("a string (", stringify!($name), ")");
-
+        impl $crate::api::place::Text for $name {
             fn from_text(value: &str) -> Result<Self, String> {
                 Ok($name::from(value))
             }
@@ -133,7 +131,17 @@ macro_rules! api_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $crate::api::serde_decoder::deserialize(deserializer)
+                struct ValueVisitor;
+                impl serde::de::Visitor<'_> for ValueVisitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("a string (", stringify!($name), ")"))
+                    }
+                    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$name, E> {
+                        Ok($name::from(value))
+                    }
+                }
+                deserializer.deserialize_str(ValueVisitor)
             }
         }
     };

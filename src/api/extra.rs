@@ -2,10 +2,14 @@
 //! which known fields were absent, `null` or an empty string.
 
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::StrDeserializer;
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 use serde::ser::SerializeMap;
 
 use crate::api::json::Json;
+use crate::api::schema::HasSchema;
 
 /// Unknown fields of an object, with their unmodified values.
 ///
@@ -44,6 +48,15 @@ pub(crate) enum Decoded {
 }
 
 impl Blanks {
+    /// Returns a decoder of the field at `position`, which records whether the field has a value.
+    pub(crate) fn field<T>(&mut self, position: u32) -> FieldSeed<'_, T> {
+        FieldSeed {
+            blanks: self,
+            bit: 1 << position,
+            value: PhantomData,
+        }
+    }
+
     /// Records what the field at `position` had. Of duplicates, the last one counts.
     pub(crate) fn set(&mut self, position: usize, decoded: Decoded) {
         let bit = |is_set: bool| u64::from(is_set) << position;
@@ -66,6 +79,58 @@ impl Blanks {
 
     pub(crate) fn was_empty(self, position: u32) -> bool {
         self.empties >> position & 1 != 0
+    }
+}
+
+/// Decoder of a field that may be absent: `None` if it is `null`, or an empty string for a type with
+/// [`HasSchema::EMPTY_IS_ABSENT`].
+pub(crate) struct FieldSeed<'a, T> {
+    blanks: &'a mut Blanks,
+    /// The bit of the field. Of duplicates, the last one counts.
+    bit: u64,
+    value: PhantomData<T>,
+}
+
+impl<'de, T: HasSchema + Deserialize<'de>> DeserializeSeed<'de> for FieldSeed<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        self.blanks.nulls &= !self.bit;
+        self.blanks.empties &= !self.bit;
+        if T::EMPTY_IS_ABSENT {
+            return deserializer.deserialize_option(self);
+        }
+        let value = Option::<T>::deserialize(deserializer)?;
+        if value.is_none() {
+            self.blanks.nulls |= self.bit;
+        }
+        Ok(value)
+    }
+}
+
+/// Visitor of a field for which an empty string is not a value.
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldSeed<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        self.blanks.nulls |= self.bit;
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() {
+            self.blanks.empties |= self.bit;
+            return Ok(None);
+        }
+        T::deserialize(StrDeserializer::new(text)).map(Some)
     }
 }
 

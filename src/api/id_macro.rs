@@ -97,17 +97,28 @@ macro_rules! api_id {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $crate::api::serde_decoder::deserialize(deserializer)
+                struct IdVisitor;
+                impl serde::de::Visitor<'_> for IdVisitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a string")
+                    }
+                    fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<$name, E> {
+                        $crate::api::id_macro::check_id(stringify!($name), id).map_err(E::custom)?;
+                        Ok($name(id.to_owned()))
+                    }
+                }
+                deserializer.deserialize_str(IdVisitor)
             }
         }
 
-        impl $crate::api::slot::Decode for $name {
-            fn slot(value: &mut Option<Self>) -> $crate::api::slot::Slot<'_> {
-                $crate::api::slot::Slot::text(value)
+        impl $crate::api::place::Decode for $name {
+            fn place(value: &mut Option<Self>) -> $crate::api::place::Place<'_> {
+                $crate::api::place::Place::text(value)
             }
         }
 
-        impl $crate::api::slot::Text for $name {
+        impl $crate::api::place::Text for $name {
             fn from_text(id: &str) -> Result<Self, String> {
                 $crate::api::id_macro::check_id(stringify!($name), id)?;
                 Ok($name(id.to_owned()))

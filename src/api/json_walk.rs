@@ -1,14 +1,14 @@
 //! Validation of a JSON text against a schema and construction of its index, in one pass over the
 //! bytes.
 //!
-//! The schema is the description from which the decoders are generated, and the pass accepts what
-//! they accept. It reports no reason for a rejection: the caller gets it from the decoder, which is
+//! The schema is the description that the decoders read, and the pass accepts what they accept. It
+//! reports no reason for a rejection: the caller gets it from the decoder with serde, which is
 //! slower. Known structures are nested no deeper than their schema; other values use no stack.
 
 use crate::api::json_cursor::Cursor;
 use crate::api::json_index::{ESCAPED, Entry, Index, MAX_BYTES, Open};
 use crate::api::schema::{
-    Description, Direction, Field, JsonSchema, Presence, UnknownField, position,
+    Description, Direction, Field, JsonSchema, Presence, UnknownField, position, required_fields,
 };
 use crate::json_text;
 
@@ -175,10 +175,7 @@ impl Walk<'_> {
             }
             self.index.close(object);
         }
-        let required = fields.iter().rev().fold(0_u64, |required, field| {
-            required << 1 | u64::from(field.presence == Presence::Required)
-        });
-        (required & !present == 0).then_some(())
+        (required_fields(fields) & !present == 0).then_some(())
     }
 
     /// Walks through a name if it is that of `field`.

@@ -27,12 +27,11 @@ pub(crate) mod monitoring;
 pub(crate) mod object_macro;
 pub(crate) mod operation;
 pub(crate) mod path_segment;
+pub(crate) mod place;
 mod polling;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
-mod serde_decoder;
-pub(crate) mod slot;
 #[cfg(any(test, fuzzing))]
 mod tests;
 mod text_decoder;

@@ -84,28 +84,28 @@ macro_rules! api_object {
         const _: () = {
             #[derive(Default)]
             pub(crate) struct Builder {
-                $( $field: $crate::api::object_macro::api_object!(@slot $presence $type), )*
+                $( $field: $crate::api::object_macro::api_object!(@place $presence $type), )*
             }
 
             #[allow(non_camel_case_types, dead_code)]
             enum Index { $($field,)* }
 
-            impl $crate::api::slot::ObjectBuilder for Builder {
+            impl $crate::api::place::ObjectBuilder for Builder {
                 fn description(&self) -> &'static $crate::api::schema::Description {
                     <$name as $crate::api::schema::Describe>::DESCRIPTION
                 }
 
-                fn slot(&mut self, position: usize) -> Option<$crate::api::slot::Slot<'_>> {
+                fn place(&mut self, position: usize) -> Option<$crate::api::place::Place<'_>> {
                     match position {
                         $( position if position == Index::$field as usize => {
-                            Some($crate::api::slot::Decode::slot(&mut self.$field))
+                            Some($crate::api::place::Decode::place(&mut self.$field))
                         } )*
                         _ => None,
                     }
                 }
             }
 
-            impl $crate::api::slot::Object for $name {
+            impl $crate::api::place::Object for $name {
                 type Builder = Builder;
 
                 #[allow(unused_mut, unused_variables, reason = "an object may have no field")]
@@ -116,23 +116,82 @@ macro_rules! api_object {
                 ) -> Option<Self> {
                     Some($name {
                         $( $field: $crate::api::object_macro::api_object!(
-                            @settle $presence builder.$field, blanks, Index::$field as u32
+                            @build $presence builder.$field, blanks, Index::$field as u32
                         ), )*
                         extra: extra.with_blanks(blanks),
                     })
                 }
             }
 
-            impl $crate::api::slot::Decode for $name {
-                fn slot(value: &mut Option<Self>) -> $crate::api::slot::Slot<'_> {
-                    $crate::api::slot::Slot::Object(value)
+            impl $crate::api::place::Decode for $name {
+                fn place(value: &mut Option<Self>) -> $crate::api::place::Place<'_> {
+                    $crate::api::place::Place::Object(value)
                 }
             }
         };
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $crate::api::serde_decoder::deserialize(deserializer)
+                #[allow(non_camel_case_types, dead_code)]
+                enum Index { $($field,)* }
+
+                #[allow(non_camel_case_types)]
+                enum Key { $($field,)* Unknown(String) }
+
+                impl<'de> serde::Deserialize<'de> for Key {
+                    fn deserialize<D: serde::Deserializer<'de>>(
+                        deserializer: D,
+                    ) -> Result<Self, D::Error> {
+                        struct KeyVisitor;
+                        impl serde::de::Visitor<'_> for KeyVisitor {
+                            type Value = Key;
+                            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                                f.write_str("the name of a field")
+                            }
+                            fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Key, E> {
+                                Ok(match key {
+                                    $( $json => Key::$field, )*
+                                    _ => Key::Unknown(key.to_owned()),
+                                })
+                            }
+                        }
+                        deserializer.deserialize_identifier(KeyVisitor)
+                    }
+                }
+
+                struct ObjectVisitor;
+                impl<'de> serde::de::Visitor<'de> for ObjectVisitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("an object (", stringify!($name), ")"))
+                    }
+                    fn visit_map<M: serde::de::MapAccess<'de>>(
+                        self,
+                        mut map: M,
+                    ) -> Result<$name, M::Error> {
+                        $( $crate::api::object_macro::api_object!(@declare $presence $field: $type); )*
+                        let mut extra = $crate::api::extra::Extra::default();
+                        #[allow(unused_mut, reason = "an object may have no field")]
+                        let mut blanks = $crate::api::extra::Blanks::default();
+                        while let Some(key) = map.next_key::<Key>()? {
+                            match key {
+                                $( Key::$field => {
+                                    $field = $crate::api::object_macro::api_object!(
+                                        @decode $presence map, blanks, Index::$field as u32
+                                    );
+                                } )*
+                                Key::Unknown(name) => extra.insert(name, map.next_value()?),
+                            }
+                        }
+                        Ok($name {
+                            $( $field: $crate::api::object_macro::api_object!(
+                                @settle $presence $field $json, blanks, Index::$field as u32
+                            ), )*
+                            extra: extra.with_blanks(blanks),
+                        })
+                    }
+                }
+                deserializer.deserialize_map(ObjectVisitor)
             }
         }
     };
@@ -186,17 +245,34 @@ macro_rules! api_object {
     (@encode required $direction:ident $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         $map.serialize_entry($json, &$value)?;
     };
-    (@slot required $type:ty) => { Option<$type> };
-    (@slot defaulted $type:ty) => { Option<$type> };
-    (@slot $optional:ident $type:ty) => { $type };
-    (@settle required $value:expr, $blanks:ident, $position:expr) => { $value? };
-    (@settle defaulted $value:expr, $blanks:ident, $position:expr) => {
+    (@place required $type:ty) => { Option<$type> };
+    (@place defaulted $type:ty) => { Option<$type> };
+    (@place $optional:ident $type:ty) => { $type };
+    (@build required $value:expr, $blanks:ident, $position:expr) => { $value? };
+    (@build defaulted $value:expr, $blanks:ident, $position:expr) => {
         $value.unwrap_or_else(|| {
             $blanks.set_default($position);
             Default::default()
         })
     };
-    (@settle $optional:ident $value:expr, $blanks:ident, $position:expr) => { $value };
+    (@build $optional:ident $value:expr, $blanks:ident, $position:expr) => { $value };
+    (@declare required $field:ident: $type:ty) => { let mut $field: Option<$type> = None; };
+    (@declare defaulted $field:ident: $type:ty) => { let mut $field: Option<$type> = None; };
+    (@declare $optional:ident $field:ident: $type:ty) => { let mut $field: $type = None; };
+    (@decode required $map:ident, $blanks:ident, $position:expr) => { Some($map.next_value()?) };
+    (@decode $presence:ident $map:ident, $blanks:ident, $position:expr) => {
+        $map.next_value_seed($blanks.field($position))?
+    };
+    (@settle required $field:ident $json:literal, $blanks:ident, $position:expr) => {
+        $field.ok_or_else(|| serde::de::Error::missing_field($json))?
+    };
+    (@settle defaulted $field:ident $json:literal, $blanks:ident, $position:expr) => {
+        $field.unwrap_or_else(|| {
+            $blanks.set_default($position);
+            Default::default()
+        })
+    };
+    (@settle $optional:ident $field:ident $json:literal, $blanks:ident, $position:expr) => { $field };
 }
 pub(crate) use api_object;
 
@@ -208,7 +284,7 @@ mod tests {
     use crate::api::enum_macro::api_enum;
     use crate::api::id_macro::api_id;
     use crate::api::json::Number;
-    use crate::api::slot::Decode;
+    use crate::api::place::Decode;
     use crate::api::text_decoder;
     use crate::api::timestamp::Timestamp;
 

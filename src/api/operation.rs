@@ -16,10 +16,10 @@ use crate::api::json_index::Index;
 use crate::api::json_index::MAX_BYTES;
 use crate::api::json_walk::{Walked, walk};
 use crate::api::path_segment::check_segment;
+use crate::api::place::Decode;
 use crate::api::schema::{
     Describe, Description, Field, HasSchema, JsonSchema, Presence, UnknownField,
 };
-use crate::api::slot::Decode;
 use crate::api::text_decoder;
 use crate::edit_distance::nearest;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};

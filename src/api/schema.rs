@@ -178,6 +178,14 @@ pub(crate) struct UnknownField {
     pub(crate) fields: &'static [Field],
 }
 
+/// Returns a bit for each required field, by its position.
+#[inline]
+pub(crate) fn required_fields(fields: &[Field]) -> u64 {
+    fields.iter().rev().fold(0, |required, field| {
+        required << 1 | u64::from(field.presence == Presence::Required)
+    })
+}
+
 /// Returns the position of the field of that name. The search starts at `next`.
 #[inline]
 pub(crate) fn position(fields: &[Field], name: &[u8], next: usize) -> Option<usize> {

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::api::extra::{Blanks, Decoded, Extra};
 use crate::api::json::Json;
 use crate::api::json_cursor::Cursor;
-use crate::api::schema::{Field, Presence, position};
-use crate::api::slot::{Decode, ListSlot, ObjectBuilder, ObjectSlot, Slot};
+use crate::api::place::{Decode, ListPlace, ObjectBuilder, ObjectPlace, Place};
+use crate::api::schema::{Field, Presence, position, required_fields};
 use crate::json_text;
 
 /// Decodes a JSON text. Returns `None` if the other decoder rejects it, or has to decode it.
@@ -23,7 +23,7 @@ pub(crate) fn decode<T: Decode>(text: &str) -> Option<T> {
     };
     let mut value = None;
     decoder.cursor.skip_space();
-    decoder.value(T::slot(&mut value))?;
+    decoder.value(T::place(&mut value))?;
     decoder.cursor.skip_space();
     value.filter(|_| decoder.cursor.at == json.len())
 }
@@ -35,41 +35,41 @@ struct TextDecoder<'a> {
 
 impl<'a> TextDecoder<'a> {
     /// Decodes a value, whose first byte is the next one.
-    fn value(&mut self, slot: Slot<'_>) -> Option<()> {
-        match slot {
+    fn value(&mut self, place: Place<'_>) -> Option<()> {
+        match place {
             // Most values: without a call.
-            Slot::String(value) => *value = Some(self.string()?.into_owned()),
-            Slot::Text { slot, .. } => slot.set(&self.string()?).ok()?,
-            slot => self.other_value(slot)?,
+            Place::String(value) => *value = Some(self.string()?.into_owned()),
+            Place::Text { place, .. } => place.set(&self.string()?).ok()?,
+            place => self.other_value(place)?,
         }
         Some(())
     }
 
     /// Decodes a value that need not be a string.
     #[inline(never)]
-    fn other_value(&mut self, slot: Slot<'_>) -> Option<()> {
-        match slot {
-            Slot::String(_) | Slot::Text { .. } => return self.value(slot),
-            Slot::Object(object) => return self.object(object),
-            Slot::List(list) => return self.list(list),
-            Slot::Bool(value) => {
+    fn other_value(&mut self, place: Place<'_>) -> Option<()> {
+        match place {
+            Place::String(_) | Place::Text { .. } => return self.value(place),
+            Place::Object(object) => return self.object(object),
+            Place::List(list) => return self.list(list),
+            Place::Bool(value) => {
                 let is_true = self.cursor.byte() == b't';
                 self.cursor
                     .literal(if is_true { b"true" } else { b"false" })?;
                 *value = Some(is_true);
             }
-            Slot::U32(value) => *value = Some(self.cursor.u32()?),
-            Slot::Json(slot) => {
+            Place::U32(value) => *value = Some(self.cursor.u32()?),
+            Place::Json(place) => {
                 let json = Json::from_raw(self.raw()?);
-                slot.set(json).ok()?;
+                place.set(json).ok()?;
             }
-            Slot::Secret(value) => *value = Some(serde_json::from_str(self.raw()?.get()).ok()?),
-            Slot::Secrets(value) => *value = Some(serde_json::from_str(self.raw()?.get()).ok()?),
+            Place::Secret(value) => *value = Some(serde_json::from_str(self.raw()?.get()).ok()?),
+            Place::Secrets(value) => *value = Some(serde_json::from_str(self.raw()?.get()).ok()?),
         }
         Some(())
     }
 
-    fn object(&mut self, object: &mut dyn ObjectSlot) -> Option<()> {
+    fn object(&mut self, object: &mut dyn ObjectPlace) -> Option<()> {
         let mut is_decoded = false;
         object.decode(&mut |builder| {
             let unknown = self.fields(builder);
@@ -79,13 +79,13 @@ impl<'a> TextDecoder<'a> {
         is_decoded.then_some(())
     }
 
-    fn list(&mut self, list: &mut dyn ListSlot) -> Option<()> {
+    fn list(&mut self, list: &mut dyn ListPlace) -> Option<()> {
         list.start();
         let mut goes_on = self.cursor.open(b'[')?;
         while goes_on {
             let mut is_decoded = false;
-            list.push(&mut |slot| {
-                is_decoded = self.value(slot).is_some();
+            list.push(&mut |place| {
+                is_decoded = self.value(place).is_some();
                 is_decoded
             });
             goes_on = is_decoded.then_some(self.cursor.goes_on(b']'))??;
@@ -106,17 +106,17 @@ impl<'a> TextDecoder<'a> {
             self.cursor.colon()?;
             match name {
                 Ok(position) => {
-                    let slot = builder.slot(position)?;
+                    let place = builder.place(position)?;
                     let is_required = fields[position].presence == Presence::Required;
-                    let decoded = match self.blank(&slot, is_required) {
+                    let decoded = match self.blank(&place, is_required) {
                         Some(blank) => blank,
                         None => {
-                            self.value(slot)?;
+                            self.value(place)?;
                             Decoded::Value
                         }
                     };
                     if decoded != Decoded::Value && present >> position & 1 != 0 {
-                        builder.slot(position)?.clear();
+                        builder.place(position)?.clear();
                     }
                     blanks.set(position, decoded);
                     present |= 1 << position;
@@ -126,10 +126,7 @@ impl<'a> TextDecoder<'a> {
             }
             goes_on = self.cursor.goes_on(b'}')?;
         }
-        let required = fields.iter().rev().fold(0_u64, |required, field| {
-            required << 1 | u64::from(field.presence == Presence::Required)
-        });
-        (required & !present == 0).then_some((blanks, extra))
+        (required_fields(fields) & !present == 0).then_some((blanks, extra))
     }
 
     /// Decodes the name of a field: its position, or the name if it is unknown. `next` is the position at
@@ -145,13 +142,13 @@ impl<'a> TextDecoder<'a> {
 
     /// Skips what a field has instead of a value, if anything.
     #[inline]
-    fn blank(&mut self, slot: &Slot<'_>, is_required: bool) -> Option<Decoded> {
-        match (self.cursor.byte(), slot) {
+    fn blank(&mut self, place: &Place<'_>, is_required: bool) -> Option<Decoded> {
+        match (self.cursor.byte(), place) {
             _ if is_required => None,
             (b'n', _) => self.cursor.literal(b"null").map(|()| Decoded::Null),
             (
                 b'"',
-                Slot::Text {
+                Place::Text {
                     empty_is_absent: true,
                     ..
                 },

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::place::{Decode, Place, Text};
 use crate::api::schema::{HasSchema, JsonSchema};
-use crate::api::slot::{Decode, Slot, Text};
 use crate::calendar::{SECONDS_PER_DAY, date_from_epoch, days_from_epoch, days_in_month, digits};
 use crate::error::{Error, Result};
 
@@ -143,8 +143,8 @@ impl fmt::Debug for Timestamp {
 }
 
 impl Decode for Timestamp {
-    fn slot(value: &mut Option<Self>) -> Slot<'_> {
-        Slot::text(value)
+    fn place(value: &mut Option<Self>) -> Place<'_> {
+        Place::text(value)
     }
 }
 

@@ -1,8 +1,9 @@
-//! What a type provides to be decoded: where the values of its fields are stored. The decoders
-//! (`text_decoder.rs` and `serde_decoder.rs`) have no code for single types.
+//! What a type provides to be decoded in one pass over a JSON text: where the values of its fields are
+//! stored. `text_decoder.rs` has no code for single types.
 //!
-//! Decoders for each type, as serde derives them, are 50 kB of code for a cluster, of which a call executes
-//! most instructions once: loading them into the processor's cache takes longer than executing them.
+//! The decoders with serde, which each type has of its own, are 50 kB of code for a cluster. A call executes
+//! most of it once: loading it into the processor's cache takes longer than executing it. They decode what
+//! programs decode themselves, and find the reason why a response cannot be decoded.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +14,31 @@ use crate::api::json::{Json, Number};
 use crate::api::schema::{Describe, Description, HasSchema};
 use crate::secret::Secret;
 
-/// Types that the decoders decode.
+/// Types that the decoder decodes.
 pub(crate) trait Decode: DeserializeOwned {
-    /// Returns where a decoder stores the value.
-    fn slot(value: &mut Option<Self>) -> Slot<'_>;
+    /// Returns where the decoder stores the value.
+    fn place(value: &mut Option<Self>) -> Place<'_>;
 }
 
-/// Where a decoder stores a value, by the JSON that it is decoded from.
-pub(crate) enum Slot<'a> {
+/// Where the decoder stores a value, by the JSON that it is decoded from.
+pub(crate) enum Place<'a> {
     // Most fields: without a dynamic call.
     String(&'a mut Option<String>),
     Text {
-        slot: &'a mut dyn TextSlot,
+        place: &'a mut dyn TextPlace,
         empty_is_absent: bool,
     },
     Secret(&'a mut Option<Secret>),
     Secrets(&'a mut Option<BTreeMap<String, Secret>>),
     Bool(&'a mut Option<bool>),
     U32(&'a mut Option<u32>),
-    Json(&'a mut dyn JsonSlot),
-    Object(&'a mut dyn ObjectSlot),
-    List(&'a mut dyn ListSlot),
+    Json(&'a mut dyn JsonPlace),
+    Object(&'a mut dyn ObjectPlace),
+    List(&'a mut dyn ListPlace),
 }
 
 /// Types that are decoded from a string.
 pub(crate) trait Text: HasSchema + Sized {
-    /// What an error of another JSON type says that was expected.
-    const EXPECTED: &'static str = "a string";
-
     /// # Errors
     ///
     /// The message of the error.
@@ -66,17 +64,16 @@ pub(crate) trait Object: Describe + Sized {
 pub(crate) trait ObjectBuilder {
     fn description(&self) -> &'static Description;
 
-    /// Returns where a decoder stores the value of the field at `position`.
-    fn slot(&mut self, position: usize) -> Option<Slot<'_>>;
+    /// Returns where the decoder stores the value of the field at `position`.
+    fn place(&mut self, position: usize) -> Option<Place<'_>>;
 }
 
-pub(crate) trait TextSlot {
-    fn expected(&self) -> &'static str;
+pub(crate) trait TextPlace {
     fn set(&mut self, text: &str) -> Result<(), String>;
     fn clear(&mut self);
 }
 
-pub(crate) trait JsonSlot {
+pub(crate) trait JsonPlace {
     fn set(&mut self, json: Json) -> Result<(), &'static str>;
     fn clear(&mut self);
 }
@@ -84,27 +81,22 @@ pub(crate) trait JsonSlot {
 /// Decodes the fields of an object into a builder. Returns `None` after an error.
 type DecodeFields<'a> = &'a mut dyn FnMut(&mut dyn ObjectBuilder) -> Option<(Blanks, Extra)>;
 
-pub(crate) trait ObjectSlot {
-    fn name(&self) -> &'static str;
+pub(crate) trait ObjectPlace {
     fn decode(&mut self, decode: DecodeFields<'_>);
     fn clear(&mut self);
 }
 
 /// Decodes an element of a list. Returns `false` after an error.
-type DecodeElement<'a> = &'a mut dyn FnMut(Slot<'_>) -> bool;
+type DecodeElement<'a> = &'a mut dyn FnMut(Place<'_>) -> bool;
 
-pub(crate) trait ListSlot {
+pub(crate) trait ListPlace {
     /// Stores an empty list.
     fn start(&mut self);
     fn push(&mut self, decode: DecodeElement<'_>);
     fn clear(&mut self);
 }
 
-impl<T: Text> TextSlot for Option<T> {
-    fn expected(&self) -> &'static str {
-        T::EXPECTED
-    }
-
+impl<T: Text> TextPlace for Option<T> {
     fn set(&mut self, text: &str) -> Result<(), String> {
         *self = Some(T::from_text(text)?);
         Ok(())
@@ -115,7 +107,7 @@ impl<T: Text> TextSlot for Option<T> {
     }
 }
 
-impl<T: FromJson> JsonSlot for Option<T> {
+impl<T: FromJson> JsonPlace for Option<T> {
     fn set(&mut self, json: Json) -> Result<(), &'static str> {
         *self = Some(T::from_json(json)?);
         Ok(())
@@ -126,11 +118,7 @@ impl<T: FromJson> JsonSlot for Option<T> {
     }
 }
 
-impl<T: Object> ObjectSlot for Option<T> {
-    fn name(&self) -> &'static str {
-        T::DESCRIPTION.name()
-    }
-
+impl<T: Object> ObjectPlace for Option<T> {
     fn decode(&mut self, decode: DecodeFields<'_>) {
         let mut builder = T::Builder::default();
         if let Some((blanks, extra)) = decode(&mut builder) {
@@ -143,14 +131,14 @@ impl<T: Object> ObjectSlot for Option<T> {
     }
 }
 
-impl<T: Decode> ListSlot for Option<Vec<T>> {
+impl<T: Decode> ListPlace for Option<Vec<T>> {
     fn start(&mut self) {
         *self = Some(Vec::new());
     }
 
     fn push(&mut self, decode: DecodeElement<'_>) {
         let mut element = None;
-        if decode(T::slot(&mut element)) {
+        if decode(T::place(&mut element)) {
             self.get_or_insert_default().extend(element);
         }
     }
@@ -160,35 +148,35 @@ impl<T: Decode> ListSlot for Option<Vec<T>> {
     }
 }
 
-impl<'a> Slot<'a> {
+impl<'a> Place<'a> {
     pub(crate) fn text<T: Text>(value: &'a mut Option<T>) -> Self {
-        Slot::Text {
-            slot: value,
+        Place::Text {
+            place: value,
             empty_is_absent: T::EMPTY_IS_ABSENT,
         }
     }
 
     pub(crate) fn clear(self) {
         match self {
-            Slot::String(value) => *value = None,
-            Slot::Text { slot, .. } => slot.clear(),
-            Slot::Secret(value) => *value = None,
-            Slot::Secrets(value) => *value = None,
-            Slot::Bool(value) => *value = None,
-            Slot::U32(value) => *value = None,
-            Slot::Json(json) => json.clear(),
-            Slot::Object(object) => object.clear(),
-            Slot::List(list) => list.clear(),
+            Place::String(value) => *value = None,
+            Place::Text { place, .. } => place.clear(),
+            Place::Secret(value) => *value = None,
+            Place::Secrets(value) => *value = None,
+            Place::Bool(value) => *value = None,
+            Place::U32(value) => *value = None,
+            Place::Json(json) => json.clear(),
+            Place::Object(object) => object.clear(),
+            Place::List(list) => list.clear(),
         }
     }
 }
 
-/// Implements [`Decode`] for types with a variant of [`Slot`].
+/// Implements [`Decode`] for types with a variant of [`Place`].
 macro_rules! decode_into {
     ($($variant:ident: $($type:ty)*;)*) => { $($(
         impl Decode for $type {
-            fn slot(value: &mut Option<Self>) -> Slot<'_> {
-                Slot::$variant(value)
+            fn place(value: &mut Option<Self>) -> Place<'_> {
+                Place::$variant(value)
             }
         }
     )*)* };
@@ -216,7 +204,7 @@ impl FromJson for Number {
 }
 
 impl<T: Decode> Decode for Vec<T> {
-    fn slot(value: &mut Option<Self>) -> Slot<'_> {
-        Slot::List(value)
+    fn place(value: &mut Option<Self>) -> Place<'_> {
+        Place::List(value)
     }
 }
