@@ -28,7 +28,6 @@ from camunda_admin import (
     Token,
     TokenSource,
 )
-from camunda_admin._arguments import check_time
 from support import SandboxTest, stats
 
 CREATE = {
@@ -388,28 +387,6 @@ class Files(SandboxTest):
         with self.assertRaises(ConfigError) as raised:
             AdminClient().clusters.list()
         self.assertRegex(str(raised.exception), r"no credentials: .*; `from_env` reads them from CAMUNDA_")
-
-
-
-class Times(unittest.TestCase):
-    """The times of requests, which no operation has yet."""
-
-    def test_times_are_sent_in_utc(self):
-        east = timezone(timedelta(hours=5, minutes=30, seconds=7))
-        for time, text in [
-            (datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc), "2025-03-04T05:06:07+00:00"),
-            (datetime(2025, 3, 4, 5, 30, 8, 90000, tzinfo=east), "2025-03-04T00:00:01.090000+00:00"),
-        ]:
-            self.assertEqual(check_time("until", time), text)
-        for value, kind, message in [
-            ("2025-03-04T05:06:07Z", TypeError, "`until`: str given; expected an aware datetime"),
-            (datetime(2025, 3, 4).date(), TypeError, "`until`: date given; expected an aware datetime"),
-            (datetime(2025, 3, 4), ValueError, "`until`: a datetime without a time zone given; expected an aware datetime"),
-        ]:
-            with self.assertRaises(InvalidArgumentError) as raised:
-                check_time("until", value)
-            self.assertIsInstance(raised.exception, kind)
-            self.assertEqual(str(raised.exception), message)
 
 
 if __name__ == "__main__":

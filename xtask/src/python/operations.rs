@@ -107,7 +107,8 @@ fn text() -> String {
         "\"\"\"The operations and waiters of the API, by resource.\"\"\"\n\n\
          from __future__ import annotations\n\n\
          from ._allowlist import check_allowlist\n\
-         from ._arguments import (\n@ARGUMENTS@)\n\
+         from ._arguments import (\n    check_bool,\n    check_count,\n    check_id,\n    check_list,\n    \
+         check_str,\n    encode_body,\n    encode_segment,\n)\n\
          from ._connection import Cancel, Resource\n\
          from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._hidden import hide\n\
@@ -168,22 +169,8 @@ fn text() -> String {
         "no Python class for the operations of {:?}",
         places.keys()
     );
-    let used = ARGUMENT_FUNCTIONS.iter().filter(|it| text.contains(**it));
-    let imports: String = used.map(|it| format!("    {it},\n")).collect();
-    text.replacen("@ARGUMENTS@", &imports, 1)
+    text
 }
-
-/// Functions of `_arguments.py` that methods call.
-const ARGUMENT_FUNCTIONS: &[&str] = &[
-    "check_bool",
-    "check_count",
-    "check_id",
-    "check_list",
-    "check_str",
-    "check_time",
-    "encode_body",
-    "encode_segment",
-];
 
 /// An argument of a generated method.
 struct Argument {
@@ -540,7 +527,6 @@ fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
         Type::Str | Type::Secret | Type::Enum(_) => format!("check_str(\"{name}\", {name})"),
         Type::Bool => format!("check_bool(\"{name}\", {name})"),
         Type::Int => format!("check_count(\"{name}\", {name})"),
-        Type::Time => format!("check_time(\"{name}\", {name})"),
         _ => panic!(
             "{}: no check for an argument like {}",
             operation.name, field.json

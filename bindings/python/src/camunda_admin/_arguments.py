@@ -24,7 +24,6 @@ __all__ = [
     "check_list",
     "check_seconds",
     "check_str",
-    "check_time",
     "describe",
     "empty",
     "encode_body",
@@ -170,19 +169,6 @@ def check_count(name: str, value: int) -> int:
     if not 0 <= value <= _MAX_COUNT:
         raise invalid(name, f"{describe(value)} given", f"an int from 0 to {_MAX_COUNT}")
     return value
-
-
-def check_time(name: str, value: Any) -> str:
-    """Return an aware `datetime` as an RFC 3339 string in UTC."""
-    expected = "an aware datetime"
-    # An instance exists only if the program has imported the module.
-    datetime = sys.modules.get("datetime")
-    if datetime is None or not isinstance(value, datetime.datetime):
-        raise wrong_type(name, value, expected)
-    if value.utcoffset() is None:
-        raise invalid(name, "a datetime without a time zone given", expected)
-    text: str = value.astimezone(datetime.timezone.utc).isoformat()
-    return text
 
 
 def check_seconds(name: str, value: Any) -> float:
