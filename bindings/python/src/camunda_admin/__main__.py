@@ -21,9 +21,6 @@ __all__ = ["main"]
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the program and return its exit status: 0 on success, 1 if a check or a token request failed."""
     options = _parser().parse_args(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A report may have characters that the encoding of the locale lacks, for example in a path.
-        sys.stdout.reconfigure(errors="backslashreplace")
     settings: Dict[str, Any] = {} if options.timeout is None else {"timeout": options.timeout}
     try:
         if options.command == "doctor":
@@ -118,6 +115,9 @@ def _text(report: DoctorReport) -> str:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A report may have characters that the encoding of the locale lacks, for example in a path.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except KeyboardInterrupt:
