@@ -184,7 +184,8 @@ pub(crate) struct TokenState {
     /// Highest token generation seen. A token with this generation or a lower one is ignored, even
     /// if the API rejected it (401) or the caller invalidated it.
     max_generation: u64,
-    suspension: Option<FetchSuspension>,
+    /// A rejection, or the backoffs, at most one for the same settings of connections.
+    suspensions: Vec<FetchSuspension>,
     fetch_id: Option<FetchId>,
     /// When the in-flight request expects its permit (monotonic); zero if not known yet.
     fetch_permit_at: Duration,
@@ -244,10 +245,8 @@ impl TokenState {
         {
             self.cache_hits += 1;
             let token = cached.token.clone();
-            let not_suspended = self
-                .suspension
-                .as_ref()
-                .is_none_or(|it| it.until <= now.mono || !it.applies_to(waiter));
+            let suspension = self.suspension_of(waiter);
+            let not_suspended = suspension.is_none_or(|it| it.until <= now.mono);
             let may_refresh = self.fetch_id.is_none()
                 && not_suspended
                 && cached.refresh_not_before.max(self.refresh_paused_until) <= now.mono;
@@ -265,9 +264,7 @@ impl TokenState {
                 NextStep::Wait(None)
             };
         }
-        if let Some(suspension) = &self.suspension
-            && suspension.applies_to(waiter)
-        {
+        if let Some(suspension) = self.suspension_of(waiter) {
             let left = suspension.until.saturating_sub(now.mono);
             let error = || suspension.error.clone().with_retry_after(Some(left));
             match suspension.kind {
@@ -292,6 +289,10 @@ impl TokenState {
         NextStep::Fetch(self.start_fetch())
     }
 
+    fn suspension_of(&self, waiter: &WaiterState) -> Option<&FetchSuspension> {
+        self.suspensions.iter().find(|it| it.applies_to(waiter))
+    }
+
     fn start_fetch(&mut self) -> FetchId {
         self.fetches_started += 1;
         self.fetch_permit_at = Duration::ZERO;
@@ -310,7 +311,7 @@ impl TokenState {
     /// than the cached one is ignored.
     pub(crate) fn fetch_succeeded(&mut self, fetch_id: FetchId, cached: CachedToken) {
         self.clear_fetch(fetch_id);
-        self.suspension = None;
+        self.suspensions.clear();
         self.auth_failures = 0;
         self.refresh_timeouts = 0;
         self.refresh_paused_until = Duration::ZERO;
@@ -363,11 +364,11 @@ impl TokenState {
     }
 
     fn suspend_until(&mut self, until: Duration, error: Error) {
-        self.suspension = Some(FetchSuspension {
+        self.suspensions = vec![FetchSuspension {
             kind: SuspensionKind::Rejected,
             until,
             error,
-        });
+        }];
     }
 
     /// Ends the request with a transient failure. The backoff begins after the `Retry-After` of the
@@ -388,11 +389,11 @@ impl TokenState {
         let backoff = backoff.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0));
         let retry_after = error.retry_after().unwrap_or_default().min(MAX_RETRY_AFTER);
         let until = now.mono.saturating_add(retry_after + backoff);
-        self.suspension = Some(FetchSuspension {
-            kind: SuspensionKind::EndpointUnavailable(settings),
-            until,
-            error,
-        });
+        let kind = SuspensionKind::EndpointUnavailable(settings);
+        self.suspensions
+            .retain(|it| it.kind != SuspensionKind::Rejected && it.kind != kind);
+        self.suspensions
+            .push(FetchSuspension { kind, until, error });
     }
 
     /// Ends the request without a result: its thread reached the deadline before it could send, was
@@ -477,8 +478,8 @@ impl TokenState {
         self.refresh_timeouts = 0;
         self.refresh_paused_until = Duration::ZERO;
         self.rejections = 0;
-        self.suspension
-            .take_if(|suspension| suspension.kind == SuspensionKind::Rejected);
+        self.suspensions
+            .retain(|suspension| suspension.kind != SuspensionKind::Rejected);
     }
 
     /// Returns the number of consecutive rejections of the credentials.
@@ -503,12 +504,12 @@ impl TokenState {
             .max(now.wall_millis())
     }
 
-    /// Returns the state of a forked child: the token and the suspension, without the parent's
+    /// Returns the state of a forked child: the token and the suspensions, without the parent's
     /// in-flight request.
     pub(crate) fn inherited(&self) -> TokenState {
         TokenState {
             cached: self.cached.clone(),
-            suspension: self.suspension.clone(),
+            suspensions: self.suspensions.clone(),
             max_generation: self.max_generation,
             auth_failures: self.auth_failures,
             refresh_timeouts: self.refresh_timeouts,
@@ -522,10 +523,7 @@ impl TokenState {
     }
 
     pub(crate) fn status(&self, now: ClockTime) -> TokenStatus {
-        let suspension = self
-            .suspension
-            .as_ref()
-            .filter(|suspension| suspension.until > now.mono);
+        let suspension = self.longest_suspension(now);
         match (&self.cached, suspension.map(|suspension| suspension.kind)) {
             (Some(cached), _) if cached.is_valid(now) && !cached.needs_refresh(now) => {
                 TokenStatus::Fresh
@@ -555,15 +553,20 @@ impl TokenState {
 
     /// Returns how long no token request may be sent, and the error that caused it.
     pub(crate) fn suspended_for(&self, now: ClockTime) -> Option<(Duration, &Error)> {
-        let suspension = self.suspension.as_ref()?;
+        let suspension = self.longest_suspension(now)?;
         let left = suspension.until.saturating_sub(now.mono);
-        (!left.is_zero()).then_some((left, &suspension.error))
+        Some((left, &suspension.error))
+    }
+
+    fn longest_suspension(&self, now: ClockTime) -> Option<&FetchSuspension> {
+        let pending = self.suspensions.iter().filter(|it| it.until > now.mono);
+        pending.max_by_key(|it| it.until)
     }
 
     /// Returns the last transient failure if it happened since this caller arrived.
     pub(crate) fn failure_since(&self, waiter: &WaiterState) -> Option<Error> {
-        let suspension = self.suspension.as_ref()?;
-        (suspension.kind == SuspensionKind::EndpointUnavailable(waiter.settings)
+        let suspension = self.suspension_of(waiter)?;
+        (suspension.kind != SuspensionKind::Rejected
             && waiter.failures.is_some_and(|before| self.failures > before))
         .then(|| suspension.error.clone())
     }
@@ -851,6 +854,20 @@ mod tests {
         token_state.fetch_rejected(fetch_id, START, error(ErrorKind::Config), 0);
         let step = token_state.next_step(START, UNLIMITED, &mut same);
         assert_eq!(fails(step).kind(), ErrorKind::Config);
+
+        // The failure of one does not end the backoff of the other.
+        let mut token_state = TokenState::default();
+        let unavailable =
+            error(ErrorKind::Service).with_retry_after(Some(Duration::from_secs(120)));
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_failed(fetch_id, START, other, unavailable, 0.0);
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_failed(fetch_id, START, SETTINGS, error(ErrorKind::Network), 0.0);
+        for (settings, seconds) in [(other, 121), (SETTINGS, 2)] {
+            let mut waiter = WaiterState::new(settings);
+            let step = token_state.next_step(START, UNLIMITED, &mut waiter);
+            assert!(matches!(step, NextStep::Wait(Some(until)) if until == at(seconds).mono));
+        }
 
         // A token that is due for refresh.
         let mut token_state = fresh();

@@ -142,7 +142,7 @@ struct TokenStateModel {
     token: Option<Issued>,
     generations: u64,
     fetching: bool,
-    suspended: Option<(Cause, u64)>,
+    suspended: Vec<(Cause, u64)>,
     credential_rejections: u32,
     timed_out: u32,
     paused_until: u64,
@@ -172,10 +172,12 @@ impl TokenStateModel {
     fn next_step(&mut self, now: [u64; 2], deadline: u64, permit_in: u64) -> Expected {
         let mono = now[0];
         let settings = self.settings;
-        let suspended = self.suspended.filter(|(cause, _)| match cause {
+        let applies = |cause: &Cause| match cause {
             Cause::Outage(with) => *with == settings,
             _ => true,
-        });
+        };
+        let suspended = self.suspended.iter().find(|(cause, _)| applies(cause));
+        let suspended = suspended.copied();
         if let Some(token) = &self.token
             && !Self::passed(token, now, token.expires_after)
         {
@@ -305,7 +307,7 @@ fn run_token_state(history: Vec<Event>) {
                     }),
                     generations: generation,
                     fetching: false,
-                    suspended: None,
+                    suspended: Vec::new(),
                     credential_rejections: 0,
                     timed_out: 0,
                     paused_until: 0,
@@ -328,7 +330,10 @@ fn run_token_state(history: Vec<Event>) {
                 model.failures += 1;
                 model.failed += 1;
                 let until = mono + doubled(1_000, model.failed, 60_000);
-                model.suspended = Some((Cause::Outage(settings), until));
+                let is_other =
+                    |cause: &Cause| matches!(cause, Cause::Outage(with) if *with != settings);
+                model.suspended.retain(|(cause, _)| is_other(cause));
+                model.suspended.push((Cause::Outage(settings), until));
             }
             Event::Reject(kind) => {
                 let Some(fetch_id) = fetch_id.take() else {
@@ -337,10 +342,8 @@ fn run_token_state(history: Vec<Event>) {
                 token_state.fetch_rejected(fetch_id, now, error(kind), 0);
                 model.fetching = false;
                 model.credential_rejections += 1;
-                model.suspended = Some((
-                    Cause::RequestRejected(kind),
-                    mono + doubled(30_000, model.credential_rejections, 900_000),
-                ));
+                let until = mono + doubled(30_000, model.credential_rejections, 900_000);
+                model.suspended = vec![(Cause::RequestRejected(kind), until)];
             }
             Event::Abandon => {
                 let Some(fetch_id) = fetch_id.take() else {
@@ -389,7 +392,7 @@ fn run_token_state(history: Vec<Event>) {
                 model.last_rejection_at = mono;
                 if model.rejected > 3 {
                     let window = doubled(30_000, model.rejected - 3, 900_000);
-                    model.suspended = Some((Cause::TokensRejected, mono + window));
+                    model.suspended = vec![(Cause::TokensRejected, mono + window)];
                 }
             }
             Event::Accept => {
@@ -408,12 +411,9 @@ fn run_token_state(history: Vec<Event>) {
                 model.timed_out = 0;
                 model.paused_until = 0;
                 model.rejected = 0;
-                if model
+                model
                     .suspended
-                    .is_some_and(|(cause, _)| !matches!(cause, Cause::Outage(_)))
-                {
-                    model.suspended = None;
-                }
+                    .retain(|(cause, _)| matches!(cause, Cause::Outage(_)));
             }
         }
         let now = simulation.now();
