@@ -340,22 +340,25 @@ impl<'a> TokenFetch<'a> {
             Err(error) => {
                 let timed_out = error.kind == TokenErrorKind::Cancelled
                     && limited.is_some_and(|limited| limited.check() == Err(StopReason::Deadline));
-                let result = match timed_out {
-                    true => {
-                        self.refresh_timed_out(shared, known, now);
-                        Ok(None)
-                    }
-                    false => {
-                        let settings = connection.settings();
-                        let failed = FailedRequest {
-                            error,
-                            sent,
-                            known,
-                            settings,
-                        };
-                        self.handle_failure(shared, failed, now)
-                    }
+                if timed_out {
+                    let (delay, count) = self.refresh_timed_out(shared, known, now);
+                    drop(lock);
+                    connection.log_response();
+                    log::info!(
+                        "token refresh got no response, paused: audience={:?} delay={}s \
+                         attempt={count}",
+                        entry.audience(),
+                        delay.as_secs()
+                    );
+                    return Ok(None);
+                }
+                let failed = FailedRequest {
+                    error,
+                    sent,
+                    known,
+                    settings: connection.settings(),
                 };
+                let result = self.handle_failure(shared, failed, now);
                 drop(lock);
                 connection.log_response();
                 result
@@ -438,7 +441,9 @@ impl<'a> TokenFetch<'a> {
     ) -> Result<Option<(HeldLock, TokenRecord)>, Resolution> {
         let until = self.entry.clock.now().mono.saturating_add(lease);
         let mut lock = record_store.try_lock(call, lease);
-        // Those who wait may continue in the place of the last owner, now or soon.
+        // Those who wait may continue in the place of the last owner, now or soon. A process that did not
+        // have to wait does not check that, which would be one more operation of the stores for each
+        // request: the last owner has usually stored a result.
         let excludes_second = wait.has_waited() && matches!(lock, LockResult::Acquired(_));
         if wait.is_overdue() && matches!(lock, LockResult::Contended) {
             lock = record_store.try_second_lock(call, lease);
@@ -577,8 +582,14 @@ impl<'a> TokenFetch<'a> {
     }
 
     /// Ends a refresh that got no response in time: the endpoint is slow, or holds back a
-    /// rejection. Pauses the refreshes of all processes that share a store.
-    fn refresh_timed_out(mut self, shared: &Shared<'_>, mut known: TokenRecord, now: ClockTime) {
+    /// rejection. Pauses the refreshes of all processes that share a store. Returns for how long, and the
+    /// number of consecutive pauses.
+    fn refresh_timed_out(
+        mut self,
+        shared: &Shared<'_>,
+        mut known: TokenRecord,
+        now: ClockTime,
+    ) -> (Duration, u32) {
         let recent = known.refresh_pause.filter(|pause| pause.counts(now));
         let before = recent.map_or(0, |pause| pause.count);
         let auth_failure = known.auth_failure.as_ref().filter(|it| it.counts(now));
@@ -590,11 +601,7 @@ impl<'a> TokenFetch<'a> {
         let (window, count) = paused;
         known.refresh_pause = Some(StoredPause::new(now, window, count));
         shared.write(&known);
-        log::info!(
-            "token refresh got no response, paused: audience={:?} delay={}s attempt={count}",
-            self.entry.audience(),
-            window.as_secs()
-        );
+        (window, count)
     }
 
     /// Records a failed request in the token state, the rate limiter and the stores. Returns the

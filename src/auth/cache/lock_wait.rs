@@ -93,7 +93,7 @@ impl LockWait {
             self.give_up_at = give_up_time(now, remaining, owner.block);
             self.is_overdue = false;
         } else if owner.by_unverified && self.extended < MAX_UNVERIFIED_DELAY_WITH_JITTER {
-            let latest = now + remaining.saturating_sub(MIN_TIME_LEFT);
+            let latest = now.saturating_add(remaining.saturating_sub(MIN_TIME_LEFT));
             self.extended += elapsed;
             self.give_up_at = self.give_up_at.max(latest.min(self.give_up_at + elapsed));
         } else {
@@ -272,12 +272,15 @@ mod tests {
         assert_eq!(wait.give_up_at, START + seconds(41));
         wait.next_step(START + seconds(3), Duration::ZERO, UNVERIFIED);
         assert_eq!(wait.give_up_at, START + seconds(41));
+        // A call without a deadline.
+        wait.next_step(START + seconds(4), Duration::MAX, UNVERIFIED);
+        assert_eq!(wait.give_up_at, START + seconds(42));
         wait.extended = MAX_UNVERIFIED_DELAY_WITH_JITTER;
-        wait.next_step(START + seconds(4), LONG, UNVERIFIED);
-        assert_eq!(wait.give_up_at, START + seconds(41));
-        wait.extended -= Duration::from_nanos(1);
         wait.next_step(START + seconds(5), LONG, UNVERIFIED);
         assert_eq!(wait.give_up_at, START + seconds(42));
+        wait.extended -= Duration::from_nanos(1);
+        wait.next_step(START + seconds(6), LONG, UNVERIFIED);
+        assert_eq!(wait.give_up_at, START + seconds(43));
         assert!(wait.extended > MAX_UNVERIFIED_DELAY_WITH_JITTER);
     }
 }

@@ -358,6 +358,8 @@ impl TokenCacheHandle {
     /// - [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`]: the call ended.
     /// - [`ErrorKind::InvalidArgument`]: the caller is in a callback of the request that it would wait
     ///   for, on the same thread.
+    /// - [`ErrorKind::Config`]: the token endpoint rejected the request. As for rejected credentials, no
+    ///   request is sent until [`Error::retry_after`] has elapsed.
     /// - Any other error of the token endpoint, after up to three attempts.
     ///
     /// An error of the rate limit names the store that fails, if one does: without it, processes do
