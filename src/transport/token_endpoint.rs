@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::agent::{HttpRequest, Url};
 use super::connect_error;
@@ -225,7 +226,7 @@ fn read_token(
     })?;
     parse_token_response(&body, server_date).ok_or_else(|| {
         // Some servers respond to an invalid request with 200.
-        if error_code(&body).is_some() {
+        if error_code(&body).is_some() && !has_token(&body) {
             let redact = |text: &str| redacted_secret(request, text);
             return rejection(request, ErrorResponse::new(&head, body, true, redact));
         }
@@ -285,6 +286,14 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
     let message = response.message.as_deref();
     let message = message.unwrap_or_else(|| reason(status));
     let code = error_code(&response.body);
+    // Anything but JSON is the page of a gateway, or of a server that requires a client certificate: it
+    // does not concern clients that connect in another way, or later.
+    let is_from_endpoint = serde_json::from_slice::<IgnoredAny>(strip_bom(&response.body)).is_ok();
+    let rejected = match status {
+        300..400 => TokenErrorKind::Permanent,
+        _ if is_from_endpoint => TokenErrorKind::InvalidRequest,
+        _ => TokenErrorKind::Permanent,
+    };
     // Of a 2xx response with an error, the code says what it means.
     let meaning = match status {
         200..300 => 400,
@@ -313,7 +322,7 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ),
         ),
         400 | 415 | 422 => failed(
-            TokenErrorKind::InvalidRequest,
+            rejected,
             ErrorKind::Config,
             format!(
                 "token request: rejected with HTTP {status}{}: {message}; {}",
@@ -325,11 +334,7 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ),
         ),
         _ => failed(
-            // A redirect can lead to the login page of a network, which is transient.
-            match meaning {
-                400..500 => TokenErrorKind::InvalidRequest,
-                _ => TokenErrorKind::Permanent,
-            },
+            rejected,
             ErrorKind::Config,
             format!(
                 "token request to {} failed: unexpected HTTP {status}: {message}; \
@@ -338,6 +343,16 @@ fn described_rejection(request: &TokenRequest, response: &ErrorResponse) -> Fetc
             ),
         ),
     }
+}
+
+/// Returns whether a body has an access token, which may be unusable.
+fn has_token(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct TokenResponse {
+        #[serde(rename = "access_token")]
+        _access_token: IgnoredAny,
+    }
+    serde_json::from_slice::<TokenResponse>(strip_bom(body)).is_ok()
 }
 
 /// Returns the `error` code of an error response of a token endpoint (RFC 6749, section 5.2), or
@@ -663,9 +678,16 @@ mod tests {
         crate::limited::limit_this_process();
         for (status, body, expected) in [
             (401, "", (InvalidClient, ErrorKind::Authentication)),
-            (404, "Not Found", (InvalidRequest, ErrorKind::Config)),
-            (405, "", (InvalidRequest, ErrorKind::Config)),
-            (415, "", (InvalidRequest, ErrorKind::Config)),
+            (
+                404,
+                r#"{"message":"no route"}"#,
+                (InvalidRequest, ErrorKind::Config),
+            ),
+            (415, "{}", (InvalidRequest, ErrorKind::Config)),
+            // Of a gateway, or of a server that requires a client certificate.
+            (404, "default backend - 404", (Permanent, ErrorKind::Config)),
+            (405, "", (Permanent, ErrorKind::Config)),
+            (400, "<html>", (Permanent, ErrorKind::Config)),
             (
                 400,
                 r#"{"error":"invalid_scope"}"#,
