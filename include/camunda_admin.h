@@ -384,9 +384,9 @@ typedef const char *(*camunda_token_store_error_message_fn)(void *user);
  * (ChaCha20-Poly1305) with a key that is derived from the client secret.
  *
  * The functions are called from several threads concurrently, and in forked children of the process.
- * They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be interrupted: return within 250 ms, or API calls
- * exceed their deadline. A call with less than 250 ms left does not use the store, and sends no token
- * request.
+ * They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be
+ * interrupted: return within 250 ms, or API calls exceed their deadline. A call with less than 250 ms left
+ * does not use the store, and sends no token request.
  *
  * An error never fails an API call. After an error the library does not use the function that failed
  * for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.

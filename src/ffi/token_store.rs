@@ -81,9 +81,9 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: 
 /// (ChaCha20-Poly1305) with a key that is derived from the client secret.
 ///
 /// The functions are called from several threads concurrently, and in forked children of the process.
-/// They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be interrupted: return within 250 ms, or API calls
-/// exceed their deadline. A call with less than 250 ms left does not use the store, and sends no token
-/// request.
+/// They must not throw or longjmp, nor use the camunda_config whose function calls them. A call cannot be
+/// interrupted: return within 250 ms, or API calls exceed their deadline. A call with less than 250 ms left
+/// does not use the store, and sends no token request.
 ///
 /// An error never fails an API call. After an error the library does not use the function that failed
 /// for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.
@@ -152,7 +152,7 @@ impl Store {
         }
         // SAFETY: guaranteed by the caller. The other fields may be missing.
         let size = unsafe { ptr::addr_of!((*table).size).read() };
-        if size < MIN_SIZE {
+        if size < MIN_SIZE || !size.is_multiple_of(size_of::<usize>()) {
             return Err(Error::invalid_argument(format!(
                 "store->size is {size}; expected sizeof(camunda_token_store), which is {}",
                 size_of::<camunda_token_store>()
