@@ -7235,7 +7235,8 @@ class AdminClient {
     }));
   }
   /// Clears the stored authentication failure of this client's credentials, so that the next call
-  /// sends a token request. Call it after the credentials were fixed in the Console.
+  /// sends a token request. Call it after the credentials were fixed in the Console. The same applies if
+  /// the token endpoint rejected the request for another reason.
   void clear_auth_failure() const {
     detail::run([&](camunda_error** error) {
       return camunda_admin_clear_auth_failure(get(), error);
@@ -8500,6 +8501,7 @@ struct std::hash<camunda::Timestamp> : camunda::detail::HashText<camunda::Timest
 /// @endcond
 
 #undef CAMUNDA_COLD
+#undef CAMUNDA_LIFETIMEBOUND
 #undef CAMUNDA_NOINLINE
 
 /// @cond

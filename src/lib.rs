@@ -84,7 +84,7 @@
 //! requests too, and blocks an address that exceeds the limit. Therefore all clients of the process
 //! share tokens and, through encrypted files, so do all processes of the user. The library sends at
 //! most one token request per 1.1 s and host, and none for 30 s (doubling up to 15 min) after the
-//! token endpoint rejected the credentials. See [`AdminClientBuilder::token_cache`].
+//! token endpoint rejected the credentials or the request. See [`AdminClientBuilder::token_cache`].
 //!
 //! # Features
 //!

@@ -18,7 +18,8 @@
 # characters $ ( ) without an escape, so that a shell misreads its output for paths that contain them.
 #
 # Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release`, or
-# `$CARGO_BUILD_TARGET/release` if that variable is set, of CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.
+# `$CARGO_BUILD_TARGET/release` if that variable is set, of CARGO_TARGET_DIR, else of `target`). DESTDIR is a
+# staging directory that is prepended to all paths.
 # STRIP is the program that removes debug information and bitcode from the static library (default: strip).
 #
 # Installs nothing if a file is missing. The shared library is required, the static one is optional.
