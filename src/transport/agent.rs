@@ -1,4 +1,4 @@
-//! ureq agents: their configuration, the proxy, and the chain of connectors.
+//! ureq agents: their configuration and the chain of connectors.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

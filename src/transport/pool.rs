@@ -51,27 +51,27 @@ struct Shard {
 #[derive(Debug)]
 struct Idle {
     transport: Box<dyn Transport>,
-    since: Now,
+    since: ClockPair,
 }
 
 /// A time on two clocks. The monotonic clock stands still while the machine is suspended; peers and
 /// firewalls close connections meanwhile, possibly without notice.
 #[derive(Debug, Clone, Copy)]
-struct Now {
+struct ClockPair {
     mono: Instant,
     wall: SystemTime,
 }
 
-impl Now {
+impl ClockPair {
     fn read() -> Self {
-        Now {
+        ClockPair {
             mono: Instant::now(),
             wall: SystemTime::now(),
         }
     }
 
     /// Returns the time since `earlier`, on the clock that has advanced more.
-    fn since(self, earlier: Now) -> Duration {
+    fn since(self, earlier: ClockPair) -> Duration {
         let mono = self.mono.saturating_duration_since(earlier.mono);
         // If the wall clock was set back, the other one counts.
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
@@ -107,7 +107,7 @@ impl IdleConnections {
                 let Some(mut idle) = self.shard(shard).idle.pop() else {
                     break;
                 };
-                if Now::read().since(idle.since) < IDLE_TIMEOUT && idle.transport.is_open() {
+                if ClockPair::read().since(idle.since) < IDLE_TIMEOUT && idle.transport.is_open() {
                     return Some(idle.transport);
                 }
             }
@@ -116,7 +116,7 @@ impl IdleConnections {
     }
 
     fn put(&self, transport: Box<dyn Transport>) {
-        let since = Now::read();
+        let since = ClockPair::read();
         let own = shard_of_thread();
         let mut shard = self.shard(own);
         shard.idle.push(Idle { transport, since });
@@ -351,7 +351,7 @@ mod tests {
     fn connections_that_were_idle_for_long_are_closed() {
         let idle = connections();
         // As after a suspension: the monotonic clock has not advanced.
-        let mut long_ago = Now::read();
+        let mut long_ago = ClockPair::read();
         long_ago.wall -= IDLE_TIMEOUT;
         for index in 0..SHARDS {
             idle.shard(index).idle.push(Idle {
@@ -373,16 +373,16 @@ mod tests {
 
     #[test]
     fn age_of_a_connection_is_the_longer_one_of_two_clocks() {
-        let now = Now::read();
+        let now = ClockPair::read();
         let seconds = Duration::from_secs;
         for (mono, wall, age) in [(0, 0, 0), (7, 0, 7), (0, 7, 7), (5, 3, 5)] {
-            let later = Now {
+            let later = ClockPair {
                 mono: now.mono + seconds(mono),
                 wall: now.wall + seconds(wall),
             };
             assert_eq!(later.since(now), seconds(age));
         }
-        let set_back = Now {
+        let set_back = ClockPair {
             mono: now.mono + seconds(2),
             wall: now.wall - seconds(9),
         };

@@ -211,8 +211,8 @@ fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
         })?;
     let identity = CertifiedKey::new(chain, key);
     match identity.keys_match() {
-        // `Unknown`: not supported for this kind of key. `Other`: not supported for this kind of
-        // certificate, such as one of X.509 version 1, which a server may accept.
+        // `Unknown`: not supported for this kind of key. `Other`: webpki does not read certificates of this
+        // kind, such as those of X.509 version 1, which a server may accept.
         Ok(())
         | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown))
         | Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => Ok(identity),
