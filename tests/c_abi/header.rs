@@ -147,7 +147,7 @@ static inline int32_t no_lock(void *user, const char *name, uint64_t lease_ms, v
 static inline void no_unlock(void *user, void *lock) { (void)user, (void)lock; }
 static inline const camunda_token_store *token_store(void) {
   static const camunda_token_store table = {
-    sizeof(camunda_token_store), no_value, no_put, no_lock, no_unlock, NULL, NULL,
+    sizeof(camunda_token_store), no_value, no_put, no_lock, no_unlock, NULL, NULL, NULL,
   };
   return &table;
 }
