@@ -218,7 +218,7 @@ fn python_client_accepts_each_key() {
 #[test]
 fn python_client_documents_each_key() {
     let client = read(PYTHON);
-    let class = section(&client, "class AdminClient(", "settings = dict(locals())");
+    let class = section(&client, "class AdminClient(", "locals().items()");
     let arguments = section(class, "    Args:", "\n    Raises:\n");
     let entries = python_entries();
     assert_contains_all(
