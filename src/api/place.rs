@@ -2,7 +2,7 @@
 //! stored. `text_decoder.rs` has no code for single types.
 //!
 //! The decoders with serde, which each type has of its own, are 50 kB of code for a cluster. A call executes
-//! most of it once: loading it into the processor's cache takes longer than executing it. They decode what
+//! most of it once: loading it into the processor's cache takes as long as executing it. They decode what
 //! programs decode themselves, and find the reason why a response cannot be decoded.
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! Performs no I/O and reads no clock; time and events are parameters, so unit tests run without
 //! waiting.
 //!
-//! State: the cached token, the suspension (request rejected, or backoff) and the in-flight
+//! State: the cached token, the suspensions (request rejected, or backoffs) and the in-flight
 //! request. They change independently; [`TokenStatus`] summarizes them for diagnostics.
 
 use std::time::Duration;

@@ -527,12 +527,8 @@ mod tests {
                 let transport = &transport;
                 scope.spawn(move || {
                     let request = TokenRequest {
-                        token_url: format!("http://localhost:{}/oauth/token", address.port()),
-                        client_id: "client".to_owned(),
-                        client_secret: Secret::from("secret"),
                         audience: audience.to_owned(),
-                        scope: None,
-                        format: TokenRequestFormat::Json,
+                        ..token_request(&format!("http://localhost:{}", address.port()))
                     };
                     let tokens = TokenProvider::credentials(request, &TokenCacheConfig::Memory);
                     let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
@@ -570,14 +566,7 @@ mod tests {
             agents: PerProcess::with(agents),
             ..Transport::new(config, None).unwrap()
         };
-        let token_request = TokenRequest {
-            token_url: format!("{origin}/oauth/token"),
-            client_id: "client".to_owned(),
-            client_secret: Secret::from("secret"),
-            audience: "a".to_owned(),
-            scope: None,
-            format: TokenRequestFormat::Json,
-        };
+        let to_endpoint = token_request(&origin);
         let request = Request {
             operation: "test",
             method: Method::Get,
@@ -597,7 +586,7 @@ mod tests {
             let call = CallContext::start(&options, Duration::from_secs(60));
             let kind = match expected % 2 {
                 0 => transport
-                    .connect(&token_request, &call)
+                    .connect(&to_endpoint, &call)
                     .err()
                     .unwrap()
                     .error
@@ -612,19 +601,27 @@ mod tests {
         }
     }
 
+    fn origin_of(listener: &TcpListener) -> String {
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+
+    fn token_request(origin: &str) -> TokenRequest {
+        TokenRequest {
+            token_url: format!("{origin}/oauth/token"),
+            client_id: "client".to_owned(),
+            client_secret: Secret::from("hunter2"),
+            audience: "a".to_owned(),
+            scope: None,
+            format: TokenRequestFormat::Json,
+        }
+    }
+
     #[test]
     fn send_sends_nothing_after_its_permit_expired() {
         crate::limited::limit_this_process();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let transport = Transport::new(Config::default(), None).unwrap();
-        let request = TokenRequest {
-            token_url: format!("http://{}/oauth/token", listener.local_addr().unwrap()),
-            client_id: "client".to_owned(),
-            client_secret: Secret::from("secret"),
-            audience: "a".to_owned(),
-            scope: None,
-            format: TokenRequestFormat::Json,
-        };
+        let request = token_request(&origin_of(&listener));
         let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
         let mut connection = transport.connect(&request, &call).unwrap();
         let error = connection.send(&call, Some(Instant::now())).unwrap_err();
@@ -643,14 +640,7 @@ mod tests {
     fn error_of(status: u16, body: &str) -> FetchError {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let transport = Transport::new(Config::default(), None).unwrap();
-        let request = TokenRequest {
-            token_url: format!("http://{}/oauth/token", listener.local_addr().unwrap()),
-            client_id: "client".to_owned(),
-            client_secret: Secret::from("hunter2"),
-            audience: "a".to_owned(),
-            scope: None,
-            format: TokenRequestFormat::Json,
-        };
+        let request = token_request(&origin_of(&listener));
         let call = CallContext::start(&CallOptions::new(), Duration::from_secs(60));
         let length = body.len();
         let response = format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{body}");
