@@ -33,6 +33,7 @@ mod stats;
 mod tls;
 mod tls_config;
 mod token_endpoint;
+mod token_response;
 mod tunnel;
 
 use std::collections::BTreeMap;
