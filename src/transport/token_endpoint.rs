@@ -91,12 +91,10 @@ impl Transport {
         }
         let cause = if connect_error::is_permanent(error) {
             TokenErrorKind::Permanent
-        } else if exchange.sent() {
-            TokenErrorKind::Transient
         } else if exchange.is_send_expired() {
             TokenErrorKind::PermitExpired
         } else {
-            TokenErrorKind::NotSent
+            TokenErrorKind::Transient
         };
         let (kind, message) = connect_error::describe(error);
         let message = match connect_error::describe_proxy_error(&request.token_url, error) {
