@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -178,6 +178,63 @@ fn handles_share_an_entry_only_for_equal_credentials() {
     let sent = endpoint.sent();
     assert_eq!(sent.len(), 2);
     assert!(sent[1].mono - sent[0].mono >= MIN_REQUEST_INTERVAL);
+}
+
+/// Records when connections are opened. The first ones fail.
+struct Connections {
+    endpoint: Arc<Endpoint>,
+    clock: Clock,
+    failures: usize,
+    opened: Mutex<Vec<Duration>>,
+}
+
+impl TokenEndpoint for Connections {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        let mut opened = self.opened.lock().unwrap();
+        opened.push(self.clock.now().mono);
+        if opened.len() <= self.failures {
+            let kind = TokenErrorKind::Transient;
+            let error = failure(kind);
+            return Err(FetchError { kind, error });
+        }
+        self.endpoint.connect(request, call)
+    }
+}
+
+#[test]
+fn connection_is_opened_ahead_of_the_permit_unless_the_last_one_failed() {
+    let (cache, clock) = auto_advancing();
+    let connections = Connections {
+        endpoint: Endpoint::new(&clock, []),
+        clock,
+        failures: 1,
+        opened: Mutex::default(),
+    };
+    for audience in ["a.example", "b.example"] {
+        let request = TokenRequest {
+            audience: audience.into(),
+            ..request()
+        };
+        let handle = cache.handle(request, &MEMORY).unwrap();
+        handle.token(&connections, &call()).unwrap();
+    }
+    let opened = connections.opened.into_inner().unwrap();
+    let [failed, first, second] = opened[..] else {
+        panic!("{opened:?}")
+    };
+    // The failed one counts as a request.
+    assert!(first - failed >= MIN_REQUEST_INTERVAL, "{opened:?}");
+    let sent = connections.endpoint.sent();
+    assert_eq!(sent.len(), 2);
+    assert!(sent[1].mono - sent[0].mono >= MIN_REQUEST_INTERVAL);
+    assert!(
+        second < sent[0].mono + MIN_REQUEST_INTERVAL / 2,
+        "{opened:?}"
+    );
 }
 
 #[test]
