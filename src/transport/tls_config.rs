@@ -178,11 +178,15 @@ fn roots_from_variables(read: impl Fn(&str) -> Option<OsString>) -> Result<Optio
     Ok(Some(roots))
 }
 
-/// Returns the certificates of all files in a directory. Skips files that are not PEM.
+/// Returns the certificates of all regular files in a directory. Skips files that are not PEM.
 fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
-        if let Ok(file) = read_limited(&entry?.path()) {
+        let path = entry?.path();
+        // Opening a pipe would block.
+        if path.is_file()
+            && let Ok(file) = read_limited(&path)
+        {
             let certificates = CertificateDer::pem_slice_iter(strip_bom(&file));
             found.extend(certificates.filter_map(|item| item.ok()));
         }
@@ -431,6 +435,7 @@ mod tests {
     #[test]
     #[cfg(all(unix, not(target_vendor = "apple")))]
     fn roots_from_variables_fails_if_a_file_is_not_usable() {
+        crate::limited::limit_this_process();
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let certificate = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
@@ -448,6 +453,11 @@ mod tests {
             fs::write(path(name), &pem).unwrap();
         }
         fs::write(path("good/README"), "no certificate").unwrap();
+        // Reading it would block.
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(path("good/pipe"))
+            .status();
+        assert!(pipe.unwrap().success());
         fs::create_dir(path("marked")).unwrap();
         fs::write(path("marked/a.pem"), format!("\u{feff}{pem}")).unwrap();
 
