@@ -180,12 +180,23 @@ fn handles_share_an_entry_only_for_equal_credentials() {
     assert!(sent[1].mono - sent[0].mono >= MIN_REQUEST_INTERVAL);
 }
 
-/// Records when connections are opened. The first ones fail.
+/// Records when connections are opened. The first one fails.
 struct Connections {
     endpoint: Arc<Endpoint>,
     clock: Clock,
-    failures: usize,
+    failure: TokenErrorKind,
     opened: Mutex<Vec<Duration>>,
+}
+
+impl Connections {
+    fn new(clock: Clock, failure: TokenErrorKind) -> Self {
+        Connections {
+            endpoint: Endpoint::new(&clock, []),
+            clock,
+            failure,
+            opened: Mutex::default(),
+        }
+    }
 }
 
 impl TokenEndpoint for Connections {
@@ -196,9 +207,8 @@ impl TokenEndpoint for Connections {
     ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
         let mut opened = self.opened.lock().unwrap();
         opened.push(self.clock.now().mono);
-        if opened.len() <= self.failures {
-            let kind = TokenErrorKind::Transient;
-            let error = failure(kind);
+        if opened.len() == 1 {
+            let (kind, error) = (self.failure, failure(self.failure));
             return Err(FetchError { kind, error });
         }
         self.endpoint.connect(request, call)
@@ -208,12 +218,7 @@ impl TokenEndpoint for Connections {
 #[test]
 fn connection_is_opened_ahead_of_the_permit_unless_the_last_one_failed() {
     let (cache, clock) = auto_advancing();
-    let connections = Connections {
-        endpoint: Endpoint::new(&clock, []),
-        clock,
-        failures: 1,
-        opened: Mutex::default(),
-    };
+    let connections = Connections::new(clock, TokenErrorKind::Transient);
     for audience in ["a.example", "b.example"] {
         let request = TokenRequest {
             audience: audience.into(),
@@ -235,6 +240,20 @@ fn connection_is_opened_ahead_of_the_permit_unless_the_last_one_failed() {
         second < sent[0].mono + MIN_REQUEST_INTERVAL / 2,
         "{opened:?}"
     );
+}
+
+#[test]
+fn connection_that_a_call_cancelled_delays_no_other() {
+    let (cache, clock) = auto_advancing();
+    let connections = Connections::new(clock, TokenErrorKind::Cancelled);
+    let handle = cache.handle(request(), &MEMORY).unwrap();
+    handle.token(&connections, &call()).unwrap_err();
+    handle.token(&connections, &call()).unwrap();
+    let opened = connections.opened.into_inner().unwrap();
+    let [cancelled, second] = opened[..] else {
+        panic!("{opened:?}")
+    };
+    assert!(second < cancelled + MIN_REQUEST_INTERVAL / 2, "{opened:?}");
 }
 
 #[test]
