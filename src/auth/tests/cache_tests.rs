@@ -256,6 +256,49 @@ fn connection_that_a_call_cancelled_delays_no_other() {
     assert!(second < cancelled + MIN_REQUEST_INTERVAL / 2, "{opened:?}");
 }
 
+/// A store whose reads take longer than a lock of the rate limiter may be held before its record is
+/// written.
+struct SlowStore {
+    store: MemoryStore,
+    clock: Arc<ManualClock>,
+}
+
+impl TokenStore for SlowStore {
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.clock.advance(Duration::from_millis(1_200));
+        self.store.get(name)
+    }
+
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
+        self.store.put(name, value, ttl)
+    }
+
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
+        self.store.try_lock(name, lease)
+    }
+
+    fn describe(&self) -> String {
+        "slow".to_owned()
+    }
+}
+
+#[test]
+fn token_is_requested_although_the_store_is_always_slow() {
+    let manual = ManualClock::auto_advancing();
+    let clock = Clock::Simulated(Arc::clone(&manual));
+    let store = SlowStore {
+        store: MemoryStore::default(),
+        clock: manual,
+    };
+    let config = TokenCacheConfig::Custom(Arc::new(store));
+    let handle = Cache::new(clock.clone()).handle(request(), &config);
+    let endpoint = Endpoint::new(&clock, []);
+    // The remaining time of the call is real, and decides how long the fetch lock is held.
+    let call = call_within(Duration::from_secs(60));
+    let token = handle.unwrap().token(&*endpoint, &call);
+    assert_eq!(token.unwrap().expose(), "token-0");
+}
+
 #[test]
 fn token_fails_for_all_callers_after_one_rejection() {
     let (cache, clock) = auto_advancing();
