@@ -174,3 +174,31 @@ impl<'a> Cursor<'a> {
         is_usual
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[test]
+    fn number_skips_what_serde_json_accepts() {
+        let parts = [
+            "", "-", "+", "0", "1", "23", ".", ".0", ".5", "e", "E", "e4", "E-4", "e+0",
+        ];
+        for first in parts {
+            for second in parts {
+                for third in parts {
+                    let text = [first, second, third].concat();
+                    let mut cursor = Cursor {
+                        json: text.as_bytes(),
+                        at: 0,
+                    };
+                    let is_number = cursor.number().is_some() && cursor.at == text.len();
+                    let expected = serde_json::from_str::<&RawValue>(&text).is_ok();
+                    assert_eq!(is_number, expected, "{text}");
+                }
+            }
+        }
+    }
+}

@@ -394,6 +394,34 @@ mod tests {
     }
 
     #[test]
+    fn walk_accepts_a_required_field_twice() {
+        static FIELDS: [Field; 1] = [Field {
+            name: "id",
+            json: "id",
+            rust_type: "String",
+            presence: Presence::Required,
+            doc: "",
+            schema: JsonSchema::Text,
+        }];
+        static OBJECT: Description = Description::Object {
+            name: "Item",
+            doc: "",
+            direction: Direction::Response,
+            fields: &FIELDS,
+        };
+        for (json, expected) in [
+            (r#"{"id":"a"}"#, true),
+            (r#"{"id":"a","id":"b"}"#, true),
+            (r#"{"id":"a","new":[],"id":"b"}"#, true),
+            (r#"{"new":[]}"#, false),
+            ("{}", false),
+        ] {
+            let walked = walk(JsonSchema::Described(&OBJECT), json.as_bytes(), 0);
+            assert_eq!(walked.is_some(), expected, "{json}");
+        }
+    }
+
+    #[test]
     fn walk_rejects_numbers_that_are_no_u32() {
         for (json, expected) in [
             ("0", true),

@@ -115,9 +115,6 @@ pub(crate) struct FetchError {
 /// Kind of a failed token request, which decides when the next one may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenErrorKind {
-    /// No byte of the request was sent. Handled as [`Transient`](TokenErrorKind::Transient), with
-    /// the same rate limit.
-    NotSent,
     /// No byte of the request was sent before its permit expired: another permit is needed.
     PermitExpired,
     /// Network error, HTTP 5xx, or an invalid response: a later request may succeed.

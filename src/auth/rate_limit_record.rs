@@ -376,6 +376,63 @@ mod tests {
     }
 
     #[test]
+    fn set_signed_repeats_the_longest_block_without_a_signature() {
+        let idle = RateLimitRecord::default();
+        for (first, second, longest) in [(600, 60, 600), (60, 600, 600)] {
+            let mut stored = StoredRateLimit::default();
+            stored.set_signed(blocked(first), &signer("hunter2"), NOW);
+            stored.set_signed(blocked(second), &signer("hunter3"), NOW);
+            stored.set_signed(idle, &signer("hunter4"), NOW);
+            let block = (stored.state.blocked_at, stored.state.blocked_until);
+            assert_eq!(block, (NOW_MILLIS, NOW_MILLIS + longest * 1_000));
+            // A block that has ended is not repeated.
+            let ended = NOW.after(Duration::from_secs(longest));
+            stored.set_signed(idle, &signer("hunter4"), ended);
+            assert_eq!(stored.state, idle);
+        }
+    }
+
+    #[test]
+    fn set_signed_replaces_its_own_state_and_drops_old_ones() {
+        let mut stored = StoredRateLimit::default();
+        for seconds in [60, 3_600] {
+            stored.set_signed(blocked(seconds), &signer("hunter2"), NOW);
+            assert_eq!(stored.signed.len(), 1);
+        }
+        // Kept until long after the end of its block.
+        let end = NOW.after(Duration::from_secs(3_600) + RATE_RECORD_TTL);
+        let own = signer("hunter3");
+        stored.set_signed(blocked(0), &own, end);
+        assert_eq!(stored.signed.len(), 2);
+        stored.set_signed(blocked(0), &own, end.after(Duration::from_millis(1)));
+        assert_eq!(stored.signed.len(), 1);
+    }
+
+    #[test]
+    fn block_of_times_is_as_long_as_a_block_after_a_slow_response() {
+        let longest = millis(MAX_BLOCK + MAX_RESPONSE_TIME);
+        for (length, applies) in [(longest, true), (longest + 1, false)] {
+            let times = RateLimitTimes {
+                last_request_at: NOW_MILLIS - 1_000,
+                blocked_until: NOW_MILLIS - 1_000 + length,
+            };
+            assert_eq!(!times.block_remaining(NOW).is_zero(), applies, "{length}");
+        }
+    }
+
+    #[test]
+    fn verify_reads_a_limited_number_of_states() {
+        let mut stored = StoredRateLimit::default();
+        stored.set_signed(blocked(60), &signer("hunter2"), NOW);
+        let other = serde_json::to_value(signer("hunter3").sign(blocked(60))).unwrap();
+        let own = signer("hunter2");
+        stored.signed.resize(MAX_SIGNED_STATES, other.clone());
+        assert!(stored.verify(&own, NOW).0.is_some());
+        stored.signed.push(other);
+        assert_eq!(stored.verify(&own, NOW).0, None);
+    }
+
+    #[test]
     fn rate_limit_record_keeps_fields_of_later_versions() {
         let text = format!(
             r#"{{"version":7,"last_request_at":{NOW_MILLIS},"sparkle":[1],"signed":[{{"key":"k","sparkle":2,"last_request_at":{NOW_MILLIS}}}]}}"#

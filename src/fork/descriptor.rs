@@ -55,6 +55,18 @@ impl<T: AsFd + From<OwnedFd>> ProcessOwned<T> {
 }
 
 impl<T: AsFd> ProcessOwned<T> {
+    /// Returns the same descriptor as another type.
+    pub(crate) fn map<U: AsFd>(self, convert: impl FnOnce(T) -> U) -> ProcessOwned<U> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, as `this` is neither dropped nor used afterwards.
+        let value = unsafe { ManuallyDrop::take(&mut this.value) };
+        ProcessOwned {
+            value: ManuallyDrop::new(convert(value)),
+            fork_count: this.fork_count,
+            key: this.key,
+        }
+    }
+
     /// Whether this process opened it.
     pub(crate) fn is_own(&self) -> bool {
         self.fork_count == fork_count()
@@ -63,11 +75,12 @@ impl<T: AsFd> ProcessOwned<T> {
 
 impl<T: AsFd> Drop for ProcessOwned<T> {
     fn drop(&mut self) {
-        OPEN.lock().remove(&self.key);
         if self.is_own() {
             // SAFETY: dropped once, here; it is not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.value) }
         }
+        // Last: a child that is forked before closes its duplicate.
+        OPEN.lock().remove(&self.key);
     }
 }
 
@@ -180,6 +193,45 @@ mod tests {
             is_open(number, wanted)
         });
         assert_eq!(child.wait(), Child::Passed);
+    }
+
+    #[test]
+    fn child_closes_descriptor_that_its_parent_is_about_to_close() {
+        struct Closing(File);
+        impl AsFd for Closing {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
+        impl From<OwnedFd> for Closing {
+            fn from(descriptor: OwnedFd) -> Self {
+                Closing(File::from(descriptor))
+            }
+        }
+        impl Drop for Closing {
+            fn drop(&mut self) {
+                let (number, wanted) = (self.0.as_raw_fd(), identity(self.0.as_fd()));
+                let child = fork(|| !is_open(number, wanted)).wait();
+                assert_eq!(child, Child::Passed);
+            }
+        }
+        drop(ProcessOwned::new(Closing(tempfile::tempfile().unwrap())));
+    }
+
+    #[test]
+    fn map_keeps_the_descriptor_and_its_entry() {
+        let file = ProcessOwned::new(tempfile::tempfile().unwrap());
+        let (number, wanted, key) = (file.as_raw_fd(), identity(file.as_fd()), file.key);
+        let mapped = file.map(OwnedFd::from);
+        assert_eq!(mapped.as_raw_fd(), number);
+        assert_eq!(
+            fork(|| !is_open(number, wanted) && !mapped.is_own()).wait(),
+            Child::Passed
+        );
+        assert!(is_open(number, wanted) && mapped.is_own());
+        drop(mapped);
+        assert!(!is_open(number, wanted));
+        assert!(!OPEN.lock().contains_key(&key));
     }
 
     #[test]

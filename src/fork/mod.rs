@@ -118,6 +118,10 @@ mod no_fork {
         pub(crate) fn new(value: T) -> Self {
             ProcessOwned(value)
         }
+
+        pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> ProcessOwned<U> {
+            ProcessOwned(convert(self.0))
+        }
     }
 
     impl<T> Deref for ProcessOwned<T> {

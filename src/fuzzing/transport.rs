@@ -9,7 +9,7 @@ use super::MAX_RETRY_AFTER;
 use super::response::{
     BodyError, MAX_ERROR_BODY_BYTES, MAX_MESSAGE_LEN, Response, date, is_markup, retry_after,
 };
-use super::token_endpoint::parse_token_response;
+use super::token_response::parse_token_response;
 use crate::auth;
 use crate::json_text::replace_unpaired_surrogates;
 

@@ -33,11 +33,14 @@ mod stats;
 mod tls;
 mod tls_config;
 mod token_endpoint;
+mod token_response;
 mod tunnel;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
+
+use serde_json::value::RawValue;
 
 use crate::auth::{StoreTls, TokenCacheConfig, TokenProvider};
 use crate::call::CallContext;
@@ -134,10 +137,11 @@ impl Request<'_> {
         else {
             return Vec::new();
         };
-        let mut fields: BTreeMap<String, Secret> = serde_json::from_slice(body).unwrap_or_default();
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(strip_bom(body)).unwrap_or_default();
         self.secret_fields
             .iter()
-            .filter_map(|name| fields.remove(*name))
+            .filter_map(|name| serde_json::from_str(fields.get(*name)?.get()).ok())
             .collect()
     }
 }
@@ -272,3 +276,32 @@ pub(crate) const NOT_ACTIVE: &str = "not active";
 
 /// Maximum wait that the client accepts from a server's `Retry-After`.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_whatever_else_the_body_has() {
+        for body in [
+            r#"{"name":"a","value":"hunter2"}"#,
+            "\u{feff}{\"value\":\"hunter2\"}",
+            r#"{"value":"h\u0075nter2","labels":["a"],"name":null}"#,
+        ] {
+            let request = Request {
+                operation: "create secret",
+                method: Method::Post,
+                path: "/secrets".to_owned(),
+                body: Some(Zeroizing::new(body.as_bytes().to_vec())),
+                idempotency: Idempotency::NonIdempotent,
+                authenticated: true,
+                hint: None,
+                secret_response: false,
+                one_time_response: false,
+                documented_rejections: &[],
+                secret_fields: vec!["value", "absent"],
+            };
+            assert_eq!(request.secrets(), [Secret::from("hunter2")], "{body}");
+        }
+    }
+}

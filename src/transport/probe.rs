@@ -2,7 +2,7 @@
 //! handshake, HTTP response. Uses the settings of the client and sends no credentials.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -162,7 +162,7 @@ impl Prober {
                 || resolve(host, port),
                 |addresses| Finding::Resolved(addresses.clone()),
             )?;
-            let (_, stream) = timed(
+            let (_, socket) = timed(
                 results,
                 Step::Tcp,
                 || socket::connect(&addresses).map_err(|error| describe_io(&error)),
@@ -172,7 +172,7 @@ impl Prober {
                 timed(
                     results,
                     Step::Tls,
-                    || self.handshake(host, stream),
+                    || self.handshake(host, socket),
                     Finding::clone,
                 )?;
             }
@@ -187,12 +187,12 @@ impl Prober {
         Some(())
     }
 
-    fn handshake(&self, host: &str, stream: TcpStream) -> Result<Finding, StepError> {
+    fn handshake(&self, host: &str, socket: Socket) -> Result<Finding, StepError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let client = ClientConnection::new(self.agents.tls().clone(), name)
             .map_err(|error| error.to_string())?;
-        let mut stream = StreamOwned::new(client, Socket::new(stream));
+        let mut stream = StreamOwned::new(client, socket);
         while stream.conn.is_handshaking() {
             let progress = stream.conn.complete_io(&mut stream.sock);
             progress.map_err(|error| StepError {

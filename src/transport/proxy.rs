@@ -104,12 +104,8 @@ impl ProxySettings {
     /// Returns whether the host of a URL is connected to directly.
     pub(super) fn excludes(&self, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default();
-        let default_port = if uri.scheme_str() == Some("http") {
-            80
-        } else {
-            443
-        };
-        let port = uri.port_u16().unwrap_or(default_port);
+        // Only loopback hosts may have the scheme `http`, and they use no proxy.
+        let port = uri.port_u16().unwrap_or(443);
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
         self.excluded.iter().any(|it| it.matches(host, port))
@@ -163,7 +159,8 @@ impl Exclusion {
         }
         if let Some((network, length)) = entry.split_once('/') {
             let network = address(network)?;
-            let length = length.parse().ok().filter(|it| *it <= bits(&network))?;
+            // No address is in a network whose length is too large.
+            let length = length.parse().ok()?;
             return all_ports(Hosts::Network(network, length));
         }
         let (host, port) = match entry.rsplit_once(':') {

@@ -18,7 +18,7 @@ use super::buffers::{OUTPUT_BUFFER, ZeroizingBuffers};
 use super::connect_error::CLOSED_BY_PEER;
 use super::exchange::ExchangeGuard;
 use super::resolver::CachingResolver;
-use crate::fork::{ProcessOwned, above_standard_streams};
+use crate::fork::ProcessOwned;
 
 /// A TCP connection whose waits end with the call of the current [`ExchangeGuard`].
 #[derive(Debug)]
@@ -31,9 +31,9 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: ProcessOwned<TcpStream>) -> Self {
         Socket {
-            stream: ProcessOwned::new(stream),
+            stream,
             #[cfg(unix)]
             read_timeout: None,
             #[cfg(unix)]
@@ -200,12 +200,12 @@ impl<In: Transport> Connector<In> for SocketConnector {
         }
         let (uri, config) = (details.uri, details.config);
         let addresses = &self.resolver.resolve(uri, config, details.timeout)?;
-        let (address, stream) = connect(addresses)?;
+        let (address, socket) = connect(addresses)?;
         if Some(&address) != addresses.first() {
             self.resolver.prefer(address);
         }
         Ok(Some(Either::B(PlainTransport {
-            socket: Socket::new(stream),
+            socket,
             buffers: ZeroizingBuffers::new(),
         })))
     }
@@ -218,9 +218,9 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// while the next address is tried, and the address families alternate.
 ///
 /// The sockets are non-blocking, because a blocking `connect` cannot be cancelled.
-pub(super) fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
+pub(super) fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, Socket)> {
     let mut waiting = interleaved(addresses).into_iter().peekable();
-    let mut attempts: Vec<(SocketAddr, socket2::Socket)> = Vec::new();
+    let mut attempts: Vec<(SocketAddr, ProcessOwned<socket2::Socket>)> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
     let mut next_at = Instant::now();
     loop {
@@ -229,7 +229,7 @@ pub(super) fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpSt
             let address = waiting.next().expect("it was peeked at");
             match begin_to_connect(address) {
                 Ok((socket, true)) => match finish(socket) {
-                    Ok(stream) => return Ok((address, stream)),
+                    Ok(socket) => return Ok((address, socket)),
                     Err(error) => last = error,
                 },
                 Ok((socket, false)) => {
@@ -249,7 +249,7 @@ pub(super) fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpSt
         let step = Timespec::try_from(step).map_err(io::Error::other)?;
         let mut polled: Vec<_> = attempts
             .iter()
-            .map(|(_, socket)| PollFd::new(socket, PollFlags::OUT))
+            .map(|(_, socket)| PollFd::new(&**socket, PollFlags::OUT))
             .collect();
         match poll(&mut polled, Some(&step)) {
             Ok(0) | Err(Errno::INTR) => continue,
@@ -260,7 +260,7 @@ pub(super) fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpSt
         for index in (0..ready.len()).filter(|index| ready[*index]).rev() {
             let (address, socket) = attempts.remove(index);
             match finish(socket) {
-                Ok(stream) => return Ok((address, stream)),
+                Ok(socket) => return Ok((address, socket)),
                 Err(error) => {
                     last = error;
                     // This attempt is over, so the next one starts immediately.
@@ -286,10 +286,11 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 /// Starts to connect. Returns the socket and whether it is already connected.
-fn begin_to_connect(address: SocketAddr) -> io::Result<(socket2::Socket, bool)> {
+fn begin_to_connect(address: SocketAddr) -> io::Result<(ProcessOwned<socket2::Socket>, bool)> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    let socket = above_standard_streams(socket);
+    // A child that is forked while this connects closes it too.
+    let socket = ProcessOwned::new(socket);
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Ok(()) => Ok((socket, true)),
@@ -308,16 +309,16 @@ fn is_connecting(error: &io::Error) -> bool {
     }
 }
 
-/// Converts a connected socket to a stream, or returns why it is not connected.
-fn finish(socket: socket2::Socket) -> io::Result<TcpStream> {
-    let stream = TcpStream::from(socket);
+/// Returns the socket once it is connected, or why it is not.
+fn finish(socket: ProcessOwned<socket2::Socket>) -> io::Result<Socket> {
+    let stream = socket.map(TcpStream::from);
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
     #[cfg(unix)]
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Socket::new(stream))
 }
 
 /// Transport for HTTP without TLS: to a loopback address or to a proxy.
@@ -402,9 +403,9 @@ pub(super) mod tests {
             let least = Duration::from_millis(least);
             in_time(|| {
                 let begun = Instant::now();
-                let (address, stream) = connect(addresses).unwrap();
+                let (address, socket) = connect(addresses).unwrap();
                 let took = begun.elapsed();
-                let peer = stream.peer_addr().unwrap();
+                let peer = socket.stream.peer_addr().unwrap();
                 assert_eq!((address, peer), (listening, listening));
                 assert!(took >= least, "{addresses:?}: {took:?}");
                 drop(listener.accept().unwrap());
@@ -425,11 +426,27 @@ pub(super) mod tests {
         assert!(exchange.stopped().is_some());
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn forked_child_closes_a_socket_that_connects() {
+        use std::os::fd::AsRawFd;
+
+        use crate::fork::tests::forked_child::{Child, fork};
+
+        let silent = UnresponsivePort::new();
+        let (socket, is_connected) = begin_to_connect(silent.address()).unwrap();
+        let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
+        let is_open = || std::fs::symlink_metadata(&path).is_ok();
+        assert!(!is_connected && is_open());
+        assert_eq!(fork(|| !is_open()).wait(), Child::Passed);
+        assert!(is_open());
+    }
+
     fn connected() -> (PlainTransport, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (_, stream) = connect(&[listener.local_addr().unwrap()]).unwrap();
+        let (_, socket) = connect(&[listener.local_addr().unwrap()]).unwrap();
         let transport = PlainTransport {
-            socket: Socket::new(stream),
+            socket,
             buffers: ZeroizingBuffers::new(),
         };
         (transport, listener.accept().unwrap().0)

@@ -248,6 +248,7 @@ mod tests {
 
     use super::*;
     use crate::call::{CallContext, CallOptions};
+    use crate::fork::ProcessOwned;
     use crate::transport::socket::Socket;
     use crate::transport::socket::tests::no_timeout;
 
@@ -288,7 +289,10 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let name = ServerName::try_from(SERVER).unwrap();
         let client = ClientConnection::new(config.into(), name).unwrap();
-        (client, Wire::Socket(ReadAhead::new(Socket::new(stream))))
+        (
+            client,
+            Wire::Socket(ReadAhead::new(Socket::new(ProcessOwned::new(stream)))),
+        )
     }
 
     #[test]

@@ -408,6 +408,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn decoders_agree_on_fields_that_occur_twice() {
+        let bytes: Vec<u8> = (0..=u8::MAX).map(|byte| byte.wrapping_mul(37)).collect();
+        for (index, (description, _)) in ROUND_TRIPS.iter().enumerate() {
+            for field in description.fields() {
+                let mut generator = ValueGenerator(bytes.iter());
+                let (value, other) = (
+                    generator.of_type(field.rust_type),
+                    generator.of_type(field.rust_type),
+                );
+                let object = generator.described(description);
+                for [first, second] in [
+                    [&*value, "null"],
+                    [&value, "\"\""],
+                    ["null", &value],
+                    [&value, &other],
+                ] {
+                    let name = field.json;
+                    let twice = format!("{{\"{name}\":{first},\"{name}\":{second}");
+                    let json = match object.strip_prefix('{') {
+                        Some("}") => format!("{twice}}}"),
+                        Some(members) => {
+                            // The generated field, if any, comes first.
+                            let members = members.strip_suffix('}').unwrap();
+                            format!("{{{members},{}}}", &twice[1..])
+                        }
+                        None => continue,
+                    };
+                    any_type(&[&[u8::try_from(index).unwrap()], json.as_bytes()].concat());
+                }
+            }
+        }
+    }
+
     /// Snippets that can make a JSON document invalid.
     static INVALID_VALUES: &[&str] = &[
         "",

@@ -46,6 +46,16 @@ struct UnsharedState {
     rate_limit: bool,
 }
 
+impl UnsharedState {
+    fn set_record(&mut self, record: &TokenRecord, is_shared: bool) {
+        // Another thread may have obtained a newer one meanwhile.
+        let is_newer = |known: &TokenRecord| known.generation > record.generation;
+        if !self.record.as_ref().is_some_and(is_newer) {
+            self.record = (!is_shared).then(|| record.clone());
+        }
+    }
+}
+
 /// How often a process tries to write to the shared store what that does not have.
 const WRITE_BACK_INTERVAL_MS: u64 = 1_000;
 
@@ -53,7 +63,7 @@ impl Unshared {
     /// Records whether the shared store has a record.
     pub(super) fn set_record(&self, record: &TokenRecord, is_shared: bool, now: ClockTime) {
         let mut state = self.state.lock();
-        state.record = (!is_shared).then(|| record.clone());
+        state.set_record(record, is_shared);
         self.schedule(&state, now);
     }
 
@@ -156,4 +166,28 @@ pub(crate) struct Counters {
 
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_record_keeps_a_newer_record_that_is_not_shared() {
+        let record = |generation| TokenRecord {
+            generation,
+            ..TokenRecord::default()
+        };
+        let mut state = UnsharedState::default();
+        let mut kept_after = |generation, is_shared| {
+            state.set_record(&record(generation), is_shared);
+            state.record.as_ref().map(|record| record.generation)
+        };
+        assert_eq!(kept_after(1, false), Some(1));
+        // Obtained while another thread writes the first one.
+        assert_eq!(kept_after(2, false), Some(2));
+        assert_eq!(kept_after(1, true), Some(2));
+        assert_eq!(kept_after(1, false), Some(2));
+        assert_eq!(kept_after(2, true), None);
+    }
 }

@@ -624,7 +624,7 @@ impl<'a> TokenFetch<'a> {
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
         match kind {
-            TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
+            TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, settings, error, jitter)
                 });

@@ -1,7 +1,9 @@
 //! Process-wide token cache: clocks, locks and waiting around the state machines `token_state` and
 //! `rate_limiter`, which decide.
 //!
-//! No lock of the process is held during I/O, and no thread holds two of them.
+//! No lock of the process is held during I/O. Two of them are held together only in this order: the map
+//! of the entries and, if it is free, that of a token state; that of a rate limiter and that of what was
+//! merged from a store.
 
 mod connection;
 mod entry;

@@ -368,16 +368,15 @@ impl Inner {
     /// Makes a connection idle, after sending the queued releases on it. Returns `response`.
     fn make_idle<T>(&self, mut connection: TimedConnection, response: T) -> T {
         loop {
-            let release = {
-                let mut idle = self.idle();
-                match idle.releases.pop_front() {
-                    Some(release) => release,
-                    None => {
-                        idle.connection = Some(connection);
-                        return response;
-                    }
-                }
+            let mut idle = self.idle();
+            let Some(release) = idle.releases.pop_front() else {
+                let other = idle.connection.replace(connection);
+                drop(idle);
+                // Of a caller that used the store at the same time.
+                other.into_iter().for_each(|other| self.discard(other));
+                return response;
             };
+            drop(idle);
             if connection.send_async(release).is_err() {
                 self.discard(connection);
                 return response;
@@ -580,6 +579,26 @@ mod tests {
             let error = RedisStore::new(&Secret::from(url), None).err();
             assert!(!error.unwrap().contains("hunter2"), "{url}");
         }
+    }
+
+    #[test]
+    fn release_of_a_replaced_connection_is_sent_again() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let store = RedisStore::new(&Secret::new(url), None).unwrap();
+        let inner = &store.0;
+        let budget = Budget::new(Duration::from_secs(20));
+        let connect = || TimedConnection {
+            connection: inner.server.connect(budget).unwrap(),
+            pending: VecDeque::new(),
+        };
+        let (mut first, second) = (connect(), connect());
+        first.send_async(b"release".to_vec()).unwrap();
+        // Its response is not received yet when another caller's connection becomes idle.
+        inner.make_idle(first, ());
+        inner.make_idle(second, ());
+        assert_eq!(inner.idle().releases, [b"release"]);
+        assert!(inner.idle().connection.is_some());
     }
 
     #[test]

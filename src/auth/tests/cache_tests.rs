@@ -218,7 +218,7 @@ impl RespondToTokenRequest for WithSettings {
 fn backoff_does_not_apply_to_a_client_with_other_connection_settings() {
     let (cache, clock) = auto_advancing();
     let handle = cache.handle(request(), &MEMORY).unwrap();
-    let down = [Reply::Fails(TokenErrorKind::NotSent); 3];
+    let down = [Reply::Fails(TokenErrorKind::Transient); 3];
     let endpoint = Endpoint::new(&clock, down);
     let error = handle.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);

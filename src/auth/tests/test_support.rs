@@ -195,7 +195,7 @@ pub(crate) fn failure(cause: TokenErrorKind) -> Error {
         TokenErrorKind::InvalidRequest => (ErrorKind::Config, "invalid_scope"),
         TokenErrorKind::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
         TokenErrorKind::Cancelled => (ErrorKind::Timeout, "deadline exceeded"),
-        TokenErrorKind::NotSent | TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
+        TokenErrorKind::PermitExpired | TokenErrorKind::Transient => {
             (ErrorKind::Network, "no connection")
         }
         TokenErrorKind::Permanent => (ErrorKind::Network, "not trusted"),
