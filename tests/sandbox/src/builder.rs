@@ -97,14 +97,16 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the client secret of the initial credentials. Default: random.
+    /// Sets the client secret of the initial credentials. Default: that of their client id in the
+    /// [`state`](Self::state), else random.
     #[must_use]
     pub fn client_secret(mut self, client_secret: &str) -> Self {
         self.client_secret = Some(client_secret.into());
         self
     }
 
-    /// Sets the id of the organization of the initial credentials. Default: random.
+    /// Sets the id of the organization of the initial credentials. Default: that of their client id in
+    /// the [`state`](Self::state), else random.
     #[must_use]
     pub fn organization_id(mut self, organization_id: &str) -> Self {
         self.organization_id = Some(organization_id.into());
@@ -349,12 +351,21 @@ impl SandboxBuilder {
             false => None,
             true => Some(SigningKey::generate()?),
         };
+        let client_id = self.client_id.unwrap_or_else(|| random.characters(32));
+        // A state can list the initial credentials; they must be those that clients are given.
+        let listed = |field: &str| {
+            let credentials = self.state.as_ref()?.get("credentials")?.as_array()?;
+            let initial = credentials.iter().find(|it| it["client_id"] == *client_id);
+            initial?[field].as_str().map(String::from)
+        };
+        let client_secret = self.client_secret.or_else(|| listed("client_secret"));
+        let organization = self.organization_id.or_else(|| listed("organization"));
         Ok(Setup {
             settings,
             base_url,
-            client_id: self.client_id.unwrap_or_else(|| random.characters(32)),
-            client_secret: self.client_secret.unwrap_or_else(|| random.characters(64)),
-            organization: self.organization_id.unwrap_or_else(|| random.uuid()),
+            client_secret: client_secret.unwrap_or_else(|| random.characters(64)),
+            organization: organization.unwrap_or_else(|| random.uuid()),
+            client_id,
             seed: self.seed,
             start_time: self
                 .start_time
