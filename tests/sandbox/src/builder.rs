@@ -267,16 +267,15 @@ impl SandboxBuilder {
             io::Error::new(error.kind(), message)
         })?;
         let secure = self.tls || self.client_certificates;
-        let base_url = match &self.public_url {
-            Some(url) => url.clone(),
-            None => {
-                let scheme = if secure { "https" } else { "http" };
-                let mut reachable = listener.local_addr()?;
-                if reachable.ip().is_unspecified() {
-                    reachable.set_ip(Ipv4Addr::LOCALHOST.into());
-                }
-                format!("{scheme}://{reachable}")
-            }
+        let scheme = if secure { "https" } else { "http" };
+        let mut reachable = listener.local_addr()?;
+        if reachable.ip().is_unspecified() {
+            reachable.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let local_url = format!("{scheme}://{reachable}");
+        let (base_url, local_url) = match &self.public_url {
+            Some(url) => (url.clone(), Some(local_url)),
+            None => (local_url, None),
         };
         let (acceptors, files) = match secure {
             false => (None, None),
@@ -286,7 +285,7 @@ impl SandboxBuilder {
             }
         };
         let (verbose, ui) = (self.verbose, self.ui);
-        let setup = Arc::new(self.setup(base_url)?);
+        let setup = Arc::new(self.setup(base_url, local_url)?);
         let state = State::new(Arc::clone(&setup)).map_err(invalid_setting)?;
         let shared = Arc::new(Shared::new(state, verbose, ui));
         let (stop, stopped) = oneshot::channel();
@@ -328,7 +327,7 @@ impl SandboxBuilder {
         }
     }
 
-    fn setup(self, base_url: String) -> io::Result<Setup> {
+    fn setup(self, base_url: String, local_url: Option<String>) -> io::Result<Setup> {
         if !base_url.starts_with("http://") && !base_url.starts_with("https://") {
             let message = format!("public URL {base_url} must begin with http:// or https://");
             return Err(invalid_setting(message));
@@ -363,6 +362,7 @@ impl SandboxBuilder {
         Ok(Setup {
             settings,
             base_url,
+            local_url,
             client_secret: client_secret.unwrap_or_else(|| random.characters(64)),
             organization: organization.unwrap_or_else(|| random.uuid()),
             client_id,

@@ -138,7 +138,8 @@ fn run(options: Options) -> io::Result<ExitCode> {
 }
 
 /// Variables that clients would use instead of, or beside, those of the sandbox.
-const OF_ANOTHER_SERVER: [&str; 5] = [
+const OF_ANOTHER_SERVER: [&str; 6] = [
+    "CAMUNDA_ADMIN_SANDBOX_URL",
     "CAMUNDA_CONSOLE_ACCESS_TOKEN",
     "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
     "CAMUNDA_CUSTOM_ROOT_CERT_PATH",
