@@ -215,6 +215,14 @@ impl AdminClient {
         }
     }
 
+    /// Uses each ability of the token stores, for the diagnostics.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn check_token_stores(&self) {
+        if let Some(tokens) = self.transport.tokens() {
+            tokens.check_stores(&self.call());
+        }
+    }
+
     pub(super) fn new(transport: Arc<Transport>) -> AdminClient {
         AdminClient {
             transport,
