@@ -619,6 +619,33 @@ fn invariant_06_holds_on_a_file_system_that_cannot_lock() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn file_of_another_process_is_kept_if_system_clocks_differ() {
+    if libfaketime().is_none() {
+        return left_out("a wrong system clock, which needs libfaketime", true);
+    }
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        clock_skew: 18_000_000,
+        system_clock_since: Some(since_1970()),
+        ..Scenario::new(&place)
+    };
+    fs::create_dir(&scenario.cache).unwrap();
+    // The value that the other process is writing.
+    let new = "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new";
+    let new = scenario.cache.join(new);
+    fs::write(&new, "").unwrap();
+    scenario.run(vec![scenario.start()])[0].token();
+    assert!(new.exists());
+}
+
+#[cfg(target_os = "linux")]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
 #[test]
 fn lock_file_that_other_users_can_open_is_rejected() {
     let place = place();
