@@ -198,6 +198,14 @@ impl Timestamps for FileStore {
         };
         Ok((is_own_file(&stat) && times.last_request_at > 0).then_some(times))
     }
+
+    fn current_time(&self, name: &str) -> io::Result<Option<Duration>> {
+        let directory = open_existing(&self.path)?;
+        let (temp, file) = create_temp(&directory, name)?;
+        let stat = rustix::fs::fstat(&file);
+        let _ = rustix::fs::unlinkat(&directory, &temp, AtFlags::empty());
+        Ok(Some(modified(&stat?)))
+    }
 }
 
 /// Creates a temporary file for a value, and returns its name.
