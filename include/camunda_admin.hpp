@@ -724,7 +724,10 @@ inline std::ostream& operator<<(std::ostream& stream, Kind kind) {
   return stream << "unrecognized";
 }
 
-/// Any JSON value, for data without a C++ type. Immutable; a copy shares the whole tree.
+/// Any JSON value, for data without a C++ type. Immutable.
+///
+/// A value is a part of a tree: a response, or the text that was parsed. Copies and parts share the tree,
+/// which exists as long as one of them does.
 ///
 /// A getter for another kind than the value's returns its fallback or nothing and never throws. A
 /// lookup of an absent field or item returns a value of Kind::Null, so lookups can be chained. A range

@@ -120,7 +120,13 @@ UREQ = Program("ureq + serde_json", (str(BIN / "ureq_serde"),))
 UREQ_MINIMAL = replace(
     UREQ,
     name="ureq + serde_json, unknown fields dropped",
-    variables=(("BENCH_UNKNOWN_FIELDS", "dropped"),),
+    variables=(("BENCH_DECODED", "known"),),
+)
+UREQ_ALONE = replace(
+    UREQ,
+    name="ureq alone, nothing decoded",
+    variables=(("BENCH_DECODED", "nothing"),),
+    parses=False,
 )
 LIBCURL = Program("libcurl + cJSON", (str(BIN / "libcurl_cjson"),))
 OPENSSL = Program("OpenSSL alone, nothing parsed", (str(BIN / "openssl_loop"),), parses=False)
@@ -304,6 +310,7 @@ WARM_GET = Row(
         Comparison(C_CLIENT, OPENSSL, 2.0),
         Comparison(RUST_CLIENT, UREQ, 0.7),
         Comparison(RUST_CLIENT, UREQ_MINIMAL),
+        Comparison(RUST_CLIENT, UREQ_ALONE),
         Comparison(PYTHON_CLIENT, REQUESTS, 0.14),
         Comparison(PYTHON_CLIENT, SDK),
     ),

@@ -1,6 +1,7 @@
 //! Baseline with ureq and serde_json: no retries, no deadline, no cancellation, one token per process.
 //! Arguments: work (`get`, `list` or `decode`) and number of repetitions. Unknown fields are kept, as this
-//! library keeps them; with the variable BENCH_UNKNOWN_FIELDS=dropped they are not.
+//! library keeps them; with the variable BENCH_DECODED=known they are not, and with BENCH_DECODED=nothing
+//! the responses of `get` are received but not decoded.
 
 mod cluster_types;
 
@@ -15,10 +16,27 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use cluster_types::{keeping, minimal};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    match var("BENCH_UNKNOWN_FIELDS").as_deref() {
-        Ok("dropped") => run::<minimal::Cluster>(),
+    match var("BENCH_DECODED").as_deref() {
+        Ok("nothing") => receive(),
+        Ok("known") => run::<minimal::Cluster>(),
         _ => run::<keeping::Cluster>(),
     }
+}
+
+/// Receives the responses of `get`, and prints the sum of their bytes.
+fn receive() -> Result<(), Box<dyn Error>> {
+    let admin = Admin::new()?;
+    let path = format!("/clusters/{}", var("BENCH_CLUSTER")?);
+    let times: usize = std::env::args()
+        .nth(2)
+        .ok_or("missing argument: repetitions")?
+        .parse()?;
+    let mut bytes = 0;
+    for _ in 0..times {
+        bytes += admin.body(&path)?.len();
+    }
+    println!("{bytes}");
+    Ok(())
 }
 
 /// A type of clusters.
@@ -122,18 +140,18 @@ impl Admin {
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<dyn Error>> {
+        Ok(serde_json::from_slice(&self.body(path)?)?)
+    }
+
+    fn body(&self, path: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         let mut response = self
             .agent
             .get(format!("{}{path}", self.base_url))
             .header("Authorization", &self.authorization)
             .call()?;
         // Read into memory first, because serde_json decodes a slice much faster than a stream.
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(64 << 20)
-            .read_to_vec()?;
-        Ok(serde_json::from_slice(&body)?)
+        let body = response.body_mut().with_config().limit(64 << 20);
+        Ok(body.read_to_vec()?)
     }
 }
 

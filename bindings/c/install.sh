@@ -8,8 +8,8 @@
 #   --includedir DIR   directory of the headers, default include
 #   --docdir DIR       directory of the licenses, default share/doc/camunda_admin
 #   --cmakedir DIR     directory of the CMake files, default LIBDIR/cmake/camunda_admin
-#   --uninstall        removes the files that the same options install, and directories that contained only
-#                      them; keeps links to another version of the library
+#   --uninstall        removes the files that the same options install, and the directories of licenses, CMake
+#                      files and suppressions if they are empty then; keeps links to another version of the library
 #
 # The suppressions of ThreadSanitizer are installed as share/camunda_admin/camunda_admin.tsan.supp.
 #

@@ -18,7 +18,7 @@ use crate::auth::{self, Diagnostics};
 use crate::call::{CallContext, CallOptions};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
-use crate::transport::{Idempotency, Method, Request, Stats, Transport};
+use crate::transport::{DecodeResponse, Idempotency, Method, Request, Stats, Transport};
 
 /// A request to an endpoint that this version has no operation for.
 pub(crate) struct RawRequest<'a> {
@@ -153,13 +153,18 @@ impl AdminClient {
             documented_rejections: &[],
             secret_fields: Vec::new(),
         };
-        self.transport.send(&request, call, |response| {
+        let mut result = Zeroizing::default();
+        self.transport.send(&request, call, &mut |response| {
             let json = operation::strip_bom(&response).trim_ascii();
             if json.is_empty() {
-                return Ok(Zeroizing::new(b"null".to_vec()));
+                result = Zeroizing::new(b"null".to_vec());
+                return Ok(());
             }
             match operation::decode_with_serde::<IgnoredAny>(json) {
-                Ok(_) => Ok(response),
+                Ok(_) => {
+                    result = response;
+                    Ok(())
+                }
                 Err(problem) => {
                     let message = format!("response is not JSON: {problem}");
                     Err(Error::new(
@@ -171,7 +176,8 @@ impl AdminClient {
                     .with_body(response))
                 }
             }
-        })
+        })?;
+        Ok(result)
     }
 
     /// Returns the counters of this client and its clones: requests, retries, token requests,
@@ -209,6 +215,14 @@ impl AdminClient {
         }
     }
 
+    /// Uses each ability of the token stores, for the diagnostics.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn check_token_stores(&self) {
+        if let Some(tokens) = self.transport.tokens() {
+            tokens.check_stores(&self.call());
+        }
+    }
+
     pub(super) fn new(transport: Arc<Transport>) -> AdminClient {
         AdminClient {
             transport,
@@ -238,9 +252,7 @@ impl AdminClient {
 
     /// Calls an operation without a request body and decodes its response.
     pub(crate) fn get<T: Decode>(&self, operation: &Operation, arguments: &[&str]) -> Result<T> {
-        self.execute(operation, arguments, None, |response| {
-            operation.decode(response)
-        })
+        self.execute_and_decode(operation, arguments, None)
     }
 
     /// Calls an operation with a request body and decodes its response.
@@ -250,12 +262,20 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.execute(
-            operation,
-            arguments,
-            Some(operation::encode(body)?),
-            |response| operation.decode(response),
-        )
+        self.execute_and_decode(operation, arguments, Some(operation::encode(body)?))
+    }
+
+    fn execute_and_decode<T: Decode>(
+        &self,
+        operation: &Operation,
+        arguments: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<T> {
+        let mut value: Option<T> = None;
+        self.execute(operation, arguments, body, &mut |response| {
+            operation.decode(response, &mut value).map(drop)
+        })?;
+        Ok(value.expect(operation::DECODED))
     }
 
     /// Calls an operation whose response has no body.
@@ -266,7 +286,7 @@ impl AdminClient {
         body: Option<&impl Serialize>,
     ) -> Result<()> {
         let body = body.map(operation::encode).transpose()?;
-        self.execute(operation, arguments, body, |_| Ok(()))
+        self.execute(operation, arguments, body, &mut |_| Ok(()))
     }
 
     /// Calls an operation whose response is CSV, and writes it to `sink`.
@@ -275,14 +295,14 @@ impl AdminClient {
         self.transport.stream(&request, &self.call(), sink)
     }
 
-    /// Calls an operation and returns its response as decoded by `decode`.
-    pub(crate) fn execute<T>(
+    /// Calls an operation. `decode` keeps what it decodes.
+    pub(crate) fn execute(
         &self,
         operation: &Operation,
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
-        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
-    ) -> Result<T> {
+        decode: DecodeResponse<'_>,
+    ) -> Result<()> {
         // The time that the check of a large body takes counts, too.
         let call = self.call();
         let request = self.request_for(operation, arguments, body)?;

@@ -9,7 +9,7 @@ use crate::api::enum_macro::api_enum;
 use crate::api::handle_macro::api_handle;
 use crate::api::id_macro::api_id;
 use crate::api::object_macro::api_object;
-use crate::api::operation::{BodySchema, Operation, encode};
+use crate::api::operation::{BodySchema, DECODED, Operation, encode};
 use crate::credentials::{ClusterCredentials, DEFAULT_CLUSTER_AUDIENCE};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::private_file::NewFile;
@@ -409,12 +409,17 @@ impl ClusterClients {
             .request_for(&cluster_operations::GET, &id, None)?;
         let create = self.admin.request_for(&CREATE, &id, Some(body))?;
         let transport = self.admin.transport();
-        let decode = |response| cluster_operations::GET.decode::<Cluster>(response);
-        let (links, region_name) = match transport.send(&get, &call, decode) {
+        let mut cluster: Option<Cluster> = None;
+        let read = transport.send(&get, &call, &mut |response| {
+            let operation = &cluster_operations::GET;
+            operation.decode(response, &mut cluster).map(drop)
+        });
+        let (links, region_name) = match read {
             // No permission to read clusters; creating a client requires another one.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
             read => {
-                let cluster = read?;
+                read?;
+                let cluster = cluster.expect(DECODED);
                 (cluster.links, cluster.region.name)
             }
         };
@@ -425,17 +430,18 @@ impl ClusterClients {
              of the cluster, and delete it there, since its secret is lost.",
         )
         .map_err(|error| error.with_operation(CREATE.name))?;
-        let decode = |response: Zeroizing<Vec<u8>>| {
-            let created: CreatedClusterClient = CREATE.decode(response.clone())?;
-            Ok((created, response))
-        };
-        let (created, response) =
-            transport
-                .send(&create, &call, decode)
-                .map_err(|error| match error.outcome() {
-                    Outcome::NotSent | Outcome::Rejected => error,
-                    _ => error.with_note(format!("{} was removed", path.display())),
-                })?;
+        let mut created: Option<CreatedClusterClient> = None;
+        let mut response = Zeroizing::default();
+        transport
+            .send(&create, &call, &mut |received| {
+                response = CREATE.decode(received, &mut created)?;
+                Ok(())
+            })
+            .map_err(|error| match error.outcome() {
+                Outcome::NotSent | Outcome::Rejected => error,
+                _ => error.with_note(format!("{} was removed", path.display())),
+            })?;
+        let created = created.expect(DECODED);
         let credentials = created.credentials_for(&self.cluster, &links, &region_name);
         let filled = credentials
             .to_env_text()

@@ -192,25 +192,30 @@ impl Operation {
         secret_fields(self.body.as_ref()).collect()
     }
 
-    /// Decodes a response. An error contains the response body and has the outcome `Completed`.
-    pub(crate) fn decode<T: Decode>(&self, response: Zeroizing<Vec<u8>>) -> Result<T> {
-        self.read(response, decode).map(|(_, decoded)| decoded)
+    /// Decodes a response into a value, and returns the text that was decoded. An error contains the
+    /// response body and has the outcome `Completed`.
+    pub(crate) fn decode(
+        &self,
+        response: Zeroizing<Vec<u8>>,
+        value: &mut dyn DecodeJson,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        self.read(response, &mut |json| value.decode(json))
     }
 
     /// Reads a response, a second time with unpaired surrogates replaced if that fails. Returns the text
-    /// that was read, too.
-    fn read<T>(
+    /// that was read. `read` keeps the result.
+    fn read(
         &self,
         response: Zeroizing<Vec<u8>>,
-        read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<(Zeroizing<Vec<u8>>, T)> {
+        read: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
         let problem = match read(&response) {
-            Ok(result) => return Ok((response, result)),
+            Ok(()) => return Ok(response),
             Err(problem) => problem,
         };
         let problem = match self.with_valid_strings(&response) {
             Some(replaced) => match read(&replaced) {
-                Ok(result) => return Ok((replaced, result)),
+                Ok(()) => return Ok(replaced),
                 Err(problem) => problem,
             },
             None => problem,
@@ -239,8 +244,12 @@ impl Operation {
     ) -> Result<(Zeroizing<Vec<u8>>, Option<Index>)> {
         match self.response.as_ref().and_then(|body| body.json.as_ref()) {
             Some(json) => {
-                let (response, walked) = self.read(response, |text| json.walk(text))?;
-                Ok((response, Some(walked.index)))
+                let mut index = None;
+                let response = self.read(response, &mut |text| {
+                    index = Some(json.walk(text)?.index);
+                    Ok(())
+                })?;
+                Ok((response, index))
             }
             None => Ok((response, None)),
         }
@@ -447,16 +456,34 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Decodes JSON. An error message begins with the JSON path of the problem, such as `status.ready`.
-pub(crate) fn decode<T: Decode>(json: &[u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(strip_bom(json)).ok();
-    match text.and_then(text_decoder::decode) {
-        Some(value) => Ok(value),
-        None => decode_with_serde(json),
+/// A value that can be decoded from JSON, whatever its type: what every call executes is compiled once.
+pub(crate) trait DecodeJson {
+    /// Decodes JSON. An error message begins with the JSON path of the problem, such as `status.ready`.
+    fn decode(&mut self, json: &[u8]) -> Result<(), String>;
+}
+
+impl<T: Decode> DecodeJson for Option<T> {
+    fn decode(&mut self, json: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(strip_bom(json));
+        let is_decoded = text.is_ok_and(|text| text_decoder::decode(text, T::place(self)));
+        if !is_decoded || self.is_none() {
+            *self = Some(decode_with_serde(json)?);
+        }
+        Ok(())
     }
 }
 
-/// Decodes JSON with serde. See [`decode`].
+/// Decodes JSON. See [`DecodeJson`].
+pub(crate) fn decode<T: Decode>(json: &[u8]) -> Result<T, String> {
+    let mut value = None;
+    DecodeJson::decode(&mut value, json)?;
+    Ok(value.expect(DECODED))
+}
+
+/// Why a value that was decoded without an error is there.
+pub(crate) const DECODED: &str = "decoded without an error";
+
+/// Decodes JSON with serde. See [`DecodeJson`].
 pub(crate) fn decode_with_serde<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     let json = strip_bom(json);
     match std::str::from_utf8(json) {

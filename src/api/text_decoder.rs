@@ -10,22 +10,22 @@ use serde_json::value::RawValue;
 use crate::api::extra::{Blanks, Decoded, Extra};
 use crate::api::json::Json;
 use crate::api::json_cursor::Cursor;
-use crate::api::place::{Decode, ListPlace, ObjectBuilder, ObjectPlace, Place};
+use crate::api::place::{ListPlace, ObjectBuilder, ObjectPlace, Place};
 use crate::api::schema::{Field, Presence, position, required_fields};
 use crate::json_text;
 
-/// Decodes a JSON text. Returns `None` if the other decoder rejects it, or has to decode it.
-pub(crate) fn decode<T: Decode>(text: &str) -> Option<T> {
+/// Decodes a JSON text. Returns `false` if the other decoder rejects it, or has to decode it; the place
+/// may then have a value or not.
+pub(crate) fn decode(text: &str, place: Place<'_>) -> bool {
     let json = text.as_bytes();
     let mut decoder = TextDecoder {
         text,
         cursor: Cursor { json, at: 0 },
     };
-    let mut value = None;
     decoder.cursor.skip_space();
-    decoder.value(T::place(&mut value))?;
+    let decoded = decoder.value(place);
     decoder.cursor.skip_space();
-    value.filter(|_| decoder.cursor.at == json.len())
+    decoded.is_some() && decoder.cursor.at == json.len()
 }
 
 struct TextDecoder<'a> {

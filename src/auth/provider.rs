@@ -121,6 +121,14 @@ impl TokenProvider {
         }
     }
 
+    /// Uses each ability of the token stores, for the diagnostics.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn check_stores(&self, call: &CallContext) {
+        if let Some(handle) = self.handle() {
+            handle.check_stores(call);
+        }
+    }
+
     /// Returns whether the token was supplied by the caller.
     pub(crate) fn is_supplied(&self) -> bool {
         matches!(self, TokenProvider::Supplied(_))

@@ -86,6 +86,10 @@ impl Doctor {
         self.check_client_certificate(&prober);
         self.check_servers(&prober, config)?;
         let has_token = self.check_token(&admin, config)?;
+        if has_token {
+            // One that was found in a store has shown only that this store can be read.
+            admin.check_token_stores();
+        }
         self.check_token_store(config, has_token);
         if has_token {
             self.check_permissions(&admin)?;

@@ -77,12 +77,14 @@ pub(super) unsafe fn run(
             let value = value.map(|value| required("value", value)).transpose()?;
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
-            let (response, index) = admin.logging(|| {
-                client.execute(operation, arguments, body, |response| {
-                    operation.index_response(response)
+            let mut decoded = None;
+            admin.logging(|| {
+                client.execute(operation, arguments, body, &mut |response| {
+                    decoded = Some(operation.index_response(response)?);
+                    Ok(())
                 })
             })?;
-            if let Some(value) = value {
+            if let (Some(value), Some((response, index))) = (value, decoded) {
                 let response = match index {
                     Some(index) => camunda_value::indexed(response, index),
                     None => camunda_value::parse(response)?,

@@ -1,6 +1,5 @@
 //! Execution of one API request: attempts, until one succeeds or a failure is not retryable.
 
-use std::cell::Cell;
 use std::time::{Instant, SystemTime};
 
 use super::agent::{HttpRequest, Url};
@@ -28,6 +27,15 @@ pub(super) struct Execution<'a> {
     replaced_token: bool,
 }
 
+/// What a request that succeeds does with its response.
+pub(super) trait Consumer {
+    fn consume(&mut self, response: Response) -> Result<(), BodyError>;
+
+    /// Makes the result of an operation that was executed but whose response was lost. Returns `false`
+    /// if the result cannot be made without the response.
+    fn without_response(&mut self) -> bool;
+}
+
 impl<'a> Execution<'a> {
     pub(super) fn new(
         transport: &'a Transport,
@@ -44,47 +52,16 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Sends the request until it succeeds or is not retryable. `consume` makes the result from a
-    /// response. `without_response` makes the result of an operation that was executed but whose
-    /// response was lost; it returns `None` if the result cannot be made without the response.
-    pub(super) fn run<T>(
-        self,
-        mut consume: impl FnMut(Response) -> Result<T, BodyError>,
-        without_response: impl Fn() -> Option<T>,
-    ) -> Result<T> {
-        let result = Cell::new(None);
-        self.execute(
-            &mut |response| {
-                result.set(Some(consume(response)?));
-                Ok(())
-            },
-            &|| {
-                let made = without_response();
-                let is_made = made.is_some();
-                result.set(made);
-                is_made
-            },
-        )?;
-        Ok(result
-            .take()
-            .expect("an execution that succeeds has set it"))
-    }
-
-    /// Like [`run`](Self::run), but not generic, so that it is compiled once. The closures keep the
-    /// result; `without_response` returns whether there is one.
-    fn execute(
-        mut self,
-        consume: &mut dyn FnMut(Response) -> Result<(), BodyError>,
-        without_response: &dyn Fn() -> bool,
-    ) -> Result<()> {
+    /// Sends the request until it succeeds or is not retryable.
+    pub(super) fn run(mut self, consumer: &mut dyn Consumer) -> Result<()> {
         self.transport.stats.count_call();
         let error = loop {
-            let FailedAttempt { failure, error } = match self.attempt(consume) {
+            let FailedAttempt { failure, error } = match self.attempt(consumer) {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
             if failure == Failure::Absent && self.retry_state.may_have_been_applied() {
-                if without_response() {
+                if consumer.without_response() {
                     let attempts = self.retry_state.attempts();
                     logs::applied_earlier(self.request.operation, attempts, &error);
                     return Ok(());
@@ -108,10 +85,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Gets an access token and sends the request once.
-    fn attempt(
-        &mut self,
-        consume: &mut dyn FnMut(Response) -> Result<(), BodyError>,
-    ) -> Result<(), FailedAttempt> {
+    fn attempt(&mut self, consumer: &mut dyn Consumer) -> Result<(), FailedAttempt> {
         self.token = self.access_token()?;
         if let Err(stop) = self.call.check() {
             let error = self.call.stop_error(stop, Stage::Request, Outcome::NotSent);
@@ -148,7 +122,7 @@ impl<'a> Execution<'a> {
         }
         let request_id = self.logged_request_id(&response);
         let result = match response.is_success() {
-            true => result_of(response, &context, consume),
+            true => result_of(response, &context, consumer),
             false => {
                 let secret = self.request.secret_response;
                 let response = response.into_error_response(secret, |text| self.redact(text));
@@ -294,7 +268,7 @@ impl<'a> Execution<'a> {
 fn result_of(
     response: Response,
     context: &AttemptContext<'_>,
-    consume: &mut dyn FnMut(Response) -> Result<(), BodyError>,
+    consumer: &mut dyn Consumer,
 ) -> Result<(), FailedAttempt> {
     let status = response.status();
     let is_html = response.is_html();
@@ -302,7 +276,7 @@ fn result_of(
         true => response
             .read()
             .and_then(|body| Err(BodyError::Page { body })),
-        false => consume(response),
+        false => consumer.consume(response),
     };
     consumed.map_err(|error| context.body_error(status, is_html, error))
 }

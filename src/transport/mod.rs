@@ -50,9 +50,9 @@ use crate::fork::PerProcess;
 use crate::secret::{Secret, Zeroizing};
 
 use agent::Agents;
-use execution::Execution;
 pub(crate) use execution::no_credentials;
-use response::BodyError;
+use execution::{Consumer, Execution};
+use response::{BodyError, Response};
 pub(crate) use response::{is_markup, strip_bom};
 
 pub use stats::Stats;
@@ -198,29 +198,17 @@ impl Transport {
         self.stats.read()
     }
 
-    /// Sends a request, reads the response to its end and decodes it.
-    pub(crate) fn send<T>(
+    /// Sends a request, reads the response to its end and decodes it. `decode` keeps what it decodes. If
+    /// the operation was executed but its response was lost, it decodes an empty response.
+    ///
+    /// Not generic, so that it is compiled once.
+    pub(crate) fn send(
         &self,
         request: &Request<'_>,
         call: &CallContext,
-        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
-    ) -> Result<T> {
-        Execution::new(self, request, call).run(
-            |response| {
-                let unsupported = response.unsupported_coding();
-                let body = response.read()?;
-                if is_markup(&body) {
-                    return Err(BodyError::Page { body });
-                }
-                decode(body).map_err(|error| {
-                    BodyError::Undecodable(match unsupported {
-                        Some(problem) => error.with_note(problem),
-                        None => error,
-                    })
-                })
-            },
-            || decode(Zeroizing::default()).ok(),
-        )
+        decode: DecodeResponse<'_>,
+    ) -> Result<()> {
+        Execution::new(self, request, call).run(&mut Whole { decode })
     }
 
     /// Sends a request and writes the response to `sink` as it arrives. CSV inside a JSON string is
@@ -231,11 +219,54 @@ impl Transport {
         call: &CallContext,
         sink: &mut dyn Write,
     ) -> Result<()> {
-        Execution::new(self, request, call).run(|response| response.copy_csv(sink), || None)
+        Execution::new(self, request, call).run(&mut Streamed { sink })
     }
 
     fn agents(&self) -> &Agents {
         self.agents.inherit(Agents::clone_for_child)
+    }
+}
+
+/// Decodes a response and keeps the result.
+pub(crate) type DecodeResponse<'a> = &'a mut dyn FnMut(Zeroizing<Vec<u8>>) -> Result<()>;
+
+/// Reads a response to its end and decodes it.
+struct Whole<'a> {
+    decode: DecodeResponse<'a>,
+}
+
+impl Consumer for Whole<'_> {
+    fn consume(&mut self, response: Response) -> Result<(), BodyError> {
+        let unsupported = response.unsupported_coding();
+        let body = response.read()?;
+        if is_markup(&body) {
+            return Err(BodyError::Page { body });
+        }
+        (self.decode)(body).map_err(|error| {
+            BodyError::Undecodable(match unsupported {
+                Some(problem) => error.with_note(problem),
+                None => error,
+            })
+        })
+    }
+
+    fn without_response(&mut self) -> bool {
+        (self.decode)(Zeroizing::default()).is_ok()
+    }
+}
+
+/// Writes a response to a sink as it arrives.
+struct Streamed<'a> {
+    sink: &'a mut dyn Write,
+}
+
+impl Consumer for Streamed<'_> {
+    fn consume(&mut self, response: Response) -> Result<(), BodyError> {
+        response.copy_csv(self.sink)
+    }
+
+    fn without_response(&mut self) -> bool {
+        false
     }
 }
 

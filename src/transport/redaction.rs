@@ -3,16 +3,76 @@
 use crate::secret::Zeroizing;
 
 /// Minimum length in bytes of a secret of a request that is redacted in messages: a shorter one is
-/// likely to be a part of other words.
+/// likely to be a word of a message.
 pub(super) const MIN_REDACTED_LEN: usize = 4;
+
+/// Minimum length in bytes of a secret that is redacted within a word: a shorter one, such as `secret`
+/// in tests, is likely to be a part of other words.
+const MIN_LEN_WITHIN_WORD: usize = 8;
 
 /// Replaces secrets in a text.
 pub(super) fn redacted<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
     let mut text = Zeroizing::new(text.to_owned());
     for secret in secrets.filter(|secret| !secret.is_empty()) {
-        if text.contains(secret) {
-            text = Zeroizing::new(text.replace(secret, "…"));
+        let positions: Vec<_> = text
+            .match_indices(secret)
+            .map(|(position, _)| position)
+            .filter(|&position| {
+                secret.len() >= MIN_LEN_WITHIN_WORD
+                    || is_word(&text, position, position + secret.len())
+            })
+            .collect();
+        // From the end, so that the other positions remain valid.
+        for position in positions.into_iter().rev() {
+            let (before, after) = (&text[..position], &text[position + secret.len()..]);
+            text = Zeroizing::new([before, "…", after].concat());
         }
     }
     std::mem::take(&mut *text)
+}
+
+/// Returns whether a part of a text is not a part of a longer word. An escape sequence, as in JSON,
+/// belongs to no word.
+fn is_word(text: &str, begin: usize, end: usize) -> bool {
+    let is_in_word = |c: char| c.is_alphanumeric() || c == '_';
+    let before = &text[..begin];
+    let begins =
+        !before.ends_with(is_in_word) || before.trim_end_matches(is_in_word).ends_with('\\');
+    begins && !text[end..].starts_with(is_in_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_secret_is_redacted_as_a_word() {
+        for (secret, text, expected) in [
+            (
+                "s",
+                "maximum number of secrets",
+                "maximum number of secrets",
+            ),
+            ("secret", "secrets: no secret", "secrets: no …"),
+            (
+                "secret",
+                "secret,secret_secretsecret",
+                "…,secret_secretsecret",
+            ),
+            ("secret", r#"{"error":"secret"}"#, r#"{"error":"…"}"#),
+            ("secret", r"line\nsecret\u0009secret", r"line\n…\u0009…"),
+            ("päss", "pässe päss", "pässe …"),
+            ("", "text", "text"),
+        ] {
+            let redacted = redacted(text, [secret].into_iter());
+            assert_eq!(redacted, expected, "{secret}");
+        }
+    }
+
+    #[test]
+    fn long_secret_is_redacted_everywhere() {
+        let secrets = ["hunter2-hunter2", "pw-of-db"];
+        let text = "xhunter2-hunter2y pw-of-dbpw-of-db";
+        assert_eq!(redacted(text, secrets.into_iter()), "x…y ……");
+    }
 }

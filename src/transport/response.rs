@@ -101,6 +101,7 @@ impl BodyError {
 /// Returns the text of a JSON string, in which U+FFFD replaces unpaired surrogates; `None` if `json` is
 /// something else.
 fn csv_of_json_string(json: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let json = strip_bom(json);
     let text = serde_json::from_slice::<String>(json).or_else(|error| {
         let mut copy = Zeroizing::new(json.to_vec());
         match replace_unpaired_surrogates(&mut copy) {
@@ -200,14 +201,14 @@ impl Response {
         };
         let unwritten = |error| connection_error(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
-        let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
+        let mut count = read_beginning(&mut reader, &mut buffer).map_err(unwritten)?;
         if is_markup(&buffer[..count]) {
             let mut body = Zeroizing::new(buffer[..count].to_vec());
             // The page is reported as an error anyway, so a lost connection is ignored.
             let _ = read_to_end(&mut reader, &mut body);
             return Err(BodyError::Page { body });
         }
-        if buffer[..count].trim_ascii_start().starts_with(b"\"") {
+        if beginning(&buffer[..count]).starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
             read_to_end(&mut reader, &mut whole).map_err(unwritten)?;
             if whole.len() as u64 > limit {
@@ -400,12 +401,31 @@ fn is_html(content_type: &[u8]) -> bool {
 /// Returns whether a body starts like HTML or XML. Gateways and portals send pages with any content
 /// type; neither JSON nor the API's CSV starts with `<`.
 pub(crate) fn is_markup(body: &[u8]) -> bool {
-    strip_bom(body).trim_ascii_start().starts_with(b"<")
+    beginning(body).starts_with(b"<")
+}
+
+/// Returns a body from its first character that is not white space.
+fn beginning(body: &[u8]) -> &[u8] {
+    strip_bom(body).trim_ascii_start()
 }
 
 /// Removes the byte-order mark that some proxies and editors add.
 pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// Reads a body up to its first character that is not white space, or to its end: it can arrive
+/// in small pieces.
+fn read_beginning(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    loop {
+        let read = read_some(reader, &mut buffer[count..])?;
+        count += read;
+        // The first bytes may be a part of a byte-order mark.
+        if read == 0 || (count >= 3 && !beginning(&buffer[..count]).is_empty()) {
+            return Ok(count);
+        }
+    }
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -538,6 +558,50 @@ mod tests {
         assert_eq!(error_message(created, true), (None, false));
         let long = "x".repeat(10_000);
         assert!(error_response(None, long.as_bytes()).message.unwrap().len() < 600);
+    }
+
+    #[test]
+    fn csv_is_recognized_in_pieces_of_any_size() {
+        /// Reads as many bytes at a time.
+        struct Pieces(&'static [u8], usize);
+        impl Read for Pieces {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let count = self.1.min(buffer.len());
+                (&mut self.0).take(count as u64).read(buffer)
+            }
+        }
+
+        for (body, expected) in [
+            ("a,b\n1,2\n", Some("a,b\n1,2\n")),
+            ("\"a\",b\n1,2\n", Some("\"a\",b\n1,2\n")),
+            ("\"a,b\\n1,2\\n\"", Some("a,b\n1,2\n")),
+            (" \n\"a,b\\n\"\n", Some("a,b\n")),
+            ("\u{feff}\"a,b\\n\"", Some("a,b\n")),
+            ("\u{feff}a,b\n", Some("\u{feff}a,b\n")),
+            ("\u{feff}\"a\",b\n", Some("\u{feff}\"a\",b\n")),
+            ("", Some("")),
+            ("a", Some("a")),
+            ("  ", Some("  ")),
+            ("\n<html>", None),
+            ("\u{feff}\n <html>", None),
+        ] {
+            for size in 1..=body.len() + 1 {
+                let pieces = Pieces(body.as_bytes(), size);
+                let response = ureq::http::Response::new(Body::builder().reader(pieces));
+                let mut copied = Vec::new();
+                let result = Response::new(response, 1_000).copy_csv(&mut copied);
+                match expected {
+                    Some(expected) => {
+                        assert!(result.is_ok(), "{body:?}");
+                        assert_eq!(copied, expected.as_bytes(), "{body:?}, {size}");
+                    }
+                    None => {
+                        assert!(matches!(result, Err(BodyError::Page { .. })), "{body:?}");
+                        assert!(copied.is_empty());
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -402,7 +402,7 @@ mod tests {
                     .error
                     .kind(),
                 _ => transport
-                    .send(&request, &call, |_| Ok(()))
+                    .send(&request, &call, &mut |_| Ok(()))
                     .unwrap_err()
                     .kind(),
             };

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use ureq::http::response::Parts;
 
 use super::redaction::redacted;
@@ -17,10 +18,11 @@ use crate::secret::{Secret, Zeroizing};
 
 /// The fields of a token response (RFC 6749, section 5.1) that are used.
 #[derive(Deserialize)]
-struct AccessTokenResponse {
+struct AccessTokenResponse<'a> {
     access_token: Secret,
-    #[serde(default)]
-    expires_in: serde_json::Value,
+    // Any number: serde_json rejects those beyond `f64`.
+    #[serde(borrow)]
+    expires_in: Option<&'a RawValue>,
 }
 
 /// Parses a token response. Returns `None` without the parser's message if it is invalid, because
@@ -29,12 +31,11 @@ pub(super) fn parse_token_response(
     body: &[u8],
     server_date: Option<SystemTime>,
 ) -> Option<TokenResponse> {
-    let response: AccessTokenResponse = serde_json::from_slice(strip_bom(body)).ok()?;
-    let expires_in = match &response.expires_in {
-        serde_json::Value::Number(seconds) => seconds.as_f64(),
-        serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
-        _ => None,
-    };
+    let response: AccessTokenResponse<'_> = serde_json::from_slice(strip_bom(body)).ok()?;
+    let expires_in = response.expires_in.and_then(|seconds| {
+        let text = serde_json::from_str::<String>(seconds.get());
+        text.as_deref().unwrap_or(seconds.get()).trim().parse().ok()
+    });
     Some(TokenResponse {
         access_token: response.access_token,
         expires_in,
@@ -220,6 +221,37 @@ pub(super) fn failed(cause: TokenErrorKind, kind: ErrorKind, message: String) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn expires_in_is_any_number_also_in_a_string() {
+        for (json, expected) in [
+            ("3600", Some(3_600.0)),
+            ("-0.5", Some(-0.5)),
+            (r#"" 3600 ""#, Some(3_600.0)),
+            (r#""3\u0036""#, Some(36.0)),
+            ("1e400", Some(f64::INFINITY)),
+            (r#""soon""#, None),
+            ("null", None),
+            ("true", None),
+            ("[3600]", None),
+        ] {
+            let body = format!(r#"{{"access_token":"token","expires_in":{json}}}"#);
+            let response = parse_token_response(body.as_bytes(), None).expect(json);
+            assert_eq!(response.access_token.expose(), "token");
+            assert_eq!(response.expires_in, expected, "{json}");
+        }
+        for body in [
+            r#"{"expires_in":60}"#,
+            r#"{"access_token":"a","expires_in":}"#,
+        ] {
+            assert!(
+                parse_token_response(body.as_bytes(), None).is_none(),
+                "{body}"
+            );
+        }
+        let response = parse_token_response(br#"{"access_token":"a"}"#, None).unwrap();
+        assert_eq!(response.expires_in, None);
+    }
 
     #[test]
     fn concerns_credentials_depends_on_status_and_error_code() {

@@ -359,18 +359,38 @@ fn doctor_reports_a_read_only_token_store() {
     fs::copy(PROGRAM, &program).unwrap();
     let cache = folder.path().join("cache");
     fs::create_dir(&cache).unwrap();
-    open(&cache, 0o500);
     let environment =
         Environment::of(&sandbox).set("CAMUNDA_TOKEN_CACHE_DIR", cache.to_str().unwrap());
-    let mut command = Command::new(&program);
     // Permissions do not restrict root.
-    if chown(&cache, Some(OTHER_USER), Some(OTHER_USER)).is_ok() {
-        command.uid(OTHER_USER).gid(OTHER_USER);
+    let is_root = chown(&cache, Some(OTHER_USER), Some(OTHER_USER)).is_ok();
+    let report = || {
+        let mut command = Command::new(&program);
+        if is_root {
+            command.uid(OTHER_USER).gid(OTHER_USER);
+        }
+        let ended = environment.run_program(command, &["doctor", "--json"]);
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{report:#}");
+        report
+    };
+    open(&cache, 0o700);
+    assert_check(&report(), "token_store", "ok", "usable");
+    open(&cache, 0o500);
+    // A cached token can be read.
+    let cached = report();
+    assert_check(&cached, "token", "ok", "found in the token store");
+    assert_check(&cached, "token_store", "warning", "ermission denied");
+    open(&cache, 0o700);
+    fs::remove_dir_all(&cache).unwrap();
+    fs::create_dir(&cache).unwrap();
+    if is_root {
+        chown(&cache, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
     }
-    let ended = environment.run_program(command, &["doctor", "--json"]);
-    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!(ended.status.code(), Some(0), "{report:#}");
-    assert_check(&report, "token_store", "warning", "ermission denied");
+    open(&cache, 0o500);
+    sandbox.advance(Duration::from_secs(60));
+    let empty = report();
+    assert_check(&empty, "token", "ok", "token endpoint");
+    assert_check(&empty, "token_store", "warning", "ermission denied");
 }
 
 #[test]

@@ -130,6 +130,17 @@ def test_server_with_a_defective_certificate_is_controlled(fault):
         assert sandbox.stats.requests == 0
 
 
+def test_server_with_a_public_url_is_controlled():
+    options = ["--tls", "--public-url", "https://sandbox.example:8443"]
+    with Sandbox(options=options) as sandbox:
+        assert sandbox.base_url == "https://sandbox.example:8443"
+        sandbox.cluster(name="reachable")
+        assert len(sandbox.state()["clusters"]) == 1
+        sandbox.reset(keep_credentials=True)
+        sandbox.credentials()
+        assert sandbox.state()["clusters"] == []
+
+
 def test_start_errors_have_message(tmp_path):
     with pytest.raises(SandboxError, match="unknown option --no-such-option"):
         Sandbox(options=["--no-such-option"])

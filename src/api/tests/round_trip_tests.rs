@@ -25,9 +25,10 @@ pub(in crate::api) fn round_trip<T: Decode + Serialize>(json: &[u8]) -> Result<S
     let encode = |value: T| serde_json::to_string(&value).map_err(|error| error.to_string());
     let encoded = decode_with_serde(json).and_then(encode);
     let text = std::str::from_utf8(strip_bom(json)).ok();
-    match text.and_then(text_decoder::decode) {
-        Some(value) => assert_eq!(encode(value), encoded),
-        None => assert!(encoded.is_err(), "{encoded:?}"),
+    let mut value = None;
+    match text.is_some_and(|text| text_decoder::decode(text, T::place(&mut value))) {
+        true => assert_eq!(encode(value.expect("decoded")), encoded),
+        false => assert!(encoded.is_err(), "{encoded:?}"),
     }
     encoded
 }

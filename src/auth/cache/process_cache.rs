@@ -514,6 +514,15 @@ impl TokenCacheHandle {
         self.update_records(entry, call, |record| record.token.take().is_some());
     }
 
+    /// Locks, reads and writes the stored records, without a change, so that the diagnostics have what
+    /// fails. A cached token needs no lock and no write.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn check_stores(&self, call: &CallContext) {
+        if let Some(record_store) = self.record_store(self.current()) {
+            record_store.update(call, |_| true);
+        }
+    }
+
     /// Changes the stored records, and the one that has not been stored yet.
     fn update_records(
         &self,

@@ -180,9 +180,9 @@ impl SharedRateLimiter {
         for store in stores.all() {
             let read = store.read(call, &self.name);
             let times = store.rate_limit_times(&self.name);
-            let local = StoreTime::local(clock.now());
             let is_read = read.is_some();
-            let (value, time) = read.map_or((None, local), |read| (read.value, read.time));
+            let (value, time) = read.map_or((None, None), |read| (read.value, read.time));
+            let time = time.unwrap_or_else(|| store.unreported_time(&self.name));
             let stored = value.and_then(|value| StoredRateLimit::decode(&value));
             let now = time.earliest(clock.now().mono);
             let mut unverified_block = false;

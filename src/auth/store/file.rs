@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec};
 #[cfg(target_os = "linux")]
@@ -25,7 +25,9 @@ use rustix::fs::{FileType, RenameFlags};
 use super::Timestamps;
 use super::file_lease::{cannot_lock, try_lease};
 use super::file_names::{LOCK, TEMP_SUFFIX, VALUE, retention};
-use super::private_directory::{create_file, is_own_file, open, open_existing, permission_denied};
+use super::private_directory::{
+    create_file, is_own_file, modified, open, open_existing, permission_denied,
+};
 use crate::auth::rate_limit_record::RateLimitTimes;
 use crate::auth::{MAX_VALUE_BYTES, StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
@@ -50,12 +52,13 @@ impl FileStore {
         }
     }
 
-    /// Removes temporary files of terminated processes and expired values; locks stay.
-    fn remove_stale_files(&self, directory: &OwnedFd) {
+    /// Removes temporary files of terminated processes and expired values; locks stay. `now` is the
+    /// time of the file system: by a wrong clock of this machine, files of other processes could seem
+    /// old.
+    fn remove_stale_files(&self, directory: &OwnedFd, now: Duration) {
         let Ok(entries) = Dir::read_from(directory) else {
             return;
         };
-        let now = SystemTime::now();
         for entry in entries.flatten() {
             let name = entry.file_name();
             let Some(retention) = name.to_str().ok().and_then(retention) else {
@@ -64,13 +67,8 @@ impl FileStore {
             let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
-            let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
-            let modified = UNIX_EPOCH + Duration::from_secs(modified);
-            if is_own_file(&stat)
-                && now
-                    .duration_since(modified)
-                    .is_ok_and(|age| age > retention)
-            {
+            let age = now.saturating_sub(modified(&stat));
+            if is_own_file(&stat) && age > retention {
                 // Fails if another process removed it first.
                 let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
             }
@@ -110,12 +108,10 @@ impl TokenStore for FileStore {
     fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
         check_size_limit(value.len())?;
         let directory = open(&self.path)?;
+        let (temp, mut file) = create_temp(&directory, name)?;
         if !self.stale_files_removed.swap(true, Ordering::Relaxed) {
-            self.remove_stale_files(&directory);
+            self.remove_stale_files(&directory, modified(&rustix::fs::fstat(&file)?));
         }
-        let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", random::number()?);
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = create_file(&directory, &temp, flags)?;
         // Not synced to the disk: a value that a power failure damages does not open, and its token
         // is requested again.
         let written = file
@@ -202,6 +198,22 @@ impl Timestamps for FileStore {
         };
         Ok((is_own_file(&stat) && times.last_request_at > 0).then_some(times))
     }
+
+    fn current_time(&self, name: &str) -> io::Result<Option<Duration>> {
+        let directory = open_existing(&self.path)?;
+        let (temp, file) = create_temp(&directory, name)?;
+        let stat = rustix::fs::fstat(&file);
+        let _ = rustix::fs::unlinkat(&directory, &temp, AtFlags::empty());
+        Ok(Some(modified(&stat?)))
+    }
+}
+
+/// Creates a temporary file for a value, and returns its name.
+fn create_temp(directory: &OwnedFd, name: &str) -> io::Result<(String, File)> {
+    let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", random::number()?);
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = create_file(directory, &temp, flags)?;
+    Ok((temp, file))
 }
 
 /// Opens a lock file, and creates it if it does not exist.

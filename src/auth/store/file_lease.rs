@@ -18,11 +18,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
 use super::file_names::{LEASE, LEASE_DIGITS, lease_number};
 use super::lock_owner::{is_terminated, process_identity};
-use super::private_directory::{DIRECTORY, create_file, is_own_file, permission_denied};
+use super::private_directory::{DIRECTORY, create_file, is_own_file, modified, permission_denied};
 use crate::private_file::check_size_limit;
 use crate::random;
 
@@ -178,13 +178,6 @@ fn read(directory: &OwnedFd, file: &str) -> io::Result<Option<(Duration, String)
     opened.take(MAX_LEASE_BYTES).read_to_end(&mut content)?;
     let content = String::from_utf8_lossy(&content).into_owned();
     Ok(Some((modified(&stat), content)))
-}
-
-/// Returns the modification time of a file, since 1970.
-fn modified(stat: &Stat) -> Duration {
-    let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
-    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-    Duration::new(seconds, nanos)
 }
 
 fn file_name(name: &str, number: u32) -> String {

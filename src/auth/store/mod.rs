@@ -14,6 +14,7 @@ mod chain;
 mod custom;
 #[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
+mod file_clock;
 #[cfg(unix)]
 mod file_lease;
 mod file_names;
@@ -56,6 +57,7 @@ pub(crate) use record_store::{FoundRecord, ReadScope, RecordStore, SHORT_LEASE};
 pub(crate) use redis::RedisStore;
 pub(crate) use store_time::{StoreTime, StoredValue};
 
+use file_clock::FileClock;
 use health::{Health, SUSPENSION, Suspension, is_unreachable};
 
 /// Time that an operation of a remote store may take. The store is skipped for a call that has less
@@ -65,13 +67,18 @@ pub(crate) const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 /// Suffix of the name of a lock for callers who no longer wait for the owner of the first.
 const SECOND_LOCK: &str = "-second";
 
-/// Timestamps of a store's locks, which can be set without free space.
+/// Timestamps of a store's files.
 pub(crate) trait Timestamps: Send + Sync {
-    /// Sets the timestamps of an existing lock.
+    /// Sets the timestamps of an existing lock, which needs no free space.
     fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()>;
 
     /// Returns the timestamps of a lock; `None` if they were never set.
     fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>>;
+
+    /// Returns the current time of the file system, since 1970; `None` if it has none.
+    fn current_time(&self, _name: &str) -> io::Result<Option<Duration>> {
+        Ok(None)
+    }
 }
 
 /// Reads of a store that has a clock of its own.
@@ -85,6 +92,7 @@ pub(crate) trait ServerClock: Send + Sync {
 pub(crate) struct Store {
     store: Arc<dyn TokenStore>,
     times: Option<Arc<dyn Timestamps>>,
+    file_clock: FileClock,
     server: Option<Arc<dyn ServerClock>>,
     /// Whether it is shared with other hosts, and may be slow.
     is_remote: bool,
@@ -125,6 +133,7 @@ impl Store {
         Store {
             store,
             times: None,
+            file_clock: FileClock::default(),
             server: None,
             is_remote,
             is_fallback: false,
@@ -160,13 +169,23 @@ impl Store {
         !self.is_remote || (call.check().is_ok() && call.remaining() >= REMOTE_STORE_TIMEOUT)
     }
 
+    /// Returns the time of a store that reports none: that of the file system of a store in files, else
+    /// that of this machine.
+    pub(crate) fn unreported_time(&self, name: &str) -> StoreTime {
+        match &self.times {
+            Some(times) if self.can(Ability::Write) => self
+                .file_clock
+                .measure(&self.clock, || times.current_time(name)),
+            _ => StoreTime::local(self.clock.now()),
+        }
+    }
+
     /// Returns a value and the store's time; `None` if the store failed or was skipped.
     pub(crate) fn read(&self, call: &CallContext, name: &str) -> Option<StoredValue> {
         self.guarded(call, Ability::Read, || {
             let Some(server) = &self.server else {
                 let value = limited(self.store.get(name)?)?;
-                let time = StoreTime::local(self.clock.now());
-                return Ok(StoredValue { value, time });
+                return Ok(StoredValue { value, time: None });
             };
             let sent = self.clock.now();
             let (value, time) = server.get_with_time(name)?;
@@ -177,10 +196,7 @@ impl Store {
                 sent: sent.mono,
                 received: received.mono,
             });
-            Ok(StoredValue {
-                value,
-                time: time.unwrap_or(StoreTime::local(received)),
-            })
+            Ok(StoredValue { value, time })
         })
     }
 

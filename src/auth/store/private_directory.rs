@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::process::geteuid;
@@ -155,6 +156,13 @@ pub(super) fn create_file(
 pub(super) fn is_own_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         && stat.st_uid == geteuid().as_raw()
+}
+
+/// Returns the modification time of a file, since 1970.
+pub(super) fn modified(stat: &Stat) -> Duration {
+    let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
+    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
 }
 
 pub(super) fn permission_denied(why: &str) -> io::Error {

@@ -201,11 +201,13 @@ impl<'a> RecordStore<'a> {
             stored = store.read(call, name)?;
         }
         let record = stored.value.and_then(|value| self.cipher.open(&value));
-        let ahead = stored.time.ahead_of(self.clock.now());
+        let now = self.clock.now();
+        // Not the time of a file system: a token is expired if this machine's clock says so.
+        let time = stored.time.unwrap_or(StoreTime::local(now));
         Some(StoredRecord {
-            record: record.map(|record| record.shifted(-ahead)),
+            record: record.map(|record| record.shifted(-time.ahead_of(now))),
             name: name.clone(),
-            time: stored.time,
+            time,
         })
     }
 }

@@ -49,9 +49,10 @@ impl StoreTime {
     }
 }
 
-/// A value of a store, or its absence, at a time of the store's clock.
+/// A value of a store, or its absence.
 #[derive(Debug)]
 pub(crate) struct StoredValue {
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) time: StoreTime,
+    /// The time of the store's clock; `None` if it did not report one.
+    pub(crate) time: Option<StoreTime>,
 }

@@ -619,6 +619,103 @@ fn invariant_06_holds_on_a_file_system_that_cannot_lock() {
     }
 }
 
+/// Clocks of hosts that share a directory: they differ by seconds and by hours.
+const SKEWS: [i64; 4] = [0, 18_000_000, -18_000_000, 3_000];
+
+/// Checks the rate limit of processes whose clocks differ, and that share a directory.
+fn check_hosts_with_skewed_clocks(template: impl Fn(&TempDir) -> Scenario) {
+    // Which process is the first is random.
+    for _ in 0..2 {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            separate_credentials: true,
+            ..template(&place)
+        };
+        let start = |clock_skew| {
+            let scenario = Scenario {
+                clock_skew,
+                ..scenario.clone()
+            };
+            scenario.start()
+        };
+        let outcomes = scenario.run(SKEWS.map(start).into());
+        assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+        let requests = scenario.requests();
+        assert_eq!(requests.len(), SKEWS.len());
+        assert_apart(&requests);
+    }
+    for clock_skew in SKEWS {
+        let place = place();
+        let blocked = Scenario {
+            threads: 1,
+            mode: EndpointMode::RateLimited,
+            clock_skew,
+            ..template(&place)
+        };
+        blocked.run(vec![blocked.start()]);
+        for clock_skew in SKEWS {
+            let scenario = Scenario {
+                clock_skew,
+                ..blocked.clone()
+            };
+            let outcomes = scenario.run(vec![scenario.start()]);
+            let retry_after = outcomes[0].retry_after.unwrap().as_secs();
+            // 60 s and a random time of up to 120 s.
+            assert!((30..=181).contains(&retry_after), "{retry_after}");
+        }
+        assert_eq!(blocked.requests().len(), 1);
+    }
+}
+
+#[test]
+fn invariant_02_holds_in_a_directory_of_hosts_with_skewed_clocks() {
+    check_hosts_with_skewed_clocks(Scenario::new);
+}
+
+/// The clocks of the system differ here; in the test above, only those of the token cache do.
+#[cfg(target_os = "linux")]
+#[test]
+fn invariant_02_holds_in_a_directory_of_hosts_whose_system_clocks_differ() {
+    if libfaketime().is_none() {
+        return left_out("system clocks that differ, which needs libfaketime", true);
+    }
+    for flock_error in [None, Some(errors_of_flock()[0])] {
+        check_hosts_with_skewed_clocks(|place| Scenario {
+            system_clock_since: Some(since_1970()),
+            flock_error,
+            ..Scenario::new(place)
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_of_another_process_is_kept_if_system_clocks_differ() {
+    if libfaketime().is_none() {
+        return left_out("a wrong system clock, which needs libfaketime", true);
+    }
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        clock_skew: SKEWS[1],
+        system_clock_since: Some(since_1970()),
+        ..Scenario::new(&place)
+    };
+    fs::create_dir(&scenario.cache).unwrap();
+    // The value that the other process is writing.
+    let new = "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new";
+    let new = scenario.cache.join(new);
+    fs::write(&new, "").unwrap();
+    scenario.run(vec![scenario.start()])[0].token();
+    assert!(new.exists());
+}
+
+#[cfg(target_os = "linux")]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
 #[test]
 fn lock_file_that_other_users_can_open_is_rejected() {
     let place = place();

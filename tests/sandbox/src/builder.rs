@@ -97,14 +97,16 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the client secret of the initial credentials. Default: random.
+    /// Sets the client secret of the initial credentials. Default: that of their client id in the
+    /// [`state`](Self::state), else random.
     #[must_use]
     pub fn client_secret(mut self, client_secret: &str) -> Self {
         self.client_secret = Some(client_secret.into());
         self
     }
 
-    /// Sets the id of the organization of the initial credentials. Default: random.
+    /// Sets the id of the organization of the initial credentials. Default: that of their client id in
+    /// the [`state`](Self::state), else random.
     #[must_use]
     pub fn organization_id(mut self, organization_id: &str) -> Self {
         self.organization_id = Some(organization_id.into());
@@ -265,16 +267,15 @@ impl SandboxBuilder {
             io::Error::new(error.kind(), message)
         })?;
         let secure = self.tls || self.client_certificates;
-        let base_url = match &self.public_url {
-            Some(url) => url.clone(),
-            None => {
-                let scheme = if secure { "https" } else { "http" };
-                let mut reachable = listener.local_addr()?;
-                if reachable.ip().is_unspecified() {
-                    reachable.set_ip(Ipv4Addr::LOCALHOST.into());
-                }
-                format!("{scheme}://{reachable}")
-            }
+        let scheme = if secure { "https" } else { "http" };
+        let mut reachable = listener.local_addr()?;
+        if reachable.ip().is_unspecified() {
+            reachable.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        let local_url = format!("{scheme}://{reachable}");
+        let (base_url, local_url) = match &self.public_url {
+            Some(url) => (url.clone(), Some(local_url)),
+            None => (local_url, None),
         };
         let (acceptors, files) = match secure {
             false => (None, None),
@@ -284,7 +285,7 @@ impl SandboxBuilder {
             }
         };
         let (verbose, ui) = (self.verbose, self.ui);
-        let setup = Arc::new(self.setup(base_url)?);
+        let setup = Arc::new(self.setup(base_url, local_url)?);
         let state = State::new(Arc::clone(&setup)).map_err(invalid_setting)?;
         let shared = Arc::new(Shared::new(state, verbose, ui));
         let (stop, stopped) = oneshot::channel();
@@ -326,7 +327,7 @@ impl SandboxBuilder {
         }
     }
 
-    fn setup(self, base_url: String) -> io::Result<Setup> {
+    fn setup(self, base_url: String, local_url: Option<String>) -> io::Result<Setup> {
         if !base_url.starts_with("http://") && !base_url.starts_with("https://") {
             let message = format!("public URL {base_url} must begin with http:// or https://");
             return Err(invalid_setting(message));
@@ -349,12 +350,22 @@ impl SandboxBuilder {
             false => None,
             true => Some(SigningKey::generate()?),
         };
+        let client_id = self.client_id.unwrap_or_else(|| random.characters(32));
+        // A state can list the initial credentials; they must be those that clients are given.
+        let listed = |field: &str| {
+            let credentials = self.state.as_ref()?.get("credentials")?.as_array()?;
+            let initial = credentials.iter().find(|it| it["client_id"] == *client_id);
+            initial?[field].as_str().map(String::from)
+        };
+        let client_secret = self.client_secret.or_else(|| listed("client_secret"));
+        let organization = self.organization_id.or_else(|| listed("organization"));
         Ok(Setup {
             settings,
             base_url,
-            client_id: self.client_id.unwrap_or_else(|| random.characters(32)),
-            client_secret: self.client_secret.unwrap_or_else(|| random.characters(64)),
-            organization: self.organization_id.unwrap_or_else(|| random.uuid()),
+            local_url,
+            client_secret: client_secret.unwrap_or_else(|| random.characters(64)),
+            organization: organization.unwrap_or_else(|| random.uuid()),
+            client_id,
             seed: self.seed,
             start_time: self
                 .start_time

@@ -41,8 +41,8 @@ Server:
 Determinism:
   --seed N                 same credentials and ids in each run and after each reset
   --client-id S            client id (default: random)
-  --client-secret S        client secret (default: random)
-  --organization-id S      organization id (default: random)
+  --client-secret S        client secret (default: that of the client id in the state, else random)
+  --organization-id S      organization id (default: likewise)
   --start-time T           time of the clock at the start, for example 2026-03-01T12:00:00Z
   --frozen-clock           the clock changes only by the control API
   --state FILE             initial state, in the format of GET /_sandbox/state
@@ -138,7 +138,8 @@ fn run(options: Options) -> io::Result<ExitCode> {
 }
 
 /// Variables that clients would use instead of, or beside, those of the sandbox.
-const OF_ANOTHER_SERVER: [&str; 5] = [
+const OF_ANOTHER_SERVER: [&str; 6] = [
+    "CAMUNDA_ADMIN_SANDBOX_URL",
     "CAMUNDA_CONSOLE_ACCESS_TOKEN",
     "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
     "CAMUNDA_CUSTOM_ROOT_CERT_PATH",

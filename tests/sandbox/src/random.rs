@@ -19,6 +19,13 @@ impl Random {
         Self { state: seed }
     }
 
+    /// Makes the rest of the sequence depend on this text.
+    pub(crate) fn mix(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.state = self.next() ^ u64::from(byte);
+        }
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

@@ -66,7 +66,7 @@ impl fmt::Debug for AddedFault {
 /// An environment variable: its name, and its value if the sandbox has one.
 type Variable = (&'static str, fn(&Sandbox) -> Option<String>);
 
-const VARIABLES: [Variable; 10] = [
+const VARIABLES: [Variable; 11] = [
     ("CAMUNDA_CONSOLE_CLIENT_ID", |it| Some(it.client_id())),
     ("CAMUNDA_CONSOLE_CLIENT_SECRET", |it| {
         Some(it.client_secret())
@@ -79,6 +79,8 @@ const VARIABLES: [Variable; 10] = [
     // Required by @camunda8/sdk, although it does not use them for this API.
     ("ZEEBE_CLIENT_ID", |it| Some(it.client_id())),
     ("ZEEBE_CLIENT_SECRET", |it| Some(it.client_secret())),
+    // With a public URL, which this host may be unable to reach.
+    ("CAMUNDA_ADMIN_SANDBOX_URL", |it| it.setup.local_url.clone()),
     // With TLS, the last two with client certificates.
     ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", |it| {
         it.files.as_ref().map(|files| text(files.root()))

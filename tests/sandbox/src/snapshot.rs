@@ -16,6 +16,7 @@ use crate::cluster::{
     Restore, Secret, SecureConnectivity, UpgradeGate,
 };
 use crate::operations::{CLIENT_PERMISSIONS, check_schedule};
+use crate::random::Random;
 use crate::response::Response;
 use crate::state::{ConsoleCredentials, Member, State};
 use crate::status::Status;
@@ -81,13 +82,33 @@ pub(crate) fn take(state: &State) -> Value {
 ///
 /// The snapshot is invalid. The state is unchanged then.
 pub(crate) fn replace(state: &mut State, snapshot: Value) -> Result<(), Response> {
+    let mut changed = state.clone();
+    for generator in [&mut changed.random, &mut changed.token_random] {
+        mix_ids(generator, &snapshot);
+    }
     let Value::Object(snapshot) = snapshot else {
         return Err(invalid("the state must be a JSON object"));
     };
-    let mut changed = state.clone();
     apply(&mut changed, Fields::from_object(snapshot))?;
     *state = changed;
     Ok(())
+}
+
+/// Mixes the ids of the snapshot into a generator. Otherwise a server with the seed of the server that the
+/// snapshot is from would generate the same ids again.
+fn mix_ids(generator: &mut Random, snapshot: &Value) {
+    match snapshot {
+        Value::Array(items) => items.iter().for_each(|item| mix_ids(generator, item)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(id) if name == "uuid" || name == "client_id" => generator.mix(id),
+                    _ => mix_ids(generator, value),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn apply(state: &mut State, mut fields: Fields) -> Result<(), Response> {

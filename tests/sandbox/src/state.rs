@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     /// Settings after the start and after a reset.
     pub(crate) settings: Settings,
     pub(crate) base_url: String,
+    /// URL of the server on this host, if the base URL is a public URL.
+    pub(crate) local_url: Option<String>,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
     /// Id of the organization of the initial credentials.

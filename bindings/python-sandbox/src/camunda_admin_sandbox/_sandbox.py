@@ -276,7 +276,9 @@ class Sandbox:
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        url = f"{self.base_url}/_sandbox/{path}"
+        # The public URL need not be reachable from this host.
+        server = self.environment.get("CAMUNDA_ADMIN_SANDBOX_URL", self.base_url)
+        url = f"{server}/_sandbox/{path}"
         request = urllib.request.Request(url, data=data, method=method)
         # Proxies of the environment do not apply to the server.
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]

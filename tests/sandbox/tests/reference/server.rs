@@ -1,5 +1,6 @@
 //! The server itself: address, start page, OpenAPI description, and unusual HTTP requests.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -52,6 +53,9 @@ fn public_url_replaces_address_in_environment_and_links() {
         sandbox.oauth_url(),
         "http://sandbox.example:8080/oauth/token"
     );
+    let variables: BTreeMap<_, _> = sandbox.environment().into_iter().collect();
+    let local = &variables["CAMUNDA_ADMIN_SANDBOX_URL"];
+    assert!(local.starts_with("http://127.0.0.1:"), "{local}");
     let sandbox = Sandbox::builder().host("0.0.0.0".parse().unwrap()).start();
     assert!(sandbox.base_url().starts_with("http://127.0.0.1:"));
     send(&sandbox, "GET", "/_sandbox/health", &[], b"").expect(200);

@@ -1,5 +1,6 @@
 //! The state as a whole: seed, clock, organizations, export and replacement.
 
+use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use camunda_admin_sandbox::{Permission, Sandbox};
@@ -335,6 +336,48 @@ fn state_round_trips() {
         upgraded["generation"],
         state["clusters"][1]["document"]["generation"]
     );
+}
+
+#[test]
+fn state_of_an_earlier_server_is_continued_with_its_client_id() {
+    let client_id = "continued";
+    let first = Api::with(Sandbox::builder().client_id(client_id));
+    let cluster = first.cluster();
+    first.sandbox.rotate_secret();
+    let state = first.sandbox.state();
+    let next = Api::with(Sandbox::builder().client_id(client_id).state(state));
+    next.get(&format!("/clusters/{cluster}")).expect(200);
+    // A cluster that the control API creates belongs to the same organization.
+    next.sandbox.create_cluster(json!({ "name": "added" }));
+    let clusters = next.get("/clusters").expect(200).json();
+    assert_eq!(clusters.as_array().unwrap().len(), 2, "{clusters}");
+}
+
+#[test]
+fn ids_after_a_restart_with_the_same_seed_are_new() {
+    let mut state = None;
+    let mut seen = HashSet::new();
+    for _ in 0..3 {
+        let builder = Sandbox::builder().seed(7);
+        let api = Api::with(match state.take() {
+            None => builder,
+            Some(state) => builder.state(state),
+        });
+        let created = create_resources(&api);
+        let ids = [
+            "/0/clusterId",
+            "/1/uuid",
+            "/1/clientId",
+            "/2/uuid",
+            "/3/uuid",
+        ]
+        .map(|pointer| created.pointer(pointer).unwrap().to_string());
+        let credentials = api.sandbox.add_credentials(&[Permission::ClusterGet]);
+        for id in ids.into_iter().chain([credentials.client_id]) {
+            assert!(seen.insert(id.clone()), "{id} was generated twice");
+        }
+        state = Some(api.sandbox.state());
+    }
 }
 
 #[test]
