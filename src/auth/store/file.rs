@@ -1,4 +1,5 @@
-//! Token store in files, on Unix: shared by all processes of one user on one machine.
+//! Token store in files, on Unix: shared by all processes of one user on one machine, or on all hosts that
+//! mount the directory.
 //!
 //! Files whose names the store does not create itself are never touched. Each operation opens the
 //! directory once, see `private_directory`, and accesses everything below it relative to the open

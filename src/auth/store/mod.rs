@@ -173,10 +173,11 @@ impl Store {
     /// that of this machine.
     pub(crate) fn unreported_time(&self, name: &str) -> StoreTime {
         match &self.times {
-            Some(times) if self.can(Ability::Write) => self
+            // Also if values cannot be written: the timestamps of locks are of the same clock.
+            Some(times) => self
                 .file_clock
                 .measure(&self.clock, || times.current_time(name)),
-            _ => StoreTime::local(self.clock.now()),
+            None => StoreTime::local(self.clock.now()),
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) const SHORT_LEASE: Duration = Duration::from_secs(2);
 /// Timeout of an update.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Access to the record of one cache key. Records are read and written in the time of this machine;
-/// the times in a store are those of the store's clock.
+/// Access to the record of one cache key. Records are read and written in the time of this machine; the
+/// times in a store are those of the store's server, if it has one.
 pub(crate) struct RecordStore<'a> {
     stores: &'a StoreChain,
     clock: &'a Clock,

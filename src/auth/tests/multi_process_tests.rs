@@ -1033,28 +1033,32 @@ fn invariant_06_killed_or_stopped_process_has_one_successor_with_a_full_disk() {
 
 #[test]
 fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
-    let place = place();
-    let scenario = Scenario {
-        threads: 1,
-        separate_credentials: true,
-        mode: EndpointMode::RateLimited,
-        ..Scenario::new(&place)
-    };
-    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
-        return;
-    };
-    let first = scenario.run(vec![scenario.start()]);
-    let second = scenario.run(vec![scenario.start()]);
-    for outcome in first.iter().chain(&second) {
-        let (kind, _) = outcome.result.as_ref().unwrap_err();
-        assert_eq!(kind, "RateLimited");
+    // The clocks can differ from that of the file system.
+    for clock_skew in [0, 18_000_000, -18_000_000] {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            separate_credentials: true,
+            mode: EndpointMode::RateLimited,
+            clock_skew,
+            ..Scenario::new(&place)
+        };
+        let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+            return;
+        };
+        let first = scenario.run(vec![scenario.start()]);
+        let second = scenario.run(vec![scenario.start()]);
+        for outcome in first.iter().chain(&second) {
+            let (kind, _) = outcome.result.as_ref().unwrap_err();
+            assert_eq!(kind, "RateLimited");
+        }
+        // The error names the failure of the store.
+        let shown = first[0].shown.as_ref().unwrap();
+        let reason = shown.split_once("tokens are not shared: files in ");
+        let reason = reason.expect("the reason").1;
+        assert!(reason.contains("No space left on device"), "{shown}");
+        assert_eq!(scenario.requests().len(), 1, "{clock_skew}");
     }
-    // The error names the failure of the store.
-    let shown = first[0].shown.as_ref().unwrap();
-    let reason = shown.split_once("tokens are not shared: files in ");
-    let reason = reason.expect("the reason").1;
-    assert!(reason.contains("No space left on device"), "{shown}");
-    assert_eq!(scenario.requests().len(), 1);
 }
 
 #[test]
