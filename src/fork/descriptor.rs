@@ -1,8 +1,8 @@
 //! Descriptors that belong to one process, such as connections and locked files.
 //!
-//! A fork duplicates them. A child closes its duplicates at the fork, when their numbers cannot
-//! belong to anything else yet, and never afterwards: by then the program may have closed them, as
-//! daemons do, and reused their numbers for its own files.
+//! A fork duplicates them. A child closes its duplicates at the fork, and never afterwards: by then the
+//! program may have closed them, as daemons do, and reused their numbers for its own files. At the fork,
+//! another thread may be closing one, so the child compares device and inode first.
 
 #![allow(unsafe_code)]
 
@@ -79,7 +79,7 @@ impl<T: AsFd> Drop for ProcessOwned<T> {
             // SAFETY: dropped once, here; it is not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.value) }
         }
-        // Last: a child that is forked before closes its duplicate.
+        // Last, so that a child that is forked while this closes also closes its duplicate.
         OPEN.lock().remove(&self.key);
     }
 }

@@ -370,11 +370,18 @@ impl Inner {
         loop {
             let mut idle = self.idle();
             let Some(release) = idle.releases.pop_front() else {
-                let other = idle.connection.replace(connection);
+                let Some(other) = idle.connection.replace(connection) else {
+                    return response;
+                };
                 drop(idle);
-                // Of a caller that used the store at the same time.
-                other.into_iter().for_each(|other| self.discard(other));
-                return response;
+                // Of a caller that used the store at the same time. Its releases are queued again.
+                self.discard(other);
+                let taken = self.idle().connection.take();
+                let Some(taken) = taken else {
+                    return response;
+                };
+                connection = taken;
+                continue;
             };
             drop(idle);
             if connection.send_async(release).is_err() {
@@ -597,8 +604,14 @@ mod tests {
         // Its response is not received yet when another caller's connection becomes idle.
         inner.make_idle(first, ());
         inner.make_idle(second, ());
-        assert_eq!(inner.idle().releases, [b"release"]);
-        assert!(inner.idle().connection.is_some());
+        assert!(inner.idle().releases.is_empty());
+        let idle = inner.idle().connection.take().unwrap();
+        assert_eq!(idle.pending, [b"release"]);
+        let mut received = [0; b"release".len()];
+        let _first = listener.accept().unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        io::Read::read_exact(&mut second, &mut received).unwrap();
+        assert_eq!(&received, b"release");
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! those of the API's connections. Parses URLs and responses with the `redis` crate.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use percent_encoding::percent_decode_str;
 use redis::{Parser, RedisError, Value, cmd};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
+use socket2::{Domain, Protocol, Type};
 
 use crate::auth::StoreTls;
 use crate::config_values::is_loopback;
@@ -163,14 +164,13 @@ impl Server {
     fn open(&self, budget: Budget) -> io::Result<Stream> {
         let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "host not found"));
         for address in (self.host.as_str(), self.port).to_socket_addrs()? {
-            result = TcpStream::connect_timeout(&address, budget.remaining()?);
+            result = connect(address, budget.remaining()?);
             if result.is_ok() {
                 break;
             }
         }
         let stream = result?;
         stream.set_nodelay(true)?;
-        let stream = ProcessOwned::new(stream);
         let socket = Socket { stream, budget };
         let Some(tls) = &self.tls else {
             return Ok(Stream::Plain(socket));
@@ -183,6 +183,15 @@ impl Server {
         }
         Ok(Stream::Tls(Box::new(stream)))
     }
+}
+
+/// Connects to an address. A child that is forked meanwhile closes the socket.
+fn connect(address: SocketAddr, timeout: Duration) -> io::Result<ProcessOwned<TcpStream>> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let socket = ProcessOwned::new(socket);
+    socket.connect_timeout(&address.into(), timeout)?;
+    Ok(socket.map(TcpStream::from))
 }
 
 /// Decodes the percent-encoding of a part of a URL. Returns `None` if it is not UTF-8.
