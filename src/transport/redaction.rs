@@ -10,22 +10,26 @@ pub(super) const MIN_REDACTED_LEN: usize = 4;
 /// in tests, is likely to be a part of other words.
 const MIN_LEN_WITHIN_WORD: usize = 8;
 
+const REPLACEMENT: &str = "…";
+
 /// Replaces secrets in a text.
 pub(super) fn redacted<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -> String {
     let mut text = Zeroizing::new(text.to_owned());
     for secret in secrets.filter(|secret| !secret.is_empty()) {
-        let positions: Vec<_> = text
-            .match_indices(secret)
-            .map(|(position, _)| position)
-            .filter(|&position| {
-                secret.len() >= MIN_LEN_WITHIN_WORD
-                    || is_word(&text, position, position + secret.len())
-            })
-            .collect();
-        // From the end, so that the other positions remain valid.
-        for position in positions.into_iter().rev() {
-            let (before, after) = (&text[..position], &text[position + secret.len()..]);
-            text = Zeroizing::new([before, "…", after].concat());
+        // As long as the result can be, so that no copy of a secret remains in freed memory.
+        let mut result = Zeroizing::new(String::with_capacity(text.len() * REPLACEMENT.len()));
+        let mut copied = 0;
+        for (begin, _) in text.match_indices(secret) {
+            let end = begin + secret.len();
+            if secret.len() >= MIN_LEN_WITHIN_WORD || is_word(&text, begin, end) {
+                result.push_str(&text[copied..begin]);
+                result.push_str(REPLACEMENT);
+                copied = end;
+            }
+        }
+        if copied > 0 {
+            result.push_str(&text[copied..]);
+            text = result;
         }
     }
     std::mem::take(&mut *text)
@@ -34,10 +38,14 @@ pub(super) fn redacted<'a>(text: &str, secrets: impl Iterator<Item = &'a str>) -
 /// Returns whether a part of a text is not a part of a longer word. An escape sequence, as in JSON,
 /// belongs to no word.
 fn is_word(text: &str, begin: usize, end: usize) -> bool {
-    let is_in_word = |c: char| c.is_alphanumeric() || c == '_';
+    let is_in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let before = &text[..begin];
-    let begins =
-        !before.ends_with(is_in_word) || before.trim_end_matches(is_in_word).ends_with('\\');
+    // The longest escape sequence is `\u0000`.
+    let is_escape = || {
+        let mut preceding = before.chars().rev().take(6);
+        preceding.find(|c| !is_in_word(*c)) == Some('\\')
+    };
+    let begins = !before.ends_with(is_in_word) || is_escape();
     begins && !text[end..].starts_with(is_in_word)
 }
 
@@ -62,6 +70,11 @@ mod tests {
             ("secret", r#"{"error":"secret"}"#, r#"{"error":"…"}"#),
             ("secret", r"line\nsecret\u0009secret", r"line\n…\u0009…"),
             ("päss", "pässe päss", "pässe …"),
+            (
+                "s3c",
+                "s3cs3c \u{7801}s3c\u{7801}",
+                "s3cs3c \u{7801}…\u{7801}",
+            ),
             ("", "text", "text"),
         ] {
             let redacted = redacted(text, [secret].into_iter());
