@@ -415,9 +415,18 @@ def table_of(lines: list[Line]) -> Iterator[str]:
     yield "| work | this library | baseline | ratio | target | target met |"
     yield "|---|---|---|---|---|---|"
     for one in lines:
-        ratio = "" if one.ratio is None else f"{one.ratio:.2f} ×"
+        ratio = "" if one.ratio is None else f"{shown_ratio(one)} ×"
         met = {True: "yes", False: "**no**", None: ""}[one.met]
         yield f"| {one.work} | {one.client} | {one.baseline} | {ratio} | {one.target} | {met} |"
+
+
+def shown_ratio(line: Line) -> str:
+    """Returns a ratio with two digits, or with three if two would hide that it misses its target."""
+    assert line.ratio is not None
+    rounded = f"{line.ratio:.2f}"
+    if line.met is False and line.limit is not None and float(rounded) <= line.limit:
+        return f"{line.ratio:.3f}"
+    return rounded
 
 
 def chart(lines: list[Line]) -> str:
@@ -435,7 +444,7 @@ def chart(lines: list[Line]) -> str:
         parts.append(
             f'<rect x="{left}" y="{top + 3}" width="{width:.0f}" height="15" fill="{color}"/>'
         )
-        parts.append(f'<text x="{left + 400}" y="{top + 14}">{one.ratio:.2f}</text>')
+        parts.append(f'<text x="{left + 400}" y="{top + 14}">{shown_ratio(one)}</text>')
         if one.limit:
             at = left + min(one.limit, longest) * unit
             parts.append(
