@@ -256,20 +256,22 @@ fn connection_that_a_call_cancelled_delays_no_other() {
     assert!(second < cancelled + MIN_REQUEST_INTERVAL / 2, "{opened:?}");
 }
 
-/// A store whose reads take longer than a lock of the rate limiter may be held before its record is
-/// written.
+/// A store whose operations take simulated time.
 struct SlowStore {
     store: MemoryStore,
     clock: Arc<ManualClock>,
+    read_time: Duration,
+    write_time: Duration,
 }
 
 impl TokenStore for SlowStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        self.clock.advance(Duration::from_millis(1_200));
+        self.clock.advance(self.read_time);
         self.store.get(name)
     }
 
     fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
+        self.clock.advance(self.write_time);
         self.store.put(name, value, ttl)
     }
 
@@ -289,6 +291,9 @@ fn token_is_requested_although_the_store_is_always_slow() {
     let store = SlowStore {
         store: MemoryStore::default(),
         clock: manual,
+        // Longer than a lock of the rate limiter may be held before its record is written.
+        read_time: Duration::from_millis(1_200),
+        write_time: Duration::ZERO,
     };
     let config = TokenCacheConfig::Custom(Arc::new(store));
     let handle = Cache::new(clock.clone()).handle(request(), &config);
@@ -1025,39 +1030,15 @@ fn call_without_time_to_read_the_shared_rate_limit_sends_no_request() {
     assert_eq!(endpoint.requests(), 2);
 }
 
-/// A store whose writes take 200 ms.
-struct SlowWrites {
-    store: MemoryStore,
-    clock: Clock,
-}
-
-impl TokenStore for SlowWrites {
-    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        self.store.get(name)
-    }
-
-    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
-        if let Clock::Simulated(simulation) = &self.clock {
-            simulation.advance(Duration::from_millis(200));
-        }
-        self.store.put(name, value, ttl)
-    }
-
-    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
-        self.store.try_lock(name, lease)
-    }
-
-    fn describe(&self) -> String {
-        "slow, for tests".to_owned()
-    }
-}
-
 #[test]
 fn permit_in_a_store_has_the_time_after_the_write() {
-    let clock = Clock::Simulated(ManualClock::auto_advancing());
-    let store: Arc<dyn TokenStore> = Arc::new(SlowWrites {
+    let manual = ManualClock::auto_advancing();
+    let clock = Clock::Simulated(Arc::clone(&manual));
+    let store: Arc<dyn TokenStore> = Arc::new(SlowStore {
         store: MemoryStore::default(),
-        clock: clock.clone(),
+        clock: manual,
+        read_time: Duration::ZERO,
+        write_time: Duration::from_millis(200),
     });
     let mut endpoint = Endpoint::with_script(&clock, []);
     let handle = |audience: &str| {
